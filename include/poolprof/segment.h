@@ -1,0 +1,217 @@
+/*
+ * The live segment: all that the profiler knows about one process, in one shared file mapping.
+ *
+ * The program writes it with plain stores; everyone else (the watcher, `poolprof report`) only reads
+ * it, except for the words of `struct pp_tree` and `handover`, by which the two sides talk.
+ * There is no pointer in it, only indices into areas, so it can be read from another process, from a
+ * file and on another machine of the same byte order. Layout changes bump PP_SEGMENT_VERSION.
+ *
+ * A reader must cope with a segment that is being written, was torn by a crash, was truncated or is
+ * hostile: check every index against the area's count, trust no count beyond the file's size, treat
+ * an all-zero element as "not published yet".
+ *
+ * File: header in the first PP_SEGMENT_HEADER_BYTES, then the areas at the offsets the header names.
+ * A live file is sparse (each area has room to grow); a saved copy is the same format, compacted,
+ * with its own offsets.
+ */
+#ifndef POOLPROF_SEGMENT_H
+#define POOLPROF_SEGMENT_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "poolprof/options.h"
+
+#define PP_SEGMENT_MAGIC "poolprof" /* 8 bytes, no terminator */
+#define PP_SEGMENT_VERSION 1u
+#define PP_SEGMENT_HEADER_BYTES 16384u
+
+#define PP_TICK_NS 10000000u /* one tick is 10 ms; 32 bits of ticks are 497 days */
+
+/* What an area holds. Elements are fixed-size (`stride`); index 0 is reserved in each but TEXT. */
+enum pp_area_id {
+    PP_AREA_TEXT,    /* bytes of NUL-terminated strings; a text is named by its offset; 0 is "" */
+    PP_AREA_THREADS, /* struct pp_segment_thread */
+    PP_AREA_MODULES, /* struct pp_segment_module */
+    PP_AREA_NODES,   /* struct pp_segment_node: the stack tree */
+    PP_AREA_SITES,   /* struct pp_segment_site: nodes at which an allocation was made */
+    PP_AREA_BLOCKS,  /* struct pp_segment_block: one outstanding allocation each */
+    PP_AREA_COUNT
+};
+
+struct pp_area {
+    uint64_t offset;        /* from the start of the file, bytes; read-only after start */
+    uint64_t stride;        /* bytes per element; read-only after start */
+    uint64_t limit;         /* most elements there is room for; read-only after start */
+    _Atomic uint64_t count; /* elements [0, count) may be in use */
+    _Atomic uint64_t ready; /* elements [0, ready) have memory behind them; ready >= count but for a
+                               moment in the program itself */
+};
+
+/* Per-thread counters, each written by its thread only; a process total is the sum over threads. */
+enum pp_counter {
+#define PP_COUNTER(name, help) PP_COUNTER_##name,
+#include "poolprof/counters.def"
+#undef PP_COUNTER
+    PP_COUNTER_COUNT
+};
+
+/* A thread that has allocated or freed. Entries of ended threads are used again once there are many,
+   then `reused` is set and the name no longer tells which thread it was. 256 bytes. */
+struct pp_segment_thread {
+    _Atomic uint32_t tid;   /* kernel's thread id; 0: ended */
+    uint32_t reused;        /* how many threads had this entry before */
+    uint32_t birth_tick;
+    uint32_t death_tick;
+    char name[16];          /* comm at start and at the end; may be stale while it lives */
+    _Atomic uint64_t counters[PP_COUNTER_COUNT];
+    uint64_t reserved[28 - PP_COUNTER_COUNT];
+};
+_Static_assert(sizeof(struct pp_segment_thread) == 256, "layout");
+
+#define PP_BUILD_ID_MAX 32u
+
+/* A mapped object with code. Never changed after publication but for `unloaded_tick`. 128 bytes.
+   Two modules may claim the same addresses at different times: a node names the module by index. */
+struct pp_segment_module {
+    uint64_t start, end;    /* mapped address range, [start, end) */
+    uint64_t bias;          /* address in memory minus address in the file's symbol table */
+    uint32_t path;          /* TEXT; "" where unknown, "[vdso]" for the kernel's */
+    uint32_t flags;         /* PP_MODULE_* */
+    uint32_t loaded_tick;   /* when first seen */
+    uint32_t unloaded_tick; /* 0: still there */
+    uint32_t build_id_bytes;
+    uint8_t build_id[PP_BUILD_ID_MAX];
+    uint32_t reserved[13];
+};
+_Static_assert(sizeof(struct pp_segment_module) == 128, "layout");
+#define PP_MODULE_MAIN 1u /* the program itself */
+#define PP_MODULE_SELF 2u /* libpoolprof.so */
+
+/* A node of the stack tree: a return address below its parent. Path to the root = a stack, innermost
+   first. PP_NODE_ROOT ends a complete stack, PP_NODE_TRUNCATED one whose outer frames are missing.
+   `key` = module index << 48 | address (48 bits); the address is a return address, so a symboliser
+   looks up address - 1 (but not for frames a signal interrupted, marked by PP_NODE_EXACT below).
+   All fields but `site` are written once; `site` is published with release. 16 bytes. */
+struct pp_segment_node {
+    _Atomic uint64_t key;
+    uint32_t parent;        /* NODES; bit 31: PP_NODE_EXACT */
+    _Atomic uint32_t site;  /* SITES; 0: no allocation was made with exactly this stack */
+};
+_Static_assert(sizeof(struct pp_segment_node) == 16, "layout");
+#define PP_NODE_ROOT 0u
+#define PP_NODE_TRUNCATED 1u
+#define PP_NODE_FIRST 2u
+#define PP_NODE_EXACT 0x80000000u
+#define PP_NODE_PC(key) ((key) & 0x0000ffffffffffffu)
+#define PP_NODE_MODULE(key) ((uint32_t)((key) >> 48))
+
+/* A stack that has allocated, with its cumulative figures (they only grow). Site 0: the stack is not
+   known (bookkeeping full, or the allocation came from a signal handler that interrupted us). */
+struct pp_segment_site {
+    uint32_t node;          /* NODES */
+    uint32_t reserved;
+    _Atomic uint64_t allocations;
+    _Atomic uint64_t bytes;
+    _Atomic uint64_t temporary; /* freed before the thread's next allocation */
+};
+_Static_assert(sizeof(struct pp_segment_site) == 32, "layout");
+
+/* One block. word0 is stored last when it is allocated and says whether the rest holds. A freed
+   record keeps its words with state PP_STATE_FREED until it is used again. 32 bytes.
+     word0: site 28 | spare 11 | kind 3 | tag 10 | state 2 | snapshot epoch 10   (low to high)
+     word1: birth tick 32 | thread (THREADS) 20 | spare 12 */
+struct pp_segment_block {
+    _Atomic uint64_t word0;
+    _Atomic uint64_t word1;
+    _Atomic uint64_t address;
+    _Atomic uint64_t bytes; /* as requested, not rounded */
+};
+_Static_assert(sizeof(struct pp_segment_block) == 32, "layout");
+
+enum pp_state { PP_STATE_EMPTY, PP_STATE_LIVE, PP_STATE_FREED };
+enum pp_kind { PP_KIND_MALLOC = 1, PP_KIND_NEW, PP_KIND_NEW_ARRAY };
+
+#define PP_WORD0(site, kind, tag, state, epoch)                                                    \
+    ((uint64_t)(site) | (uint64_t)(kind) << 39 | (uint64_t)(tag) << 42 | (uint64_t)(state) << 52 | \
+     (uint64_t)(epoch) << 54)
+#define PP_WORD0_SITE(w) ((uint32_t)((w) & 0x0fffffffu))
+#define PP_WORD0_KIND(w) ((unsigned)((w) >> 39 & 7u))
+#define PP_WORD0_TAG(w) ((unsigned)((w) >> 42 & 0x3ffu))
+#define PP_WORD0_STATE(w) ((unsigned)((w) >> 52 & 3u))
+#define PP_WORD0_EPOCH(w) ((unsigned)((w) >> 54))
+#define PP_WORD1(tick, thread) ((uint64_t)(uint32_t)(tick) | (uint64_t)(thread) << 32)
+#define PP_WORD1_TICK(w) ((uint32_t)(w))
+#define PP_WORD1_THREAD(w) ((uint32_t)((w) >> 32 & 0xfffffu))
+
+/* How the process ended, as far as the process itself could tell. A reader that knows better (wait
+   status, pidfd) overrides it; RUNNING in a dead process means it was killed. */
+enum pp_end { PP_END_RUNNING, PP_END_EXIT, PP_END__EXIT, PP_END_QUICK_EXIT, PP_END_ABORT, PP_END_EXEC };
+
+/* Words of a tree of processes, in the header of its first process; the others map that page. */
+struct pp_tree {
+    _Atomic uint32_t doorbell;    /* program: bumped and woken (futex) when it wants the watcher */
+    _Atomic uint32_t heartbeat;   /* watcher: moves at least every second while it is at work */
+    _Atomic int32_t watcher_pid;  /* watcher: its pid once it serves the tree; -1: gave up */
+    uint32_t reserved[13];
+};
+
+enum pp_handover {
+    PP_HANDOVER_NONE,      /* the program runs */
+    PP_HANDOVER_REQUESTED, /* program: it has ended, it waits for the report; then futex wait */
+    PP_HANDOVER_TAKEN,     /* watcher: at work, watch the heartbeat */
+    PP_HANDOVER_DONE       /* watcher: the report is out; futex woken */
+};
+
+/* Reasons (bits of `degraded`) why the segment holds less than it should. */
+enum pp_degraded {
+    PP_DEGRADED_PRIVATE = 1,   /* no shared place was writable: private memory, no watcher */
+    PP_DEGRADED_MEMORY = 2,    /* memory behind an area was refused: records are dropped */
+    PP_DEGRADED_LIMIT = 4,     /* POOLPROF_TRACKER_MAX reached */
+    PP_DEGRADED_DISARMED = 8   /* own bookkeeping found broken: tracking stopped */
+};
+
+struct pp_segment_header {
+    char magic[8];
+    uint32_t version;
+    uint32_t header_bytes;      /* PP_SEGMENT_HEADER_BYTES */
+
+    /* The process: read-only after start. */
+    uint32_t pid, parent_pid, uid;
+    uint32_t argc;              /* strings in argv */
+    uint64_t nonce;             /* tells this process's segment from one of the same pid */
+    uint64_t tree_nonce;        /* nonce of the tree's first process */
+    uint32_t tree_pid;          /* its pid */
+    uint32_t flags;
+    int64_t started_realtime_ns;  /* CLOCK_REALTIME at start */
+    int64_t started_monotonic_ns; /* CLOCK_MONOTONIC_COARSE at start: tick 0 */
+    uint32_t exe, argv, cwd, host; /* TEXT; argv: argc strings one after the other */
+
+    struct pp_area areas[16];   /* by enum pp_area_id; unused ones zero */
+    struct pp_options options;  /* in force */
+
+    /* Written by any thread of the program, rarely. */
+    _Alignas(64) _Atomic uint32_t end;  /* enum pp_end */
+    _Atomic int32_t status;             /* exit status, or the signal's number after abort */
+    _Atomic uint32_t end_tick;
+    _Atomic uint32_t degraded;          /* enum pp_degraded bits */
+    _Atomic uint64_t tracker_bytes;     /* memory of the bookkeeping, shared and private */
+    _Atomic uint64_t generation;        /* changes of the module list seen */
+    _Atomic uint64_t forks;             /* forked children that went unprofiled, as far as seen */
+
+    /* Net bytes, published by each thread whenever its own sum moved by PP_PUBLISH_BYTES. */
+    _Alignas(64) _Atomic int64_t live_bytes;
+    _Atomic int64_t peak_bytes;
+    _Atomic uint32_t peak_tick;
+    _Atomic uint32_t threads_max;       /* most threads at once: bounds the peak's error */
+
+    /* Hand-over of this process. */
+    _Alignas(64) _Atomic uint32_t handover; /* enum pp_handover */
+
+    _Alignas(64) struct pp_tree tree;   /* in use in the tree's first process only */
+};
+_Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "layout");
+
+#define PP_PUBLISH_BYTES 65536
+
+#endif

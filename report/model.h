@@ -1,0 +1,125 @@
+/*
+ * The report's model: what is known about one process, after aggregation, ready for any renderer.
+ * Filled from a live segment (aggregate.c), from a profile file (profile.c) and by the watcher's
+ * samples and alerts; symbolised by symbol.c; read by one renderer per format. Owns all it points to.
+ * Ordinary C: malloc is fine here. Field names follow the JSON report (the contract).
+ */
+#ifndef REPORT_MODEL_H
+#define REPORT_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A code location after symbolising. One address may give several (inlined) frames. */
+struct model_frame {
+    char *function;         /* demangled; NULL: not known */
+    char *file;             /* NULL: not known */
+    unsigned line;          /* 0: not known */
+    uint32_t module;        /* index into model.modules; 0: in no module */
+    uint64_t address;       /* in the module (file's address space) */
+    bool inlined;           /* this frame was inlined into the next one */
+};
+
+struct model_stack {
+    struct model_frame *frames; /* innermost first */
+    size_t count;
+    bool truncated;
+};
+
+struct model_module {
+    char *path;
+    uint64_t start, end, bias;
+    uint8_t build_id[32];
+    unsigned build_id_bytes;
+    unsigned flags;         /* PP_MODULE_* */
+};
+
+enum model_kind { MODEL_LOST, MODEL_INDIRECT, MODEL_POSSIBLE, MODEL_REACHABLE, MODEL_SUPPRESSED,
+                  MODEL_OUTSTANDING, MODEL_KIND_COUNT };
+extern const char *const model_kind_names[MODEL_KIND_COUNT];
+
+/* (kind, stack, tag) */
+struct model_site {
+    enum model_kind kind;
+    uint32_t stack;         /* index into model.stacks */
+    char *tag;              /* NULL: none */
+    char *type;             /* C++ class or NULL */
+    char *thread;           /* a name, or "*N" for N threads */
+    uint64_t objects, bytes;
+    double oldest_s, newest_s;
+    uint64_t allocations, bytes_allocated, temporary; /* cumulative for the stack */
+    uint64_t stale_objects, retained_bytes;
+};
+
+struct model_sample {
+    double t_s;             /* since the process's start */
+    int64_t rss_bytes;      /* without the tracker's pages */
+    int64_t heap_bytes, objects;
+    double interval_s;
+};
+
+struct model_alert {
+    double t_s;
+    const char *rule;       /* "mem_warn", "mem_critical", ...: static strings */
+    const char *level;      /* "warn", "critical" */
+    const char *state;      /* "raised", "repeated", "resolved" */
+    double value, threshold;
+    double next_s;          /* until the next repeat */
+};
+
+struct model_child {
+    uint32_t pid;
+    char *exe, *end, *profile;
+    int status;
+    int64_t lost_bytes;
+};
+
+struct model_blind_spot {
+    const char *what;       /* the contract's words, static strings */
+    uint64_t count;
+    char *detail;
+};
+
+struct model {
+    struct {
+        uint32_t pid, parent;
+        char *exe;
+        char **argv;
+        size_t argc;
+        int64_t started_realtime_ns;
+        double duration_s;
+        char *end;          /* "exit", "_exit", "quick_exit", "signal:N", "exec", "running", ... */
+        int status;
+        char *cwd, *host;
+    } process;
+    struct {
+        uint64_t allocations, frees, bytes_allocated, outstanding_objects, outstanding_bytes;
+        uint64_t peak_bytes, peak_error_bytes, pool_allocations, backing_allocations;
+        uint64_t temporary_allocations;
+    } totals;
+    char *scan;             /* leaks.scan: "off: not yet", ... */
+    struct { uint64_t objects, bytes; } kinds[MODEL_KIND_COUNT];
+
+    struct model_module *modules;   size_t module_count;    /* [0] is "no module" */
+    struct model_stack *stacks;     size_t stack_count;     /* [0] is the unknown stack */
+    struct model_site *sites;       size_t site_count;
+    struct { double t_s; uint64_t bytes; } peak;
+    struct model_site *peak_sites;  size_t peak_site_count; /* objects and bytes at the peak's sample */
+    struct model_sample *samples;   size_t sample_count;
+    struct model_alert *alerts;     size_t alert_count;
+    struct model_child *children;   size_t child_count;
+    struct model_blind_spot *blind_spots; size_t blind_spot_count;
+    uint64_t tracker_bytes;
+    double leak_age_s;              /* POOLPROF_LEAK_AGE in force: older is suspect */
+    char *profile_path;             /* where it was or will be stored; NULL: nowhere */
+};
+
+struct model *model_create(void);
+void model_destroy(struct model *model);
+void model_add_sample(struct model *model, struct model_sample sample);
+void model_add_alert(struct model *model, struct model_alert alert);
+/* `detail` is copied. */
+void model_add_blind_spot(struct model *model, const char *what, uint64_t count, const char *detail);
+
+#endif

@@ -1,0 +1,16 @@
+/*
+ * Messages of the part inside the program: one line on stderr each, one write(2), no allocation.
+ * Any thread, any lock, signal handlers. Rate-limited: PP_LOG_LINES_MAX lines in the process's life.
+ */
+#ifndef PP_LOG_H
+#define PP_LOG_H
+
+#include "base.h"
+
+#define PP_LOG_LINES_MAX 100
+
+/* `level` as PP_LOG_DEBUG...; lines below the option's level are dropped. */
+void pp_log(int level, const char *format, ...) PP_PRINTF(2, 3);
+void pp_log_set_level(int level);
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * All that the core wants from Linux; os.c is the only file with system calls. They are issued
+ * directly, not through libc's wrappers: errno is never touched, nothing is a cancellation point, and
+ * the results are the kernel's (negative errno on failure).
+ * Every function here may be called from any thread, in a signal handler and under any lock.
+ */
+#ifndef PP_OS_H
+#define PP_OS_H
+
+#include "base.h"
+
+/* Private anonymous memory, zeroed, readable and writable, not charged before it is touched.
+   NULL when refused. `bytes` is rounded up to pages. */
+void *pp_os_map(size_t bytes);
+/* Address space without memory: PROT_NONE. NULL when refused. */
+void *pp_os_reserve(size_t bytes);
+/* Makes a part of a reservation (page aligned) readable and writable. */
+bool pp_os_commit(void *at, size_t bytes);
+void pp_os_unmap(void *at, size_t bytes);
+/* Makes the pages vanish in forked children (zeroed there). */
+bool pp_os_wipe_on_fork(void *at, size_t bytes);
+/* Leaves the pages out of forked children and of core dumps. */
+void pp_os_hide_from_fork(void *at, size_t bytes);
+
+/* True if the 8 bytes at `at` can be read: one harmless system call, never a fault. Reads that may
+   span two pages need a question for each. */
+bool pp_os_readable(const void *at);
+/* Copies from possibly bad memory; false if any byte was not readable. */
+bool pp_os_read_memory(const void *from, void *to, size_t bytes);
+
+/* CLOCK_MONOTONIC_COARSE and CLOCK_REALTIME in ns. Coarse steps by 1-4 ms and costs about 6 ns. */
+int64_t pp_os_now_coarse(void);
+int64_t pp_os_now(void); /* CLOCK_MONOTONIC */
+int64_t pp_os_now_real(void);
+
+int pp_os_pid(void);
+int pp_os_parent_pid(void);
+int pp_os_tid(void);
+unsigned pp_os_uid(void);
+bool pp_os_alive(int pid); /* a process of this pid exists */
+void pp_os_thread_name(char name[16]);
+bool pp_os_random(void *to, size_t bytes);
+uint64_t pp_os_limit(int resource); /* soft limit, UINT64_MAX for none; `resource` as RLIMIT_* */
+
+/* Sleeps while *word == value, at most `ns` (< 0: for ever). false on timeout. The word is shared. */
+bool pp_os_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t ns);
+void pp_os_futex_wake(_Atomic uint32_t *word);
+void pp_os_pause(void); /* gives the processor away: for lock loops */
+
+/* Files: kernel's results, paths relative to `dir` or -100 (AT_FDCWD). */
+int pp_os_open(int dir, const char *path, int flags, unsigned mode);
+int64_t pp_os_read(int fd, void *to, size_t bytes);
+int64_t pp_os_write(int fd, const void *from, size_t bytes);
+int64_t pp_os_write_at(int fd, const void *from, size_t bytes, uint64_t offset);
+void pp_os_close(int fd);
+int pp_os_unlink(const char *path);
+int pp_os_mkdir(const char *path, unsigned mode);
+/* True for a directory of ours (by uid) that nobody else can write. */
+bool pp_os_private_directory(const char *path);
+/* Length, or negative errno. Not terminated beyond what the kernel writes. */
+int64_t pp_os_readlink(const char *path, char *to, size_t bytes);
+int64_t pp_os_cwd(char *to, size_t bytes);
+bool pp_os_host_name(char to[65]);
+bool pp_os_executable(const char *path); /* exists and may be executed by us */
+
+/* A file mapped shared over `reserve` bytes, sparse, hidden from forks and core dumps; the descriptor
+   is closed. Only `header` bytes have memory at first. NULL when refused: then nothing is left. */
+void *pp_os_map_file(const char *path, size_t reserve, size_t header);
+/* Puts memory behind a part of a file mapping. false: the file system or the memory limit is full
+   (never SIGBUS). */
+bool pp_os_populate(void *at, size_t bytes);
+
+/* Starts `argv[0]` as a process that the host cannot see (no SIGCHLD, no wait answers it), in its own
+   session, with `fd` as its descriptor 3 and the standard descriptors 1 and 2 as they are here, and
+   with PATH-free environment `envp`. Returns false if it cannot be started. See os_start.c. */
+bool pp_os_start_hidden(char *const argv[], char *const envp[], int fd);
+
+__attribute__((noreturn)) void pp_os_exit_group(int status);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * The writer's side of the live segment: mapping, areas that grow, texts.
+ * One per process, created by pp_segment_create at start, mapped for the process's whole life, gone in
+ * forked children (DONTFORK): only the owner, and only while tracking is on, may touch it.
+ */
+#ifndef PP_SEGMENT_H
+#define PP_SEGMENT_H
+
+#include "base.h"
+#include "poolprof/segment.h"
+
+struct pp_segment {
+    struct pp_segment_header *header; /* NULL: no segment at all; tracking stays off */
+    char *area_base[PP_AREA_COUNT];   /* header->areas[i].offset as address */
+    char path[256];                   /* file; "" if the memory is private */
+};
+
+/* The process's own. Read-only after start. */
+extern struct pp_segment pp_segment;
+
+/* Creates and maps the segment for these options; `options` is copied into the header. Falls back
+   from place to place as the design says, at last to private memory. false: not even that. */
+bool pp_segment_create(const struct pp_options *options, const char *runtime_dir);
+
+/* Takes `count` new elements of an area, with memory behind them, zeroed. Returns the first's index,
+   or 0 when the area is full or memory is refused (counted in header->degraded). Any thread; takes
+   the segment's lock only to grow. */
+uint64_t pp_segment_take(enum pp_area_id area, uint64_t count);
+
+/* Element `index` of an area; the caller knows it was taken. */
+PP_INLINE void *pp_segment_at(enum pp_area_id area, uint64_t index, size_t stride) {
+    return pp_segment.area_base[area] + index * stride;
+}
+#define PP_SEGMENT_THREAD(i) \
+    ((struct pp_segment_thread *)pp_segment_at(PP_AREA_THREADS, (i), sizeof(struct pp_segment_thread)))
+#define PP_SEGMENT_MODULE(i) \
+    ((struct pp_segment_module *)pp_segment_at(PP_AREA_MODULES, (i), sizeof(struct pp_segment_module)))
+#define PP_SEGMENT_NODE(i) \
+    ((struct pp_segment_node *)pp_segment_at(PP_AREA_NODES, (i), sizeof(struct pp_segment_node)))
+#define PP_SEGMENT_SITE(i) \
+    ((struct pp_segment_site *)pp_segment_at(PP_AREA_SITES, (i), sizeof(struct pp_segment_site)))
+#define PP_SEGMENT_BLOCK(i) \
+    ((struct pp_segment_block *)pp_segment_at(PP_AREA_BLOCKS, (i), sizeof(struct pp_segment_block)))
+
+/* Stores a text (truncated at 4095 bytes) and returns its offset; 0 when full or empty. */
+uint32_t pp_segment_text(const char *text);
+
+/* Ticks (10 ms) since start. */
+uint32_t pp_segment_tick(void);
+
+/* Private memory of the bookkeeping, counted as tracker_bytes and bound by TRACKER_MAX: zeroed, never
+   given back, hidden from forks. NULL when refused. */
+void *pp_segment_private(size_t bytes);
+
+/* Compacts the segment into a new file (same format) at `path`; for the report without a watcher.
+   false: could not be written, nothing is left. */
+bool pp_segment_save(const char *path);
+
+#endif
