@@ -3,6 +3,10 @@
  * Filled from a live segment (aggregate.c), from a profile file (profile.c) and by the watcher's
  * samples and alerts; symbolised by symbol.c; read by one renderer per format. Owns all it points to.
  * Ordinary C: malloc is fine here. Field names follow the JSON report (the contract).
+ *
+ * Ownership: the texts of frames and sites (function, file, tag, type, thread) belong to the model's
+ * table of texts (model_text), so that a million equal names cost one; every other text is malloc'ed
+ * on its own, may be replaced by free + strdup, and is freed by model_destroy.
  */
 #ifndef REPORT_MODEL_H
 #define REPORT_MODEL_H
@@ -17,7 +21,8 @@ struct model_frame {
     char *file;             /* NULL: not known */
     unsigned line;          /* 0: not known */
     uint32_t module;        /* index into model.modules; 0: in no module */
-    uint64_t address;       /* in the module (file's address space) */
+    uint64_t address;       /* in the module (file's address space); for a call: inside the call
+                               instruction, so that addr2line finds the caller's line */
     bool inlined;           /* this frame was inlined into the next one */
 };
 
@@ -39,6 +44,14 @@ enum model_kind { MODEL_LOST, MODEL_INDIRECT, MODEL_POSSIBLE, MODEL_REACHABLE, M
                   MODEL_OUTSTANDING, MODEL_KIND_COUNT };
 extern const char *const model_kind_names[MODEL_KIND_COUNT];
 
+/* Upper bounds of the age buckets, seconds; the last one is open. */
+#define MODEL_AGE_COUNT 8
+extern const double model_age_under_s[MODEL_AGE_COUNT];
+
+struct model_ages {
+    uint64_t objects[MODEL_AGE_COUNT], bytes[MODEL_AGE_COUNT];
+};
+
 /* (kind, stack, tag) */
 struct model_site {
     enum model_kind kind;
@@ -50,6 +63,9 @@ struct model_site {
     double oldest_s, newest_s;
     uint64_t allocations, bytes_allocated, temporary; /* cumulative for the stack */
     uint64_t stale_objects, retained_bytes;
+    uint64_t suspect_objects, suspect_bytes; /* older than leak_age_s */
+    unsigned makers;        /* bit 1 << PP_KIND_*: which functions allocated */
+    struct model_ages ages;
 };
 
 struct model_sample {
@@ -111,15 +127,35 @@ struct model {
     struct model_child *children;   size_t child_count;
     struct model_blind_spot *blind_spots; size_t blind_spot_count;
     uint64_t tracker_bytes;
+    struct { uint64_t invalid_frees, mismatched_frees; } errors; /* what the program did wrong */
+    bool tracked;                   /* false: POOLPROF_TRACK=off, there are no sites */
     double leak_age_s;              /* POOLPROF_LEAK_AGE in force: older is suspect */
     char *profile_path;             /* where it was or will be stored; NULL: nowhere */
+    struct model_texts *texts;      /* see model_text */
 };
 
 struct model *model_create(void);
 void model_destroy(struct model *model);
 void model_add_sample(struct model *model, struct model_sample sample);
 void model_add_alert(struct model *model, struct model_alert alert);
-/* `detail` is copied. */
+/* Takes over the child's texts. */
+void model_add_child(struct model *model, struct model_child child);
+/* Adds to the count of a blind spot that is there already; `detail` is copied. */
 void model_add_blind_spot(struct model *model, const char *what, uint64_t count, const char *detail);
+
+/* The model's one copy of a text; equal texts give equal pointers. NULL gives NULL. */
+char *model_text(struct model *model, const char *text);
+/* Replaces a malloc'ed text field: model_set(&model->process.end, "signal:9"). */
+void model_set(char **field, const char *text);
+
+/* Orders sites: by bytes, objects or age of the oldest, most first; ties by the other figures and the
+   stack, so that the same segment always gives the same report. */
+enum model_order { MODEL_BY_BYTES, MODEL_BY_OBJECTS, MODEL_BY_AGE };
+void model_sort(const struct model *model, struct model_site *sites, size_t count,
+                enum model_order order);
+
+/* Memory that must be there, as in any program for people: exits with status 3 where it is not. */
+void *model_alloc(size_t count, size_t bytes);              /* zeroed */
+void *model_grow(void *array, size_t count, size_t *room, size_t bytes); /* room for one more */
 
 #endif

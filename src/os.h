@@ -16,7 +16,12 @@ void *pp_os_map(size_t bytes);
 void *pp_os_reserve(size_t bytes);
 /* Makes a part of a reservation (page aligned) readable and writable. */
 bool pp_os_commit(void *at, size_t bytes);
+/* The reverse: memory given back, PROT_NONE again. */
+void pp_os_decommit(void *at, size_t bytes);
 void pp_os_unmap(void *at, size_t bytes);
+/* mmap and madvise as they are, for what jemalloc asks of memory that it already owns. */
+int64_t pp_os_map_at(void *at, size_t bytes, int protection, int flags);
+int64_t pp_os_advise(void *at, size_t bytes, int advice);
 /* Makes the pages vanish in forked children (zeroed there). */
 bool pp_os_wipe_on_fork(void *at, size_t bytes);
 /* Leaves the pages out of forked children and of core dumps. */
@@ -38,6 +43,8 @@ int pp_os_parent_pid(void);
 int pp_os_tid(void);
 unsigned pp_os_uid(void);
 bool pp_os_alive(int pid); /* a process of this pid exists */
+bool pp_os_reaped(int pid); /* our hidden child `pid` has ended (and is reaped now) */
+uint64_t pp_os_memory_limit(void); /* bytes: physical memory or the cgroup's limit, the lower */
 void pp_os_thread_name(char name[16]);
 bool pp_os_random(void *to, size_t bytes);
 uint64_t pp_os_limit(int resource); /* soft limit, UINT64_MAX for none; `resource` as RLIMIT_* */
@@ -52,7 +59,10 @@ int pp_os_open(int dir, const char *path, int flags, unsigned mode);
 int64_t pp_os_read(int fd, void *to, size_t bytes);
 int64_t pp_os_write(int fd, const void *from, size_t bytes);
 int64_t pp_os_write_at(int fd, const void *from, size_t bytes, uint64_t offset);
+int pp_os_duplicate(int fd, int first); /* close-on-exec, lowest number from `first` on */
+bool pp_os_truncate(int fd, uint64_t bytes);
 void pp_os_close(int fd);
+bool pp_os_exists(const char *path);
 int pp_os_unlink(const char *path);
 int pp_os_mkdir(const char *path, unsigned mode);
 /* True for a directory of ours (by uid) that nobody else can write. */
@@ -66,14 +76,19 @@ bool pp_os_executable(const char *path); /* exists and may be executed by us */
 /* A file mapped shared over `reserve` bytes, sparse, hidden from forks and core dumps; the descriptor
    is closed. Only `header` bytes have memory at first. NULL when refused: then nothing is left. */
 void *pp_os_map_file(const char *path, size_t reserve, size_t header);
+/* Maps the start of an open file shared; NULL: refused, or the file is shorter. */
+void *pp_os_map_shared(int fd, size_t bytes);
+/* Raw directory entries (struct linux_dirent64); 0 at the end. */
+int64_t pp_os_list(int fd, void *to, size_t bytes);
 /* Puts memory behind a part of a file mapping. false: the file system or the memory limit is full
    (never SIGBUS). */
 bool pp_os_populate(void *at, size_t bytes);
 
-/* Starts `argv[0]` as a process that the host cannot see (no SIGCHLD, no wait answers it), in its own
-   session, with `fd` as its descriptor 3 and the standard descriptors 1 and 2 as they are here, and
-   with PATH-free environment `envp`. Returns false if it cannot be started. See os_start.c. */
-bool pp_os_start_hidden(char *const argv[], char *const envp[], int fd);
+/* Starts argv[0] as a process that the host cannot see: no SIGCHLD, no wait answers for it, no thread,
+   no descriptor. It gets its own session, default signal dispositions, an empty mask, `fd` as its
+   descriptor 3, /dev/null as 0 and 1, and the host's 2. Returns the pid of the stub that waits for it
+   (for pp_os_reaped), or negative errno. os_start.c has the recipe. */
+int pp_os_start_hidden(char *const argv[], char *const envp[], int fd);
 
 __attribute__((noreturn)) void pp_os_exit_group(int status);
 

@@ -22,6 +22,14 @@ extern struct pp_segment pp_segment;
    from place to place as the design says, at last to private memory. false: not even that. */
 bool pp_segment_create(const struct pp_options *options, const char *runtime_dir);
 
+/* The directories below which segments lie, in order of preference, NULL-terminated. */
+#define PP_SEGMENT_PLACES 5
+void pp_segment_places(const struct pp_options *options, const char *runtime_dir,
+                       const char *places[PP_SEGMENT_PLACES]);
+
+/* Makes the segment valid for readers, once the header's fields are filled in. */
+void pp_segment_publish(void);
+
 /* Takes `count` new elements of an area, with memory behind them, zeroed. Returns the first's index,
    or 0 when the area is full or memory is refused (counted in header->degraded). Any thread; takes
    the segment's lock only to grow. */

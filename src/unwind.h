@@ -27,6 +27,8 @@ PP_INLINE struct pp_regs pp_regs_of_frame(const void *frame) {
    a valid start. Owner thread only. */
 struct pp_stack_bounds {
     uintptr_t low, high;        /* [low, high) may be read without a question */
+    uintptr_t hole;             /* the page below this address was not readable: what lies beyond is
+                                   another stack; 0: none met */
 };
 
 /* One unwound stack, innermost first. */

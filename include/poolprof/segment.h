@@ -125,8 +125,9 @@ struct pp_segment_block {
     _Atomic uint64_t word0;
     _Atomic uint64_t word1;
     _Atomic uint64_t address;
-    _Atomic uint64_t bytes; /* as requested, not rounded */
+    _Atomic uint64_t bytes; /* low 48 bits: as requested, not rounded; the rest is the writer's */
 };
+#define PP_BLOCK_BYTES(word) ((word) & UINT64_C(0x0000ffffffffffff))
 _Static_assert(sizeof(struct pp_segment_block) == 32, "layout");
 
 enum pp_state { PP_STATE_EMPTY, PP_STATE_LIVE, PP_STATE_FREED };
@@ -135,6 +136,7 @@ enum pp_kind { PP_KIND_MALLOC = 1, PP_KIND_NEW, PP_KIND_NEW_ARRAY };
 #define PP_WORD0(site, kind, tag, state, epoch)                                                    \
     ((uint64_t)(site) | (uint64_t)(kind) << 39 | (uint64_t)(tag) << 42 | (uint64_t)(state) << 52 | \
      (uint64_t)(epoch) << 54)
+#define PP_WORD0_WATCHED (UINT64_C(1) << 28) /* a spare bit: the writer wants to know when it is freed */
 #define PP_WORD0_SITE(w) ((uint32_t)((w) & 0x0fffffffu))
 #define PP_WORD0_KIND(w) ((unsigned)((w) >> 39 & 7u))
 #define PP_WORD0_TAG(w) ((unsigned)((w) >> 42 & 0x3ffu))
@@ -158,7 +160,7 @@ struct pp_tree {
 
 enum pp_handover {
     PP_HANDOVER_NONE,      /* the program runs */
-    PP_HANDOVER_REQUESTED, /* program: it has ended, it waits for the report; then futex wait */
+    PP_HANDOVER_REQUESTED, /* program: it has ended; the first of a tree waits for the report (futex) */
     PP_HANDOVER_TAKEN,     /* watcher: at work, watch the heartbeat */
     PP_HANDOVER_DONE       /* watcher: the report is out; futex woken */
 };
@@ -180,9 +182,9 @@ struct pp_segment_header {
     uint32_t pid, parent_pid, uid;
     uint32_t argc;              /* strings in argv */
     uint64_t nonce;             /* tells this process's segment from one of the same pid */
-    uint64_t tree_nonce;        /* nonce of the tree's first process */
+    uint64_t tree_nonce;        /* the tree's first process's; equal to nonce in that one */
     uint32_t tree_pid;          /* its pid */
-    uint32_t flags;
+    uint32_t reserved;
     int64_t started_realtime_ns;  /* CLOCK_REALTIME at start */
     int64_t started_monotonic_ns; /* CLOCK_MONOTONIC_COARSE at start: tick 0 */
     uint32_t exe, argv, cwd, host; /* TEXT; argv: argc strings one after the other */

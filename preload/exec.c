@@ -1,0 +1,83 @@
+/*
+ * exec: the end of a program image, told to the watcher before it happens and taken back if it fails.
+ * execl and its like call execve inside libc, past any interposition, so all nine names are here; the
+ * variadic ones copy their list as libc does.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "names.h"
+#include "process.h"
+
+typedef char *const *list;
+
+/* libc's own, looked up by our constructor (process.c there): later the loader's lock may be held. */
+static struct {
+    int (*execve)(const char *, list, list);
+    int (*execvpe)(const char *, list, list);
+    int (*fexecve)(int, list, list);
+    int (*execveat)(int, const char *, list, list, int);
+} real;
+
+extern char **environ;
+
+void pp_exec_init(void);
+void pp_exec_init(void) {
+    real.execve = (int (*)(const char *, list, list))dlsym(RTLD_NEXT, "execve");
+    real.execvpe = (int (*)(const char *, list, list))dlsym(RTLD_NEXT, "execvpe");
+    real.fexecve = (int (*)(int, list, list))dlsym(RTLD_NEXT, "fexecve");
+    real.execveat = (int (*)(int, const char *, list, list, int))dlsym(RTLD_NEXT, "execveat");
+}
+
+#define CALL(name, ...)                                                                            \
+    do {                                                                                           \
+        if (real.name == NULL) pp_exec_init(); /* a constructor that runs before ours */           \
+        if (real.name == NULL) {                                                                   \
+            errno = ENOSYS;                                                                        \
+            return -1;                                                                             \
+        }                                                                                          \
+        bool told = pp_process_exec();                                                             \
+        int result = real.name(__VA_ARGS__);                                                       \
+        if (told) pp_process_exec_failed();                                                        \
+        return result;                                                                             \
+    } while (0)
+
+PP_EXPORT int execve(const char *path, list argv, list envp) { CALL(execve, path, argv, envp); }
+PP_EXPORT int execv(const char *path, list argv) { CALL(execve, path, argv, environ); }
+PP_EXPORT int execvp(const char *file, list argv) { CALL(execvpe, file, argv, environ); }
+PP_EXPORT int execvpe(const char *file, list argv, list envp) { CALL(execvpe, file, argv, envp); }
+PP_EXPORT int fexecve(int fd, list argv, list envp) { CALL(fexecve, fd, argv, envp); }
+PP_EXPORT int execveat(int directory, const char *path, list argv, list envp, int flags) {
+    CALL(execveat, directory, path, argv, envp, flags);
+}
+
+/* Arguments up to the terminating NULL, on the stack: a vfork child shares its parent's heap. */
+#define COLLECT(first, last)                                                                       \
+    size_t count = 1;                                                                              \
+    va_list args, again;                                                                           \
+    va_start(args, last);                                                                          \
+    va_copy(again, args);                                                                          \
+    while (va_arg(args, char *) != NULL) count++;                                                  \
+    char *argv[count + 1];                                                                         \
+    argv[0] = (char *)(uintptr_t)first;                                                            \
+    for (size_t i = 1; i <= count; i++) argv[i] = va_arg(again, char *);                           \
+    va_end(args)
+
+PP_EXPORT int execl(const char *path, const char *first, ...) {
+    COLLECT(first, first);
+    va_end(again);
+    CALL(execve, path, argv, environ);
+}
+PP_EXPORT int execlp(const char *file, const char *first, ...) {
+    COLLECT(first, first);
+    va_end(again);
+    CALL(execvpe, file, argv, environ);
+}
+PP_EXPORT int execle(const char *path, const char *first, ...) {
+    COLLECT(first, first);
+    char *const *envp = va_arg(again, char *const *);
+    va_end(again);
+    CALL(execve, path, argv, envp);
+}

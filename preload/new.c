@@ -1,0 +1,98 @@
+/*
+ * Every form of C++'s operator new and delete, by mangled name: libstdc++ must not be drawn in. When
+ * memory is refused, the plain forms call the new-handler and throw through libstdc++'s own functions,
+ * which are there whenever a C++ program is (weak); this file is compiled with -fexceptions so that the
+ * exception passes through.
+ */
+#include <dlfcn.h>
+#include <stdlib.h>
+
+#include "names.h"
+
+typedef void (*handler)(void);
+extern handler _ZSt15get_new_handlerv(void) __attribute__((weak));
+extern void _ZSt17__throw_bad_allocv(void) __attribute__((weak, noreturn));
+
+/* libstdc++ may have come by dlopen, after our weak references were bound: then look it up. This is
+   the only dlsym outside start, and no lock of ours is held. */
+static void *find(void *bound, const char *name) {
+    return bound != NULL ? bound : dlsym(RTLD_DEFAULT, name);
+}
+
+/* Calls the new-handler once; false: there is none. */
+static bool call_handler(void) {
+    handler (*get)(void) = (handler(*)(void))find((void *)_ZSt15get_new_handlerv, "_ZSt15get_new_handlerv");
+    handler now = get != NULL ? get() : NULL;
+    if (now != NULL) now();
+    return now != NULL;
+}
+
+static PP_COLD void *retry(size_t bytes, size_t alignment, enum pp_kind kind, const void *frame) {
+    void *block = NULL;
+    while (block == NULL && call_handler())
+        block = alignment != 0 ? pp_heap_allocate_aligned(bytes, alignment, kind, frame)
+                               : pp_heap_allocate(bytes, kind, frame);
+    return block;
+}
+
+static PP_COLD void *retry_or_throw(size_t bytes, size_t alignment, enum pp_kind kind,
+                                    const void *frame) {
+    void *block = retry(bytes, alignment, kind, frame);
+    if (block != NULL) return block;
+    void (*fail)(void) = (void (*)(void))find((void *)_ZSt17__throw_bad_allocv, "_ZSt17__throw_bad_allocv");
+    if (fail != NULL) fail();
+    abort();
+}
+
+#define NEW(name, kind)                                                                            \
+    void *name(size_t bytes);                                                                      \
+    PP_EXPORT void *name(size_t bytes) {                                                           \
+        void *block = pp_heap_allocate(bytes, kind, PP_FRAME());                                   \
+        return PP_LIKELY(block != NULL) ? block : retry_or_throw(bytes, 0, kind, PP_FRAME());      \
+    }
+#define NEW_ALIGNED(name, kind)                                                                    \
+    void *name(size_t bytes, size_t alignment);                                                    \
+    PP_EXPORT void *name(size_t bytes, size_t alignment) {                                         \
+        void *block = pp_heap_allocate_aligned(bytes, alignment, kind, PP_FRAME());                \
+        return PP_LIKELY(block != NULL) ? block                                                    \
+                                        : retry_or_throw(bytes, alignment, kind, PP_FRAME());      \
+    }
+#define NEW_NOTHROW(name, kind)                                                                    \
+    void *name(size_t bytes, const void *nothrow);                                                 \
+    PP_EXPORT void *name(size_t bytes, const void *nothrow) {                                      \
+        void *block = pp_heap_allocate(bytes, kind, PP_FRAME());                                   \
+        return PP_LIKELY(block != NULL) ? block : retry(bytes, 0, kind, PP_FRAME());               \
+    }
+#define NEW_ALIGNED_NOTHROW(name, kind)                                                            \
+    void *name(size_t bytes, size_t alignment, const void *nothrow);                               \
+    PP_EXPORT void *name(size_t bytes, size_t alignment, const void *nothrow) {                    \
+        void *block = pp_heap_allocate_aligned(bytes, alignment, kind, PP_FRAME());                \
+        return PP_LIKELY(block != NULL) ? block : retry(bytes, alignment, kind, PP_FRAME());       \
+    }
+#define DELETE(name, kind, ...)                                                                    \
+    void name(void *block __VA_OPT__(, ) __VA_ARGS__);                                             \
+    PP_EXPORT void name(void *block __VA_OPT__(, ) __VA_ARGS__) {                                  \
+        pp_heap_free(block, kind, PP_FRAME());                                                     \
+    }
+
+NEW(_Znwm, PP_KIND_NEW)
+NEW(_Znam, PP_KIND_NEW_ARRAY)
+NEW_NOTHROW(_ZnwmRKSt9nothrow_t, PP_KIND_NEW)
+NEW_NOTHROW(_ZnamRKSt9nothrow_t, PP_KIND_NEW_ARRAY)
+NEW_ALIGNED(_ZnwmSt11align_val_t, PP_KIND_NEW)
+NEW_ALIGNED(_ZnamSt11align_val_t, PP_KIND_NEW_ARRAY)
+NEW_ALIGNED_NOTHROW(_ZnwmSt11align_val_tRKSt9nothrow_t, PP_KIND_NEW)
+NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t, PP_KIND_NEW_ARRAY)
+
+DELETE(_ZdlPv, PP_KIND_NEW)
+DELETE(_ZdlPvm, PP_KIND_NEW, size_t bytes)
+DELETE(_ZdlPvRKSt9nothrow_t, PP_KIND_NEW, const void *nothrow)
+DELETE(_ZdlPvSt11align_val_t, PP_KIND_NEW, size_t alignment)
+DELETE(_ZdlPvmSt11align_val_t, PP_KIND_NEW, size_t bytes, size_t alignment)
+DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, PP_KIND_NEW, size_t alignment, const void *nothrow)
+DELETE(_ZdaPv, PP_KIND_NEW_ARRAY)
+DELETE(_ZdaPvm, PP_KIND_NEW_ARRAY, size_t bytes)
+DELETE(_ZdaPvRKSt9nothrow_t, PP_KIND_NEW_ARRAY, const void *nothrow)
+DELETE(_ZdaPvSt11align_val_t, PP_KIND_NEW_ARRAY, size_t alignment)
+DELETE(_ZdaPvmSt11align_val_t, PP_KIND_NEW_ARRAY, size_t bytes, size_t alignment)
+DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, PP_KIND_NEW_ARRAY, size_t alignment, const void *nothrow)

@@ -1,0 +1,66 @@
+/* Shared by aggregate.c (the walk) and aggregate_model.c (what is made of it); private to them. */
+#ifndef REPORT_AGGREGATE_GROUPS_H
+#define REPORT_AGGREGATE_GROUPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model.h"
+#include "view.h"
+
+#define TICKS_PER_S (1e9 / PP_TICK_NS)
+#define WALK_BLOCKS 8192u
+
+/* Blocks of one (site, tag). */
+struct group {
+    uint32_t site, tag;
+    uint32_t next;      /* group of the same site; 0: none */
+    uint32_t oldest_tick, newest_tick;
+    uint32_t first_thread, last_thread, threads;
+    unsigned makers;
+    uint64_t objects, bytes;
+    uint64_t suspect_objects, suspect_bytes;
+    struct model_ages ages;
+};
+
+struct groups {
+    uint32_t *first;    /* by site */
+    uint64_t site_count;
+    struct group *items;
+    size_t count, room;
+    uint64_t *seen;     /* set of group << 20 | thread */
+    size_t seen_count, seen_room;
+};
+
+struct walk {
+    struct groups *groups;
+    bool totals_only;   /* objects and bytes, nothing else */
+    uint32_t now_tick, suspect_before_tick;
+    uint32_t age_ticks[MODEL_AGE_COUNT];
+};
+
+struct peak_row {
+    uint32_t site, tag;
+    uint64_t objects, bytes;
+};
+
+struct aggregate_peak {
+    double t_s;
+    struct peak_row *rows;
+    size_t count;
+};
+
+void groups_init(struct groups *groups, uint64_t site_count);
+void groups_fini(struct groups *groups);
+
+void walk_set_times(struct walk *walk, uint32_t now_tick, double leak_age_s);
+/* Adds every live block to the walk's groups. */
+void walk_live(const struct view *view, struct walk *walk);
+void walk_blocks(const struct view *view, void (*each)(struct walk *, uint64_t, uint64_t, uint64_t),
+                 struct walk *walk);
+
+/* The tick that ages are relative to; see aggregate(). */
+uint32_t aggregate_now_tick(const struct view *view, int64_t now_monotonic_ns);
+
+#endif

@@ -1,0 +1,362 @@
+/*
+ * From the walk's groups to the model: process, totals, modules, stacks, threads' names, blind spots.
+ * See aggregate.h. Everything that comes out of the segment is checked here: indices by view_element,
+ * stacks by depth and by the rule that a node's parent is older, hence has a smaller number.
+ */
+#include "aggregate.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "aggregate_groups.h"
+
+#define FRAMES_MAX 512u /* POOLPROF_DEPTH is at most 128 */
+#define ARGV_MAX 65536u
+
+struct build {
+    struct view *view;
+    struct model *model;
+    struct groups groups;
+    uint32_t now_tick;
+    uint32_t *stack_of; /* by site: index into model.stacks; 0: not built */
+    size_t stack_room;
+    uint64_t counters[PP_COUNTER_COUNT];
+};
+
+static double seconds(uint32_t ticks) { return ticks / TICKS_PER_S; }
+
+static void set_view_text(char **field, const struct view *view, uint32_t offset) {
+    free(*field);
+    *field = view_text(view, offset, NULL);
+}
+
+/* ---- process ---- */
+
+static void fill_argv(struct build *build) {
+    struct model *model = build->model;
+    const struct pp_segment_header *header = view_header(build->view);
+    uint32_t offset = header->argv, next = offset;
+    uint32_t argc = offset == 0 ? 0 : header->argc < ARGV_MAX ? header->argc : ARGV_MAX;
+    model->process.argv = model_alloc(argc, sizeof *model->process.argv);
+    for (uint32_t i = 0; i < argc; i++, offset = next) {
+        char *argument = view_text(build->view, offset, &next);
+        if (argument == NULL || next <= offset) {
+            free(argument);
+            return;
+        }
+        model->process.argv[model->process.argc++] = argument;
+    }
+}
+
+static void fill_end(struct model *model, const struct pp_segment_header *header) {
+    static const char *const names[] = {
+        [PP_END_RUNNING] = "running",       [PP_END_EXIT] = "exit",     [PP_END__EXIT] = "_exit",
+        [PP_END_QUICK_EXIT] = "quick_exit", [PP_END_ABORT] = "unknown", [PP_END_EXEC] = "exec"};
+    uint32_t end = header->end;
+    char text[32];
+    model->process.status = header->status;
+    model_set(&model->process.end, end < sizeof names / sizeof *names ? names[end] : "unknown");
+    if (end != PP_END_ABORT) return;
+    snprintf(text, sizeof text, "signal:%d", header->status > 0 ? header->status : 6);
+    model_set(&model->process.end, text);
+}
+
+static void fill_process(struct build *build) {
+    const struct pp_segment_header *header = view_header(build->view);
+    struct model *model = build->model;
+    model->process.pid = header->pid;
+    model->process.parent = header->parent_pid;
+    model->process.started_realtime_ns = header->started_realtime_ns;
+    model->process.duration_s = seconds(build->now_tick);
+    set_view_text(&model->process.exe, build->view, header->exe);
+    set_view_text(&model->process.cwd, build->view, header->cwd);
+    set_view_text(&model->process.host, build->view, header->host);
+    fill_argv(build);
+    fill_end(model, header);
+    model->tracker_bytes = header->tracker_bytes;
+    model->tracked = header->options.TRACK != PP_TRACK_OFF;
+}
+
+/* ---- totals ---- */
+
+static uint64_t difference(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
+/* What is outstanding: by the records; but where some were dropped, or none are kept, the counters know
+   more than the records do. */
+static void fill_outstanding(struct build *build) {
+    struct model *model = build->model;
+    const uint64_t *counters = build->counters;
+    uint64_t objects = 0, bytes = 0;
+    for (size_t i = 1; i < build->groups.count; i++) {
+        objects += build->groups.items[i].objects;
+        bytes += build->groups.items[i].bytes;
+    }
+    model->kinds[MODEL_OUTSTANDING].objects = objects;
+    model->kinds[MODEL_OUTSTANDING].bytes = bytes;
+    if (!model->tracked || counters[PP_COUNTER_DROPPED_RECORDS] > 0) {
+        uint64_t by_count = difference(counters[PP_COUNTER_ALLOCATIONS], counters[PP_COUNTER_FREES]);
+        uint64_t by_bytes = difference(counters[PP_COUNTER_BYTES_ALLOCATED],
+                                       counters[PP_COUNTER_BYTES_FREED]);
+        if (by_count > objects) objects = by_count;
+        if (by_bytes > bytes) bytes = by_bytes;
+    }
+    model->totals.outstanding_objects = objects;
+    model->totals.outstanding_bytes = bytes;
+}
+
+static void fill_totals(struct build *build) {
+    struct model *model = build->model;
+    const struct pp_segment_header *header = view_header(build->view);
+    const uint64_t *counters = build->counters;
+    uint64_t threads = header->threads_max > 0 ? header->threads_max : 1;
+    int64_t peak = header->peak_bytes;
+    model->totals.allocations = counters[PP_COUNTER_ALLOCATIONS];
+    model->totals.frees = counters[PP_COUNTER_FREES];
+    model->totals.bytes_allocated = counters[PP_COUNTER_BYTES_ALLOCATED];
+    model->totals.pool_allocations = counters[PP_COUNTER_POOL_ALLOCATIONS];
+    model->totals.backing_allocations = difference(counters[PP_COUNTER_ALLOCATIONS],
+                                                   counters[PP_COUNTER_POOL_ALLOCATIONS]);
+    model->totals.temporary_allocations = counters[PP_COUNTER_TEMPORARY];
+    model->errors.invalid_frees = counters[PP_COUNTER_INVALID_FREES];
+    model->errors.mismatched_frees = counters[PP_COUNTER_MISMATCHED_FREES];
+    fill_outstanding(build);
+    model->totals.peak_bytes = peak > 0 ? (uint64_t)peak : 0;
+    /* The published sum lags behind; what is live now was live at some time. */
+    if (model->totals.peak_bytes < model->totals.outstanding_bytes)
+        model->totals.peak_bytes = model->totals.outstanding_bytes;
+    model->totals.peak_error_bytes = PP_PUBLISH_BYTES * threads;
+    model->peak.bytes = model->totals.peak_bytes;
+    model->peak.t_s = seconds(header->peak_tick);
+}
+
+/* ---- modules and stacks ---- */
+
+static void fill_modules(struct build *build) {
+    struct model *model = build->model;
+    uint64_t count = view_count(build->view, PP_AREA_MODULES);
+    if (count <= 1) return;
+    free(model->modules[0].path);
+    free(model->modules);
+    model->modules = model_alloc(count, sizeof *model->modules);
+    model->module_count = count;
+    for (uint64_t i = 0; i < count; i++) {
+        struct model_module *to = &model->modules[i];
+        const struct pp_segment_module *from = view_element(build->view, PP_AREA_MODULES, i);
+        if (i == 0 || from == NULL) {
+            model_set(&to->path, "");
+            continue;
+        }
+        to->path = view_text(build->view, from->path, NULL);
+        to->start = from->start;
+        to->end = from->end;
+        to->bias = from->bias;
+        to->flags = from->flags;
+        to->build_id_bytes = from->build_id_bytes <= PP_BUILD_ID_MAX ? from->build_id_bytes : 0;
+        memcpy(to->build_id, from->build_id, to->build_id_bytes);
+    }
+}
+
+static struct model_frame frame_of(const struct build *build, uint64_t key, bool exact) {
+    uint32_t module = PP_NODE_MODULE(key);
+    uint64_t address = PP_NODE_PC(key);
+    if (!exact && address > 0) address--;
+    if (module >= build->model->module_count) module = 0;
+    if (module != 0) address -= build->model->modules[module].bias;
+    return (struct model_frame){.module = module, .address = address};
+}
+
+/* Fills `frames` from the node up to the root; returns how many. */
+static size_t climb(struct build *build, uint32_t node, struct model_frame *frames, bool *truncated) {
+    size_t count = 0;
+    *truncated = true;
+    while (node >= PP_NODE_FIRST) {
+        const struct pp_segment_node *at = view_element(build->view, PP_AREA_NODES, node);
+        if (at == NULL || at->key == 0 || count == FRAMES_MAX) return count;
+        uint32_t parent = at->parent & ~PP_NODE_EXACT;
+        frames[count++] = frame_of(build, at->key, (at->parent & PP_NODE_EXACT) != 0);
+        if (parent >= node) return count;
+        node = parent;
+    }
+    *truncated = node != PP_NODE_ROOT;
+    return count;
+}
+
+/* Our own frames at the inner end are of no interest to anyone. */
+static size_t own_frames(const struct model *model, const struct model_frame *frames, size_t count) {
+    size_t own = 0;
+    while (own < count && (model->modules[frames[own].module].flags & PP_MODULE_SELF) != 0)
+        own++;
+    return own;
+}
+
+static uint32_t stack_of_site(struct build *build, uint32_t site) {
+    struct model_frame frames[FRAMES_MAX];
+    struct model *model = build->model;
+    bool truncated = true;
+    if (site == 0) return 0;
+    if (build->stack_of[site] != 0) return build->stack_of[site];
+    const struct pp_segment_site *at = view_element(build->view, PP_AREA_SITES, site);
+    size_t count = at != NULL && at->node >= PP_NODE_FIRST ? climb(build, at->node, frames, &truncated)
+                                                           : 0;
+    if (count == 0) return 0;
+    size_t own = own_frames(model, frames, count);
+    model->stacks = model_grow(model->stacks, model->stack_count, &build->stack_room,
+                               sizeof *model->stacks);
+    struct model_stack *stack = &model->stacks[model->stack_count];
+    *stack = (struct model_stack){.count = count - own, .truncated = truncated};
+    stack->frames = model_alloc(stack->count, sizeof *stack->frames);
+    memcpy(stack->frames, frames + own, stack->count * sizeof *frames);
+    build->stack_of[site] = (uint32_t)model->stack_count++;
+    return build->stack_of[site];
+}
+
+/* ---- sites ---- */
+
+/* The names of tags are not in this version of the segment. */
+static char *tag_text(struct model *model, uint32_t tag) {
+    char text[32];
+    if (tag == 0) return NULL;
+    snprintf(text, sizeof text, "tag %" PRIu32, tag);
+    return model_text(model, text);
+}
+
+static char *thread_text(struct build *build, const struct group *group) {
+    char text[32];
+    const struct pp_segment_thread *thread = view_element(build->view, PP_AREA_THREADS,
+                                                          group->first_thread);
+    if (group->threads > 1) {
+        snprintf(text, sizeof text, "*%" PRIu32, group->threads);
+    } else if (thread == NULL || group->first_thread == 0 || thread->name[0] == 0) {
+        snprintf(text, sizeof text, "?");
+    } else if (thread->reused > 0 && group->oldest_tick < thread->birth_tick) {
+        /* The entry was another thread's when the block was born. */
+        snprintf(text, sizeof text, "? (ended)");
+    } else {
+        snprintf(text, sizeof text, "%.16s", thread->name);
+    }
+    return model_text(build->model, text);
+}
+
+static double age_s(const struct build *build, uint32_t tick) {
+    return tick < build->now_tick ? seconds(build->now_tick - tick) : 0;
+}
+
+static void fill_site(struct build *build, const struct group *group, struct model_site *site) {
+    const struct pp_segment_site *totals = view_element(build->view, PP_AREA_SITES, group->site);
+    *site = (struct model_site){.kind = MODEL_OUTSTANDING,
+                                .stack = stack_of_site(build, group->site),
+                                .tag = tag_text(build->model, group->tag),
+                                .thread = thread_text(build, group),
+                                .objects = group->objects,
+                                .bytes = group->bytes,
+                                .oldest_s = age_s(build, group->oldest_tick),
+                                .newest_s = age_s(build, group->newest_tick),
+                                .suspect_objects = group->suspect_objects,
+                                .suspect_bytes = group->suspect_bytes,
+                                .makers = group->makers,
+                                .ages = group->ages};
+    if (totals == NULL) return;
+    site->allocations = totals->allocations;
+    site->bytes_allocated = totals->bytes;
+    site->temporary = totals->temporary;
+}
+
+static void fill_sites(struct build *build) {
+    struct model *model = build->model;
+    model->sites = model_alloc(build->groups.count, sizeof *model->sites);
+    for (size_t i = 1; i < build->groups.count; i++)
+        fill_site(build, &build->groups.items[i], &model->sites[model->site_count++]);
+    model_sort(model, model->sites, model->site_count, MODEL_BY_BYTES);
+}
+
+static void fill_peak(struct build *build, const struct aggregate_peak *peak) {
+    struct model *model = build->model;
+    uint64_t bytes = 0;
+    model->peak_sites = model_alloc(peak->count, sizeof *model->peak_sites);
+    for (size_t i = 0; i < peak->count; i++) {
+        const struct peak_row *row = &peak->rows[i];
+        uint32_t site = row->site < build->groups.site_count ? row->site : 0;
+        model->peak_sites[model->peak_site_count++] =
+            (struct model_site){.kind = MODEL_OUTSTANDING, .stack = stack_of_site(build, site),
+                                .tag = tag_text(model, row->tag), .objects = row->objects,
+                                .bytes = row->bytes};
+        bytes += row->bytes;
+    }
+    model_sort(model, model->peak_sites, model->peak_site_count, MODEL_BY_BYTES);
+    model->peak.t_s = peak->t_s;
+    model->peak.bytes = bytes;
+}
+
+/* ---- blind spots ---- */
+
+static void fill_degraded(struct build *build) {
+    static const struct {
+        uint32_t bit;
+        const char *text;
+    } reasons[] = {{PP_DEGRADED_PRIVATE, "no shared place was writable"},
+                   {PP_DEGRADED_MEMORY, "memory for the bookkeeping was refused"},
+                   {PP_DEGRADED_LIMIT, "POOLPROF_TRACKER_MAX was reached"},
+                   {PP_DEGRADED_DISARMED, "poolprof found its own bookkeeping broken and stopped"}};
+    uint32_t degraded = view_header(build->view)->degraded;
+    char detail[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if ((degraded & reasons[i].bit) != 0)
+            used += (size_t)snprintf(detail + used, sizeof detail - used, "%s%s", used > 0 ? "; " : "",
+                                     reasons[i].text);
+    if (degraded == 0) return;
+    model_add_blind_spot(build->model, "segment_degraded", (uint64_t)__builtin_popcount(degraded),
+                         used > 0 ? detail : "reason not known to this version");
+}
+
+static void fill_blind_spots(struct build *build) {
+    static const struct {
+        enum pp_counter counter;
+        const char *what, *detail;
+    } rows[] = {
+        {PP_COUNTER_DROPPED_RECORDS, "dropped_records",
+         "allocations without a record: the bookkeeping was full; they are in no site"},
+        {PP_COUNTER_TRUNCATED_STACKS, "truncated_stacks",
+         "allocations whose stack is incomplete: outer frames could not be unwound"},
+        {PP_COUNTER_FOREIGN_FREES, "foreign_heap",
+         "frees of blocks that another allocator made; that heap is not in this report"},
+        {PP_COUNTER_UNRECORDED_FREES, "unrecorded_frees",
+         "frees of blocks that had no record"},
+        {PP_COUNTER_NESTED, "nested_calls",
+         "calls from signal handlers that interrupted the profiler; their stacks are unknown"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t count = build->counters[rows[i].counter];
+        if (count > 0) model_add_blind_spot(build->model, rows[i].what, count, rows[i].detail);
+    }
+    uint64_t forks = view_header(build->view)->forks;
+    if (forks > 0)
+        model_add_blind_spot(build->model, "unprofiled_children", forks,
+                             "forked children that went on without exec; they are not profiled");
+    fill_degraded(build);
+}
+
+struct model *aggregate(struct view *view, int64_t now_monotonic_ns, const struct aggregate_peak *peak) {
+    struct build build = {.view = view, .model = model_create()};
+    int64_t leak_age_ns = view_header(view)->options.LEAK_AGE;
+    struct walk walk = {.groups = &build.groups};
+    build.now_tick = aggregate_now_tick(view, now_monotonic_ns);
+    if (leak_age_ns >= 0) build.model->leak_age_s = (double)leak_age_ns / 1e9;
+    walk_set_times(&walk, build.now_tick, build.model->leak_age_s);
+    groups_init(&build.groups, view_count(view, PP_AREA_SITES));
+    build.stack_of = model_alloc(build.groups.site_count, sizeof *build.stack_of);
+    build.stack_room = 1;
+    walk_live(view, &walk);
+    view_counters(view, build.counters);
+    fill_process(&build);
+    fill_totals(&build);
+    fill_modules(&build);
+    fill_sites(&build);
+    if (peak != NULL) fill_peak(&build, peak);
+    fill_blind_spots(&build);
+    free(build.stack_of);
+    groups_fini(&build.groups);
+    return build.model;
+}

@@ -1,0 +1,256 @@
+/* `poolprof report`: finds what is meant, reads it, renders it. See commands.h. */
+#include "commands.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "aggregate.h"
+#include "json.h"
+#include "locate.h"
+#include "profile.h"
+#include "symbol.h"
+#include "text.h"
+#include "view.h"
+
+enum format { FORMAT_TEXT, FORMAT_JSON };
+
+struct request {
+    char *path;             /* malloc'ed */
+    uint32_t pid;           /* of a live process; 0: none is known */
+    enum format format;
+    enum model_order sort;
+    bool top_set, no_symbols, no_colour;
+    size_t top;
+    const char *output;     /* NULL: standard output */
+};
+
+static const char report_help[] =
+    "usage: poolprof report [FILE|PID] [options]\n"
+    "FILE is a profile or a segment, PID a running profiled process; without it, the newest\n"
+    "profile in this directory.\n"
+    "  --format text|json            text is the default\n"
+    "  -o, --output FILE             instead of standard output\n"
+    "  --sort bytes|objects|age      order of the sites; bytes is the default\n"
+    "  --top N                       sites shown; 0: all; 20 for text, all for json\n"
+    "  --no-symbols                  do not look up functions and lines (segments only)\n"
+    "  --no-colour                   no colour even on a terminal (NO_COLOR does the same)\n";
+
+int usage_error(const char *command, const char *format, ...) {
+    va_list list;
+    fprintf(stderr, "poolprof %s: ", command);
+    va_start(list, format);
+    vfprintf(stderr, format, list);
+    va_end(list);
+    fputc('\n', stderr);
+    return STATUS_USAGE;
+}
+
+static int unreadable(const char *what, const char *why) {
+    fprintf(stderr, "poolprof report: %s: %s\n", what, why);
+    return STATUS_UNREADABLE;
+}
+
+/* ---- the command line ---- */
+
+static int choose(const char *option, const char *value, const char *const *words, size_t count,
+                  const char *all) {
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(words[i], value) == 0) return (int)i;
+    usage_error("report", "%s: '%s' is not one of %s", option, value, all);
+    return -1;
+}
+
+static bool parse_count(const char *text, size_t *value) {
+    char *end;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != 0 || errno != 0) return false;
+    *value = (size_t)number;
+    return true;
+}
+
+static int parse_option(int option, struct request *request) {
+    static const char *const formats[] = {"text", "json"};
+    static const char *const orders[] = {"bytes", "objects", "age"};
+    int choice;
+    switch (option) {
+    case 'f':
+        if ((choice = choose("--format", optarg, formats, 2, "text, json")) < 0) return STATUS_USAGE;
+        request->format = (enum format)choice;
+        return 0;
+    case 's':
+        if ((choice = choose("--sort", optarg, orders, 3, "bytes, objects, age")) < 0)
+            return STATUS_USAGE;
+        request->sort = (enum model_order)choice;
+        return 0;
+    case 't':
+        request->top_set = true;
+        if (parse_count(optarg, &request->top)) return 0;
+        return usage_error("report", "--top: '%s' is not a number; 0 shows all", optarg);
+    case 'o': request->output = optarg; return 0;
+    case 'y': request->no_symbols = true; return 0;
+    case 'c': request->no_colour = true; return 0;
+    case 'h':
+        fputs(report_help, stdout);
+        exit(STATUS_DONE);
+    default: return STATUS_USAGE;
+    }
+}
+
+static int parse(int argc, char **argv, struct request *request, const char **what) {
+    static const struct option options[] = {
+        {"format", required_argument, NULL, 'f'},  {"output", required_argument, NULL, 'o'},
+        {"sort", required_argument, NULL, 's'},    {"top", required_argument, NULL, 't'},
+        {"no-symbols", no_argument, NULL, 'y'},    {"no-colour", no_argument, NULL, 'c'},
+        {"no-color", no_argument, NULL, 'c'},      {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0}};
+    int option;
+    optind = 1;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":o:h", options, NULL)) != -1) {
+        const char *word = argv[optind - 1];
+        if (option == ':') return usage_error("report", "%s needs a value", word);
+        if (option == '?')
+            return usage_error("report", "'%s' is no option of report; --help lists them", word);
+        if (parse_option(option, request) != 0) return STATUS_USAGE;
+    }
+    *what = optind < argc ? argv[optind] : NULL;
+    if (optind + 1 < argc)
+        return usage_error("report", "'%s': one FILE or PID is all it takes", argv[optind + 1]);
+    return 0;
+}
+
+/* ---- which file ---- */
+
+static int take_newest(struct request *request) {
+    size_t count;
+    struct locate_profile *profiles = locate_profiles(".", &count);
+    if (profiles == NULL) return unreadable(".", strerror(errno));
+    if (count > 0) model_set(&request->path, profiles[0].name);
+    locate_profiles_free(profiles, count);
+    if (request->path != NULL) return 0;
+    return unreadable("no *.poolprof here", "name a FILE or PID; `poolprof list` shows what there is");
+}
+
+static int take_process(struct request *request, const char *what, uint32_t pid) {
+    char proc[32];
+    snprintf(proc, sizeof proc, "/proc/%" PRIu32, pid);
+    request->path = locate_segment_of(pid);
+    if (request->path != NULL) {
+        if (locate_is_live(pid, request->path)) request->pid = pid;
+        return 0;
+    }
+    return unreadable(what, access(proc, F_OK) == 0
+                                ? "is running, but is not profiled by you (no segment of it was found)"
+                                : "no such file, and no process of that number");
+}
+
+static int find(struct request *request, const char *what) {
+    struct stat status;
+    size_t pid;
+    if (what == NULL) return take_newest(request);
+    if (stat(what, &status) != 0 && parse_count(what, &pid) && pid > 0 && pid <= INT32_MAX)
+        return take_process(request, what, (uint32_t)pid);
+    model_set(&request->path, what);
+    return 0;
+}
+
+/* ---- reading ---- */
+
+enum content { CONTENT_PROFILE, CONTENT_SEGMENT, CONTENT_OTHER };
+
+static enum content content_of(const char *path, char *why, size_t why_bytes) {
+    char start[16] = "";
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        snprintf(why, why_bytes, "%s", strerror(errno));
+        if (fd >= 0) close(fd);
+        return CONTENT_OTHER;
+    }
+    ssize_t got = S_ISREG(status.st_mode) ? pread(fd, start, sizeof start, 0) : -1;
+    close(fd);
+    snprintf(why, why_bytes, "neither a profile nor a segment of poolprof%s",
+             S_ISDIR(status.st_mode) ? " (a directory)" : got == 0 ? " (empty)" : "");
+    if (got == sizeof start && memcmp(start, "SQLite format 3", 16) == 0) return CONTENT_PROFILE;
+    if (got >= 8 && memcmp(start, PP_SEGMENT_MAGIC, 8) == 0) return CONTENT_SEGMENT;
+    return CONTENT_OTHER;
+}
+
+static int64_t now_monotonic_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static struct model *read_segment(const struct request *request, char *why, size_t why_bytes) {
+    char root[64];
+    struct view *view = view_open_path(request->path, why, why_bytes);
+    if (view == NULL) return NULL;
+    uint32_t pid = view_header(view)->pid;
+    bool live = request->pid == pid || locate_is_live(pid, request->path);
+    struct model *model = aggregate(view, live ? now_monotonic_ns() : AGGREGATE_LAST_TRACE, NULL);
+    view_close(view);
+    /* It never came to say how it ended: it was killed, or runs on another machine. */
+    if (!live && strcmp(model->process.end, "running") == 0) model_set(&model->process.end, "unknown");
+    snprintf(root, sizeof root, "/proc/%" PRIu32 "/root", pid);
+    struct symbol_options options = {.root = live ? root : NULL};
+    if (!request->no_symbols) symbol_resolve(model, &options);
+    model_set(&model->profile_path, request->path);
+    return model;
+}
+
+static struct model *read_any(const struct request *request, char *why, size_t why_bytes) {
+    switch (content_of(request->path, why, why_bytes)) {
+    case CONTENT_PROFILE: return profile_load(request->path, why, why_bytes);
+    case CONTENT_SEGMENT: return read_segment(request, why, why_bytes);
+    default: return NULL;
+    }
+}
+
+/* ---- writing ---- */
+
+static bool render(const struct request *request, struct model *model, FILE *to) {
+    if (request->format == FORMAT_JSON) {
+        model_sort(model, model->sites, model->site_count, request->sort);
+        return json_render(model, to, request->top);
+    }
+    struct text_options options = {.top = request->top_set ? request->top : TEXT_TOP_DEFAULT,
+                                   .sort = request->sort,
+                                   .colour = !request->no_colour && text_wants_colour(to)};
+    return text_render(model, to, &options);
+}
+
+static int write_report(const struct request *request, struct model *model) {
+    FILE *to = request->output != NULL ? fopen(request->output, "we") : stdout;
+    if (to == NULL) return unreadable(request->output, strerror(errno));
+    bool good = render(request, model, to);
+    if (to != stdout && fclose(to) != 0) good = false;
+    if (good) return STATUS_DONE;
+    return unreadable(request->output != NULL ? request->output : "standard output", strerror(errno));
+}
+
+int report_main(int argc, char **argv) {
+    struct request request = {.format = FORMAT_TEXT};
+    const char *what = NULL;
+    char why[512] = "";
+    int status = parse(argc, argv, &request, &what);
+    if (status == 0) status = find(&request, what);
+    if (status == 0) {
+        struct model *model = read_any(&request, why, sizeof why);
+        if (model == NULL) status = unreadable(request.path, why);
+        else status = write_report(&request, model);
+        model_destroy(model);
+    }
+    free(request.path);
+    return status;
+}

@@ -1,0 +1,117 @@
+/*
+ * How a process that is not our child died. See death.h.
+ */
+#include "death.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Fields of /proc/PID/stat, counted from 1 as in proc(5). */
+#define FIELD_STATE 3
+#define FIELD_START 22
+#define FIELD_EXIT_CODE 52
+
+#define REAPER_WAIT_MS 1000
+#define STEP_MS 2
+
+/* struct pidfd_info of Linux 6.15 (include/uapi/linux/pidfd.h), which Debian 12's headers lack. */
+struct exit_info {
+    uint64_t mask, cgroup;
+    uint32_t pid, tgid, ppid;
+    uint32_t ids[8];
+    int32_t exit_code;
+};
+_Static_assert(sizeof(struct exit_info) == 64, "the kernel's size: it is part of the request's number");
+#define GET_EXIT_INFO _IOWR(0xFF, 11, struct exit_info)
+#define INFO_EXIT (UINT64_C(1) << 3)
+
+/* Text of a field, from the last ')' on: the name in field 2 may hold anything. */
+static const char *field_of(const char *stat, int wanted) {
+    const char *at = strrchr(stat, ')');
+    for (int field = 2; at && field < wanted; field++) {
+        at = strchr(at, ' ');
+        at = at ? at + 1 : NULL;
+    }
+    return at;
+}
+
+static bool read_stat(int pid, char text[1024]) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, 1023) : -1;
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = 0;
+    return length > 0;
+}
+
+/* The kernel shows 0 as exit code to those who may not trace the process. The same right is asked for
+   the link `exe`, which answers EACCES before it finds that a zombie has none. */
+static bool may_know(int pid) {
+    char path[64], target[8];
+    snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    return readlink(path, target, sizeof target) >= 0 || errno == ENOENT;
+}
+
+enum answer { ANSWER_KNOWN, ANSWER_LATER, ANSWER_NEVER };
+
+static enum answer ask(int pidfd, int pid, int *status) {
+    char stat[1024];
+    struct exit_info info = {.mask = INFO_EXIT};
+    bool zombie = read_stat(pid, stat);
+    if (zombie) {
+        const char *state = field_of(stat, FIELD_STATE), *code = field_of(stat, FIELD_EXIT_CODE);
+        zombie = state && (*state == 'Z' || *state == 'X');
+        if (zombie && code && may_know(pid)) {
+            *status = atoi(code);
+            return ANSWER_KNOWN;
+        }
+    }
+    if (ioctl(pidfd, GET_EXIT_INFO, &info) == 0 && info.mask & INFO_EXIT) {
+        *status = info.exit_code;
+        return ANSWER_KNOWN;
+    }
+    return zombie ? ANSWER_LATER : ANSWER_NEVER;
+}
+
+bool death_status(int pidfd, int pid, int *status) {
+    const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
+    /* Twice at least: it may be reaped between the look into /proc and the pidfd's answer. */
+    for (int waited_ms = 0, never = 0; waited_ms < REAPER_WAIT_MS && never < 2; waited_ms += STEP_MS) {
+        enum answer answer = ask(pidfd, pid, status);
+        if (answer == ANSWER_KNOWN)
+            return true;
+        never += answer == ANSWER_NEVER;
+        nanosleep(&step, NULL);
+    }
+    return false;
+}
+
+static double now_s(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+int death_open(int pid, int64_t started_monotonic_ns) {
+    char stat[1024];
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd < 0)
+        return -1;
+    const char *start = read_stat(pid, stat) ? field_of(stat, FIELD_START) : NULL;
+    double age_s = start ? now_s(CLOCK_BOOTTIME) - strtod(start, NULL) / (double)sysconf(_SC_CLK_TCK)
+                         : 0;
+    double profiled_s = now_s(CLOCK_MONOTONIC) - (double)started_monotonic_ns / 1e9;
+    if (age_s + 0.1 >= profiled_s) /* clock ticks of 10 ms, the coarse clock's 4 ms */
+        return pidfd;
+    close(pidfd);
+    return -1;
+}

@@ -1,0 +1,101 @@
+/*
+ * Events: one JSON object per line. See events.h.
+ */
+#include "events.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+
+bool events_open(struct events *events, const char *where, const struct pp_pattern *names,
+                 int64_t started_realtime_ns, char *why, size_t why_bytes) {
+    *events = (struct events){.pid = names->pid, .started_realtime_ns = started_realtime_ns};
+    return output_open(&events->output, where, names, why, why_bytes);
+}
+
+/* Sends the tail of an earlier line. True when nothing of it is left. */
+static bool send_rest(struct events *events) {
+    if (!events->rest)
+        return true;
+    size_t sent = output_write(&events->output, events->rest, events->rest_bytes, 0, NULL, NULL);
+    if (sent < events->rest_bytes && events->output.fd >= 0) {
+        memmove(events->rest, events->rest + sent, events->rest_bytes - sent);
+        events->rest_bytes -= sent;
+        return false;
+    }
+    free(events->rest); /* sent, or the connection it was begun on is gone */
+    events->rest = NULL;
+    events->rest_bytes = 0;
+    return true;
+}
+
+static void send_line(struct events *events, const char *line, size_t bytes) {
+    if (!send_rest(events)) {
+        events->dropped++;
+        return;
+    }
+    size_t sent = output_write(&events->output, line, bytes, 0, NULL, NULL);
+    if (sent == bytes)
+        return;
+    if (sent == 0 || events->output.fd < 0) {
+        events->dropped++;
+        return;
+    }
+    events->rest = malloc(bytes - sent);
+    if (!events->rest)
+        return;
+    events->rest_bytes = bytes - sent;
+    memcpy(events->rest, line + sent, events->rest_bytes);
+}
+
+static double number(double value) { return isfinite(value) ? value : 0; }
+
+/* Adds the common keys and sends; takes the row's reference. */
+static void send_row(struct events *events, json_t *row, double t_s) {
+    char time_text[32];
+    json_time(events->started_realtime_ns + (int64_t)(number(t_s) * 1e9), time_text);
+    if (row && json_object_set_new(row, "t", json_string(time_text)) == 0 &&
+        json_object_set_new(row, "pid", json_integer(events->pid)) == 0) {
+        char *text = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(9));
+        size_t bytes = text ? strlen(text) : 0;
+        if (text) {
+            text[bytes] = '\n'; /* in place of the terminator: the length goes with it */
+            send_line(events, text, bytes + 1);
+        }
+        free(text);
+    }
+    json_decref(row);
+}
+
+void events_sample(struct events *events, const struct model_sample *sample) {
+    if (events->output.kind == OUTPUT_NONE)
+        return;
+    send_row(events,
+             json_pack("{s:s, s:f, s:I, s:I, s:I, s:f}", "type", "sample", "t_s",
+                       number(sample->t_s), "rss_bytes", (json_int_t)sample->rss_bytes,
+                       "heap_bytes", (json_int_t)sample->heap_bytes, "objects",
+                       (json_int_t)sample->objects, "interval_s", number(sample->interval_s)),
+             sample->t_s);
+}
+
+void events_alert(struct events *events, const struct model_alert *alert) {
+    if (events->output.kind == OUTPUT_NONE)
+        return;
+    send_row(events,
+             json_pack("{s:s, s:f, s:s, s:s, s:s, s:I, s:I, s:f}", "type", "alert", "t_s",
+                       number(alert->t_s), "rule", alert->rule, "level", alert->level, "state",
+                       alert->state, "value", (json_int_t)llround(number(alert->value)),
+                       "threshold", (json_int_t)llround(number(alert->threshold)), "next_s",
+                       number(alert->next_s)),
+             alert->t_s);
+}
+
+void events_close(struct events *events) {
+    send_rest(events);
+    free(events->rest);
+    output_close(&events->output);
+    *events = (struct events){.output = {.fd = -1}};
+}

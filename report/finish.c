@@ -1,0 +1,233 @@
+/*
+ * The end of a watched process. See finish.h.
+ *
+ * Order: the profile is stored before the report is printed (the report names it), the segment goes
+ * last: as long as it is there, nothing is lost, and its absence tells `poolprof run` that all is done.
+ */
+#include "finish.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <linux/futex.h>
+#include <unistd.h>
+
+#include "death.h"
+#include "json.h"
+#include "profile.h"
+#include "pulse.h"
+#include "symbol.h"
+#include "text.h"
+
+/* A reader of stderr that takes nothing for so long does not get the rest; the profile has it all. */
+#define REPORT_PATIENCE_MS 30000
+
+struct finishing {
+    struct watched *watched;
+    enum finish_cause cause;
+    struct model *model;
+    struct pulse pulse;
+    bool keep_segment;      /* the data could be stored nowhere else */
+};
+
+/* ---- how it ended ---- */
+
+static void set_signal(struct model *model, int number) {
+    char text[32];
+    snprintf(text, sizeof text, "signal:%d", number);
+    model_set(&model->process.end, text);
+    model->process.status = number;
+}
+
+/* After a death the kernel knows best. What the program said of itself still tells which way it went
+   out, where it went by exit at all. */
+static void settle_end(struct finishing *finishing) {
+    const struct watched *watched = finishing->watched;
+    struct model *model = finishing->model;
+    int status = 0;
+    if (finishing->cause == FINISH_HANDOVER)
+        return; /* the segment says it, and so does the model */
+    uint32_t said = view_header(watched->view)->end;
+    if (watched->pidfd < 0 || !death_status(watched->pidfd, watched->pid, &status)) {
+        if (said == PP_END_RUNNING)
+            model_set(&model->process.end, "unknown");
+        return;
+    }
+    if (WIFSIGNALED(status)) {
+        set_signal(model, WTERMSIG(status));
+        return;
+    }
+    if (said == PP_END_RUNNING || said == PP_END_ABORT) /* the raw system call */
+        model_set(&model->process.end, "_exit");
+    model->process.status = WEXITSTATUS(status);
+}
+
+/* ---- the model ---- */
+
+/* The end may be the peak: then these are its sites. */
+static void keep_last_peak(struct watched *watched) {
+    int64_t live = atomic_load(&watched->header->live_bytes);
+    if (live <= watched->peak.kept_bytes)
+        return;
+    struct aggregate_peak *sites = aggregate_peak_take(watched->view, watched_now_s(watched));
+    if (!sites)
+        return;
+    aggregate_peak_free(watched->peak_sites);
+    watched->peak_sites = sites;
+}
+
+static void build_model(struct finishing *finishing) {
+    struct watched *watched = finishing->watched;
+    bool was_alive = watched->pidfd >= 0;
+    int64_t now_ns = was_alive ? watched_now_ns() : AGGREGATE_LAST_TRACE;
+    if (finishing->cause == FINISH_HANDOVER)
+        watched_sample(watched);
+    view_refresh(watched->view);
+    if (was_alive)
+        keep_last_peak(watched);
+    finishing->model = aggregate(watched->view, now_ns, watched->peak_sites);
+    settle_end(finishing);
+    sample_history_store(&watched->history, finishing->model);
+    for (size_t i = 0; i < watched->told_count; i++)
+        model_add_alert(finishing->model, watched->told[i]);
+    pulse_tick(&finishing->pulse);
+    const struct symbol_options options = {.tick = pulse_tick, .context = &finishing->pulse};
+    symbol_resolve(finishing->model, &options);
+}
+
+/* ---- the profile ---- */
+
+static void complain(struct finishing *finishing, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* On stderr whatever the log is: data that is not where it was asked for must be found. */
+static void complain(struct finishing *finishing, const char *format, ...) {
+    char line[PATH_MAX * 2 + 512];
+    va_list list;
+    struct output error = {.kind = OUTPUT_STDERR, .fd = STDERR_FILENO};
+    int used = snprintf(line, sizeof line, "poolprof[%d]: ", finishing->watched->pid);
+    va_start(list, format);
+    vsnprintf(line + used, sizeof line - (size_t)used - 1, format, list);
+    va_end(list);
+    size_t length = strlen(line);
+    line[length++] = '\n';
+    output_write(&error, line, length, REPORT_PATIENCE_MS, pulse_tick, &finishing->pulse);
+}
+
+static bool store_at(struct finishing *finishing, const char *path, char *why, size_t why_bytes) {
+    struct model *model = finishing->model;
+    model_set(&model->profile_path, path);
+    char *used = profile_save(model, path, why, why_bytes);
+    pulse_tick(&finishing->pulse);
+    if (used)
+        model_set(&model->profile_path, used);
+    free(used);
+    return model->profile_path && used;
+}
+
+static const char *last_part(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Where it was not asked for, but can be written: /tmp, then beside the segment. */
+static bool store_elsewhere(struct finishing *finishing, const char *wanted, const char *why) {
+    const char *segment = finishing->watched->segment_path;
+    int directory_bytes = segment ? (int)(strrchr(segment, '/') - segment) : 0;
+    char path[PATH_MAX + NAME_MAX], other_why[512];
+    for (int place = 0; place < (segment ? 2 : 1); place++) {
+        snprintf(path, sizeof path, "%.*s/%s", place ? directory_bytes : 4, place ? segment : "/tmp",
+                 last_part(wanted));
+        if (!store_at(finishing, path, other_why, sizeof other_why))
+            continue;
+        complain(finishing, "error profile: %s; it is in %s", why, finishing->model->profile_path);
+        return true;
+    }
+    return false;
+}
+
+static void store(struct finishing *finishing) {
+    struct model *model = finishing->model;
+    const struct watched *watched = finishing->watched;
+    char why[PATH_MAX + 512] = "bad file pattern";
+    char *path = profile_expand(watched->header->options.OUTPUT, model);
+    if (!path) /* none */
+        return;
+    if (!store_at(finishing, path, why, sizeof why) && !store_elsewhere(finishing, path, why)) {
+        model_set(&model->profile_path, NULL);
+        finishing->keep_segment = watched->segment_path != NULL;
+        complain(finishing, "error profile: %s; %s%s", why,
+                 finishing->keep_segment ? "the data stays in " : "the data is lost",
+                 finishing->keep_segment ? watched->segment_path : "");
+    }
+    free(path);
+}
+
+/* ---- the report ---- */
+
+static bool render(const struct model *model, int64_t kind, FILE *to) {
+    struct text_options options = {.top = TEXT_TOP_DEFAULT, .colour = false};
+    return kind == PP_REPORT_JSON ? json_render(model, to, 0) : text_render(model, to, &options);
+}
+
+static void print(struct finishing *finishing) {
+    struct watched *watched = finishing->watched;
+    int64_t kind = atomic_load(&watched->header->options.REPORT);
+    char *text = NULL;
+    size_t bytes = 0;
+    if (kind == PP_REPORT_NONE)
+        return;
+    if (finishing->cause == FINISH_HANDOVER && watched->stderr_left)
+        output_take_stderr(watched->pidfd);
+    FILE *to = open_memstream(&text, &bytes);
+    bool rendered = to && render(finishing->model, kind, to);
+    if ((to && fclose(to) != 0) || !rendered) {
+        complain(finishing, "error report: %s", strerror(errno));
+        free(text);
+        return;
+    }
+    size_t put = output_write(&watched->log, text, bytes, REPORT_PATIENCE_MS, pulse_tick,
+                              &finishing->pulse);
+    if (put < bytes && watched->log.kind != OUTPUT_STDERR) {
+        const char *profile = finishing->model->profile_path;
+        complain(finishing, "error log: %s took %zu of %zu bytes; the profile is %s",
+                 watched->log.path, put, bytes, profile ? profile : "not kept");
+    }
+    free(text);
+}
+
+/* ---- all of it ---- */
+
+static void remove_segment(struct finishing *finishing) {
+    struct watched *watched = finishing->watched;
+    if (watched->segment_path && !finishing->keep_segment)
+        unlink(watched->segment_path);
+    free(watched->segment_path);
+    watched->segment_path = NULL;
+}
+
+/* The program goes on to die; stderr must be free before it does, or who reads it waits for us. */
+static void say_done(struct watched *watched) {
+    output_drop_stderr();
+    atomic_store(&watched->header->handover, PP_HANDOVER_DONE);
+    syscall(SYS_futex, &watched->header->handover, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+void finish(struct watched *watched, enum finish_cause cause) {
+    struct finishing finishing = {.watched = watched, .cause = cause};
+    pulse_start(&finishing.pulse, &watched->header->tree.heartbeat);
+    uint32_t requested = PP_HANDOVER_REQUESTED;
+    atomic_compare_exchange_strong(&watched->header->handover, &requested, PP_HANDOVER_TAKEN);
+    build_model(&finishing);
+    store(&finishing);
+    print(&finishing);
+    remove_segment(&finishing);
+    pulse_stop(&finishing.pulse);
+    say_done(watched);
+    model_destroy(finishing.model);
+}

@@ -1,0 +1,19 @@
+/*
+ * The end of a watched process: aggregate, symbolise, store, print, remove the segment. The same work
+ * however it ended; who waits for it (the program at its exit, `poolprof run`) watches the heartbeat.
+ */
+#ifndef REPORT_FINISH_H
+#define REPORT_FINISH_H
+
+#include "watched.h"
+
+/* How we learnt of the end. */
+enum finish_cause {
+    FINISH_HANDOVER, /* the program waits: it is still there, and is told when the report is out */
+    FINISH_DEATH     /* the pidfd says so, or it was gone before we came */
+};
+
+/* Afterwards only watched_destroy is left to be called. */
+void finish(struct watched *watched, enum finish_cause cause);
+
+#endif

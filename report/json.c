@@ -1,0 +1,250 @@
+/*
+ * See json.h. Values are built with jansson, site by site: the document is written as it goes, so that a
+ * report of 100,000 sites does not need a tree of millions of JSON values in memory.
+ */
+#include "json.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "words.h"
+
+#define FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(9) | JSON_ENCODE_ANY)
+
+/* JSON has neither NaN nor infinity, and jansson's integers are signed. */
+static json_t *number(double value) { return json_real(isfinite(value) ? value : 0); }
+static json_t *count_of(uint64_t value) {
+    return json_integer(value <= INT64_MAX ? (json_int_t)value : INT64_MAX);
+}
+
+static json_t *string(const char *text) {
+    if (text == NULL) return json_null();
+    char *safe = words_utf8(text);
+    json_t *value = json_string(safe);
+    free(safe);
+    return value;
+}
+
+void json_time(int64_t realtime_ns, char to[32]) {
+    time_t second = (time_t)(realtime_ns / 1000000000);
+    int64_t rest_ns = realtime_ns % 1000000000;
+    struct tm utc;
+    if (rest_ns < 0) {
+        rest_ns += 1000000000;
+        second--;
+    }
+    gmtime_r(&second, &utc);
+    snprintf(to, 32, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned)(utc.tm_year + 1900) % 10000,
+             (unsigned)utc.tm_mon + 1, (unsigned)utc.tm_mday, (unsigned)utc.tm_hour,
+             (unsigned)utc.tm_min, (unsigned)utc.tm_sec, (unsigned)(rest_ns / 1000000));
+}
+
+/* ---- writing ---- */
+
+static void put(FILE *to, json_t *value) {
+    if (value == NULL || json_dumpf(value, to, FLAGS) != 0) fputs("null", to);
+    json_decref(value);
+}
+
+static void put_member(FILE *to, const char *key, json_t *value) {
+    fprintf(to, ",\n\"%s\": ", key);
+    put(to, value);
+}
+
+/* Lists: one element a line. */
+static void open_list(FILE *to, const char *key) { fprintf(to, "\"%s\": [", key); }
+static void put_element(FILE *to, size_t index, json_t *value) {
+    fputs(index > 0 ? ",\n " : "\n ", to);
+    put(to, value);
+}
+static void close_list(FILE *to) { fputs("]", to); }
+
+/* ---- parts ---- */
+
+static json_t *process_value(const struct model *model) {
+    char started[32];
+    json_t *argv = json_array();
+    for (size_t i = 0; i < model->process.argc; i++)
+        json_array_append_new(argv, string(model->process.argv[i]));
+    json_time(model->process.started_realtime_ns, started);
+    return json_pack("{s:I, s:I, s:o, s:o, s:s, s:o, s:o, s:i, s:o, s:o}", "pid",
+                     (json_int_t)model->process.pid, "parent", (json_int_t)model->process.parent, "exe",
+                     string(model->process.exe), "argv", argv, "started", started, "duration_s",
+                     number(model->process.duration_s), "end", string(model->process.end), "status",
+                     model->process.status, "cwd", string(model->process.cwd), "host",
+                     string(model->process.host));
+}
+
+static json_t *totals_value(const struct model *model) {
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "allocations",
+        count_of(model->totals.allocations), "frees", count_of(model->totals.frees), "bytes_allocated",
+        count_of(model->totals.bytes_allocated), "outstanding_objects",
+        count_of(model->totals.outstanding_objects), "outstanding_bytes",
+        count_of(model->totals.outstanding_bytes), "peak_bytes", count_of(model->totals.peak_bytes),
+        "peak_error_bytes", count_of(model->totals.peak_error_bytes), "pool_allocations",
+        count_of(model->totals.pool_allocations), "backing_allocations",
+        count_of(model->totals.backing_allocations), "temporary_allocations",
+        count_of(model->totals.temporary_allocations));
+}
+
+static json_t *leaks_value(const struct model *model) {
+    json_t *leaks = json_pack("{s:o}", "scan", string(model->scan));
+    for (int kind = MODEL_LOST; kind <= MODEL_SUPPRESSED; kind++) {
+        char key[32];
+        snprintf(key, sizeof key, "%s_objects", model_kind_names[kind]);
+        json_object_set_new(leaks, key, count_of(model->kinds[kind].objects));
+        snprintf(key, sizeof key, "%s_bytes", model_kind_names[kind]);
+        json_object_set_new(leaks, key, count_of(model->kinds[kind].bytes));
+    }
+    return leaks;
+}
+
+static json_t *frame_value(const struct model *model, const struct model_frame *frame) {
+    char address[24];
+    const char *module = NULL;
+    if (frame->module != 0 && frame->module < model->module_count)
+        module = words_base(model->modules[frame->module].path);
+    snprintf(address, sizeof address, "0x%" PRIx64, frame->address);
+    return json_pack("{s:o, s:o, s:I, s:o, s:s, s:b}", "function", string(frame->function), "file",
+                     string(frame->file), "line", (json_int_t)frame->line, "module", string(module),
+                     "address", address, "inlined", frame->inlined);
+}
+
+static json_t *stack_value(const struct model *model, const struct model_stack *stack) {
+    json_t *frames = json_array();
+    for (size_t i = 0; i < stack->count; i++)
+        json_array_append_new(frames, frame_value(model, &stack->frames[i]));
+    return frames;
+}
+
+static const char *allocator_name(unsigned makers) {
+    static const char *const names[] = {"unknown", "mixed", "malloc", "mixed", "new", "mixed",
+                                        "mixed",   "mixed", "new[]"};
+    return makers == 0 ? names[0] : makers < sizeof names / sizeof *names ? names[makers] : "mixed";
+}
+
+static json_t *site_value(const struct model *model, const struct model_site *site) {
+    const struct model_stack *stack =
+        &model->stacks[site->stack < model->stack_count ? site->stack : 0];
+    return json_pack(
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}",
+        "kind", model_kind_names[site->kind], "objects", count_of(site->objects), "bytes",
+        count_of(site->bytes), "oldest_s", number(site->oldest_s), "newest_s", number(site->newest_s),
+        "thread", string(site->thread != NULL ? site->thread : "?"), "tag", string(site->tag), "type",
+        string(site->type), "allocator", allocator_name(site->makers), "allocations",
+        count_of(site->allocations), "bytes_allocated", count_of(site->bytes_allocated), "temporary",
+        count_of(site->temporary), "suspect_objects", count_of(site->suspect_objects), "suspect_bytes",
+        count_of(site->suspect_bytes), "stale_objects", count_of(site->stale_objects), "retained_bytes",
+        count_of(site->retained_bytes), "truncated", stack->truncated, "stack",
+        stack_value(model, stack));
+}
+
+static void put_sites(FILE *to, const struct model *model, const struct model_site *sites,
+                      size_t count) {
+    open_list(to, "sites");
+    for (size_t i = 0; i < count; i++)
+        put_element(to, i, site_value(model, &sites[i]));
+    close_list(to);
+}
+
+static void put_peak(FILE *to, const struct model *model) {
+    fputs(",\n\"peak\": {\"t_s\": ", to);
+    put(to, number(model->peak.t_s));
+    fputs(", \"bytes\": ", to);
+    put(to, count_of(model->peak.bytes));
+    fputs(", ", to);
+    put_sites(to, model, model->peak_sites, model->peak_site_count);
+    fputs("}", to);
+}
+
+static void put_samples(FILE *to, const struct model *model) {
+    fputs(",\n", to);
+    open_list(to, "samples");
+    for (size_t i = 0; i < model->sample_count; i++) {
+        const struct model_sample *sample = &model->samples[i];
+        put_element(to, i, json_pack("{s:o, s:I, s:I, s:I, s:o}", "t_s", number(sample->t_s), "rss_bytes",
+                                     (json_int_t)sample->rss_bytes, "heap_bytes",
+                                     (json_int_t)sample->heap_bytes, "objects",
+                                     (json_int_t)sample->objects, "interval_s",
+                                     number(sample->interval_s)));
+    }
+    close_list(to);
+}
+
+/* Bytes and counts are integers by contract; an alert's value may be either, so whole ones are. */
+static json_t *figure(double value) {
+    bool whole = isfinite(value) && value == floor(value) && fabs(value) < 9e15;
+    return whole ? json_integer((json_int_t)value) : number(value);
+}
+
+static void put_alerts(FILE *to, const struct model *model) {
+    fputs(",\n", to);
+    open_list(to, "alerts");
+    for (size_t i = 0; i < model->alert_count; i++) {
+        const struct model_alert *alert = &model->alerts[i];
+        put_element(to, i, json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:o}", "t_s", number(alert->t_s),
+                                     "rule", alert->rule, "level", alert->level, "state", alert->state,
+                                     "value", figure(alert->value), "threshold",
+                                     figure(alert->threshold), "next_s", number(alert->next_s)));
+    }
+    close_list(to);
+}
+
+static void put_children(FILE *to, const struct model *model) {
+    fputs(",\n", to);
+    open_list(to, "children");
+    for (size_t i = 0; i < model->child_count; i++) {
+        const struct model_child *child = &model->children[i];
+        put_element(to, i, json_pack("{s:I, s:o, s:o, s:i, s:I, s:o}", "pid", (json_int_t)child->pid,
+                                     "exe", string(child->exe), "end", string(child->end), "status",
+                                     child->status, "lost_bytes", (json_int_t)child->lost_bytes,
+                                     "profile", string(child->profile)));
+    }
+    close_list(to);
+}
+
+static void put_blind_spots(FILE *to, const struct model *model) {
+    fputs(",\n", to);
+    open_list(to, "blind_spots");
+    for (size_t i = 0; i < model->blind_spot_count; i++) {
+        const struct model_blind_spot *spot = &model->blind_spots[i];
+        put_element(to, i, json_pack("{s:s, s:o, s:o}", "what", spot->what, "count",
+                                     count_of(spot->count), "detail",
+                                     string(spot->detail != NULL ? spot->detail : "")));
+    }
+    close_list(to);
+}
+
+static json_t *overhead_value(const struct model *model) {
+    double objects = (double)model->totals.outstanding_objects;
+    return json_pack("{s:o, s:o}", "tracker_bytes", count_of(model->tracker_bytes), "bytes_per_object",
+                     number(objects > 0 ? (double)model->tracker_bytes / objects : 0));
+}
+
+bool json_render(const struct model *model, FILE *to, size_t top) {
+    size_t count = top > 0 && top < model->site_count ? top : model->site_count;
+    fputs("{\"schema\": \"poolprof.report/1\"", to);
+    put_member(to, "process", process_value(model));
+    put_member(to, "totals", totals_value(model));
+    put_member(to, "leaks", leaks_value(model));
+    fputs(",\n", to);
+    put_sites(to, model, model->sites, count);
+    put_peak(to, model);
+    fputs(",\n\"pools\": []", to);
+    put_samples(to, model);
+    put_alerts(to, model);
+    put_children(to, model);
+    put_blind_spots(to, model);
+    put_member(to, "errors",
+               json_pack("{s:o, s:o}", "invalid_frees", count_of(model->errors.invalid_frees),
+                         "mismatched_frees", count_of(model->errors.mismatched_frees)));
+    put_member(to, "overhead", overhead_value(model));
+    put_member(to, "profile", string(model->profile_path));
+    fputs("}\n", to);
+    return fflush(to) == 0 && ferror(to) == 0;
+}

@@ -1,0 +1,21 @@
+/*
+ * The JSON report, poolprof.report/1 (DESIGN.md, 9). The rows of POOLPROF_EVENTS are events.c's; both
+ * follow the same contract. Layer 3.
+ */
+#ifndef REPORT_JSON_H
+#define REPORT_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "model.h"
+
+/* One object and a newline; sites in the model's order, at most `top` of them (0: all). False if the
+   stream has an error afterwards. */
+bool json_render(const struct model *model, FILE *to, size_t top);
+
+/* RFC 3339 in UTC with milliseconds: 2026-01-31T12:00:00.000Z. `to` has room for 32 bytes. */
+void json_time(int64_t realtime_ns, char to[32]);
+
+#endif

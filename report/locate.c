@@ -1,0 +1,163 @@
+/* See locate.h. */
+#include "locate.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "model.h"
+#include "profile.h"
+
+/* A pid may have been given to another process since: only the mapping proves it is the same. */
+bool locate_is_live(uint32_t pid, const char *path) {
+    char name[64], line[PATH_MAX + 128];
+    const char *base = strrchr(path, '/');
+    bool found = false, read_any = false;
+    snprintf(name, sizeof name, "/proc/%" PRIu32 "/maps", pid);
+    FILE *maps = fopen(name, "re");
+    if (maps == NULL) return errno != ENOENT;
+    base = base != NULL ? base : path;
+    while (!found && fgets(line, sizeof line, maps) != NULL) {
+        read_any = true;
+        found = strstr(line, base) != NULL;
+    }
+    bool refused = !read_any && ferror(maps) != 0 && errno != ESRCH;
+    fclose(maps);
+    return found || refused;
+}
+
+/* "PID.NONCE"; 0: another name. */
+static uint32_t pid_of_name(const char *name) {
+    uint64_t nonce;
+    uint32_t pid;
+    int end = 0;
+    if (name[0] < '1' || name[0] > '9') return 0;
+    if (sscanf(name, "%9" SCNu32 ".%16" SCNx64 "%n", &pid, &nonce, &end) != 2) return 0;
+    return name[end] == 0 ? pid : 0;
+}
+
+struct found {
+    struct locate_segment *items;
+    size_t count, room;
+};
+
+static void look_into(struct found *found, const char *directory) {
+    struct stat status;
+    DIR *entries = opendir(directory);
+    if (entries == NULL) return;
+    /* Another user's directory of that name is a trap, not a place. */
+    bool ours = fstat(dirfd(entries), &status) == 0 && (status.st_uid == geteuid() || geteuid() == 0);
+    for (struct dirent *entry; ours && (entry = readdir(entries)) != NULL;) {
+        struct locate_segment segment = {.pid = pid_of_name(entry->d_name)};
+        if (segment.pid == 0) continue;
+        if (fstatat(dirfd(entries), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
+        if (!S_ISREG(status.st_mode)) continue;
+        if (asprintf(&segment.path, "%s/%s", directory, entry->d_name) < 0) continue;
+        segment.changed = status.st_mtim;
+        segment.state = locate_is_live(segment.pid, segment.path) ? LOCATE_LIVE : LOCATE_ORPHAN;
+        found->items = model_grow(found->items, found->count, &found->room, sizeof segment);
+        found->items[found->count++] = segment;
+    }
+    closedir(entries);
+}
+
+static void look_below(struct found *found, const char *place) {
+    char *directory;
+    if (place == NULL || place[0] != '/') return;
+    if (asprintf(&directory, "%s/poolprof-%u", place, (unsigned)getuid()) < 0) return;
+    look_into(found, directory);
+    free(directory);
+}
+
+static int newer_first(struct timespec a, struct timespec b) {
+    if (a.tv_sec != b.tv_sec) return a.tv_sec < b.tv_sec ? 1 : -1;
+    return (a.tv_nsec < b.tv_nsec) - (a.tv_nsec > b.tv_nsec);
+}
+
+static int compare_segments(const void *left, const void *right) {
+    const struct locate_segment *a = left, *b = right;
+    if (a->state != b->state) return a->state > b->state ? 1 : -1;
+    return newer_first(a->changed, b->changed);
+}
+
+/* Two of the places may be one (POOLPROF_SEGMENT_DIR=/tmp). */
+static void drop_twice_found(struct found *found) {
+    size_t kept = 0;
+    for (size_t i = 0; i < found->count; i++) {
+        bool twice = false;
+        for (size_t j = 0; j < kept; j++)
+            twice = twice || strcmp(found->items[i].path, found->items[j].path) == 0;
+        if (twice) free(found->items[i].path);
+        else found->items[kept++] = found->items[i];
+    }
+    found->count = kept;
+}
+
+struct locate_segment *locate_segments(size_t *count) {
+    const char *asked = getenv("POOLPROF_SEGMENT_DIR");
+    const char *places[] = {asked, getenv("XDG_RUNTIME_DIR"), "/dev/shm", "/tmp"};
+    struct found found = {0};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        look_below(&found, places[i]);
+    if (asked != NULL && asked[0] == '/') look_into(&found, asked);
+    drop_twice_found(&found);
+    if (found.count > 1) qsort(found.items, found.count, sizeof *found.items, compare_segments);
+    *count = found.count;
+    return found.items;
+}
+
+void locate_segments_free(struct locate_segment *segments, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        free(segments[i].path);
+    free(segments);
+}
+
+char *locate_segment_of(uint32_t pid) {
+    size_t count;
+    char *path = NULL;
+    struct locate_segment *segments = locate_segments(&count);
+    for (size_t i = 0; i < count && path == NULL; i++)
+        if (segments[i].pid == pid) model_set(&path, segments[i].path);
+    locate_segments_free(segments, count);
+    return path;
+}
+
+static int compare_profiles(const void *left, const void *right) {
+    const struct locate_profile *a = left, *b = right;
+    int order = newer_first(a->changed, b->changed);
+    return order != 0 ? order : strcmp(a->name, b->name);
+}
+
+struct locate_profile *locate_profiles(const char *directory, size_t *count) {
+    struct stat status;
+    size_t room = 0;
+    *count = 0;
+    DIR *entries = opendir(directory);
+    if (entries == NULL) return NULL;
+    struct locate_profile *profiles = model_grow(NULL, 0, &room, sizeof *profiles);
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+        if (!profile_is_name(entry->d_name)) continue;
+        if (fstatat(dirfd(entries), entry->d_name, &status, 0) != 0) continue;
+        if (!S_ISREG(status.st_mode)) continue;
+        profiles = model_grow(profiles, *count, &room, sizeof *profiles);
+        profiles[*count] = (struct locate_profile){.changed = status.st_mtim,
+                                                   .bytes = status.st_size};
+        model_set(&profiles[(*count)++].name, entry->d_name);
+    }
+    closedir(entries);
+    if (*count > 1) qsort(profiles, *count, sizeof *profiles, compare_profiles);
+    return profiles;
+}
+
+void locate_profiles_free(struct locate_profile *profiles, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        free(profiles[i].name);
+    free(profiles);
+}

@@ -1,0 +1,207 @@
+/* See model.h. The table of texts is open addressing over pointers; texts live as long as the model. */
+#include "model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const model_kind_names[MODEL_KIND_COUNT] = {"lost",      "indirect",   "possible",
+                                                        "reachable", "suppressed", "outstanding"};
+const double model_age_under_s[MODEL_AGE_COUNT] = {1, 10, 60, 300, 1800, 7200, 86400, 1e18};
+
+struct model_texts {
+    char **slots;
+    size_t count, room; /* room: a power of two */
+};
+
+static void no_memory(void) {
+    fputs("poolprof: not enough memory\n", stderr);
+    exit(3);
+}
+
+void *model_alloc(size_t count, size_t bytes) {
+    void *memory = calloc(count > 0 ? count : 1, bytes);
+    if (memory == NULL) no_memory();
+    return memory;
+}
+
+void *model_grow(void *array, size_t count, size_t *room, size_t bytes) {
+    if (count < *room) return array;
+    size_t wanted = *room < 8 ? 8 : *room * 2, total;
+    if (__builtin_mul_overflow(wanted, bytes, &total)) no_memory();
+    array = realloc(array, total);
+    if (array == NULL) no_memory();
+    *room = wanted;
+    return array;
+}
+
+/* Appending without a stored room: room is the next power of two, so grow when count is one. */
+static void *append(void *array, size_t count, size_t bytes) {
+    if ((count & (count - 1)) != 0) return array;
+    array = realloc(array, (count > 0 ? 2 * count : 1) * bytes);
+    if (array == NULL) no_memory();
+    return array;
+}
+
+struct model *model_create(void) {
+    struct model *model = model_alloc(1, sizeof *model);
+    model->texts = model_alloc(1, sizeof *model->texts);
+    model->modules = model_alloc(1, sizeof *model->modules);
+    model->module_count = 1;
+    model_set(&model->modules[0].path, "");
+    model->stacks = model_alloc(1, sizeof *model->stacks);
+    model->stack_count = 1;
+    model->stacks[0].truncated = true;
+    model_set(&model->process.exe, "");
+    model_set(&model->process.end, "unknown");
+    model_set(&model->process.cwd, "");
+    model_set(&model->process.host, "");
+    model_set(&model->scan, "off: not yet");
+    model->tracked = true;
+    model->leak_age_s = 300;
+    return model;
+}
+
+static void free_texts(struct model_texts *texts) {
+    for (size_t i = 0; i < texts->room; i++)
+        free(texts->slots[i]);
+    free(texts->slots);
+    free(texts);
+}
+
+static void free_process(struct model *model) {
+    for (size_t i = 0; i < model->process.argc; i++)
+        free(model->process.argv[i]);
+    free(model->process.argv);
+    free(model->process.exe);
+    free(model->process.end);
+    free(model->process.cwd);
+    free(model->process.host);
+    free(model->scan);
+    free(model->profile_path);
+}
+
+void model_destroy(struct model *model) {
+    if (model == NULL) return;
+    free_process(model);
+    for (size_t i = 0; i < model->module_count; i++)
+        free(model->modules[i].path);
+    for (size_t i = 0; i < model->stack_count; i++)
+        free(model->stacks[i].frames);
+    for (size_t i = 0; i < model->child_count; i++) {
+        free(model->children[i].exe);
+        free(model->children[i].end);
+        free(model->children[i].profile);
+    }
+    for (size_t i = 0; i < model->blind_spot_count; i++)
+        free(model->blind_spots[i].detail);
+    free(model->modules);
+    free(model->stacks);
+    free(model->sites);
+    free(model->peak_sites);
+    free(model->samples);
+    free(model->alerts);
+    free(model->children);
+    free(model->blind_spots);
+    free_texts(model->texts);
+    free(model);
+}
+
+void model_add_sample(struct model *model, struct model_sample sample) {
+    model->samples = append(model->samples, model->sample_count, sizeof sample);
+    model->samples[model->sample_count++] = sample;
+}
+
+void model_add_alert(struct model *model, struct model_alert alert) {
+    model->alerts = append(model->alerts, model->alert_count, sizeof alert);
+    model->alerts[model->alert_count++] = alert;
+}
+
+void model_add_child(struct model *model, struct model_child child) {
+    model->children = append(model->children, model->child_count, sizeof child);
+    model->children[model->child_count++] = child;
+}
+
+void model_add_blind_spot(struct model *model, const char *what, uint64_t count, const char *detail) {
+    for (size_t i = 0; i < model->blind_spot_count; i++) {
+        if (strcmp(model->blind_spots[i].what, what) != 0) continue;
+        model->blind_spots[i].count += count;
+        model_set(&model->blind_spots[i].detail, detail);
+        return;
+    }
+    struct model_blind_spot spot = {.what = what, .count = count};
+    model_set(&spot.detail, detail);
+    model->blind_spots = append(model->blind_spots, model->blind_spot_count, sizeof spot);
+    model->blind_spots[model->blind_spot_count++] = spot;
+}
+
+void model_set(char **field, const char *text) {
+    char *copy = text != NULL ? strdup(text) : NULL;
+    if (text != NULL && copy == NULL) no_memory();
+    free(*field);
+    *field = copy;
+}
+
+/* ---- texts ---- */
+
+static size_t hash_text(const char *text) {
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+    for (; *text != 0; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
+    return (size_t)(hash ^ hash >> 29);
+}
+
+/* Slot that holds `text`, or the empty one where it belongs. */
+static char **find_slot(char **slots, size_t room, const char *text) {
+    size_t at = hash_text(text) & (room - 1);
+    while (slots[at] != NULL && strcmp(slots[at], text) != 0)
+        at = (at + 1) & (room - 1);
+    return &slots[at];
+}
+
+static void enlarge(struct model_texts *texts) {
+    size_t room = texts->room > 0 ? texts->room * 2 : 256;
+    char **slots = model_alloc(room, sizeof *slots);
+    for (size_t i = 0; i < texts->room; i++)
+        if (texts->slots[i] != NULL) *find_slot(slots, room, texts->slots[i]) = texts->slots[i];
+    free(texts->slots);
+    texts->slots = slots;
+    texts->room = room;
+}
+
+char *model_text(struct model *model, const char *text) {
+    if (text == NULL) return NULL;
+    struct model_texts *texts = model->texts;
+    if (texts->count * 4 >= texts->room * 3) enlarge(texts);
+    char **slot = find_slot(texts->slots, texts->room, text);
+    if (*slot == NULL) {
+        model_set(slot, text);
+        texts->count++;
+    }
+    return *slot;
+}
+
+/* ---- order ---- */
+
+static int more_first(double a, double b) { return (a < b) - (a > b); }
+
+static int compare_sites(const void *left, const void *right, void *order) {
+    const struct model_site *a = left, *b = right;
+    int bytes = (a->bytes < b->bytes) - (a->bytes > b->bytes);
+    int objects = (a->objects < b->objects) - (a->objects > b->objects);
+    int age = more_first(a->oldest_s, b->oldest_s);
+    int first[] = {[MODEL_BY_BYTES] = bytes, [MODEL_BY_OBJECTS] = objects, [MODEL_BY_AGE] = age};
+    int result = first[*(enum model_order *)order];
+    if (result == 0) result = bytes;
+    if (result == 0) result = objects;
+    if (result == 0) result = (a->stack > b->stack) - (a->stack < b->stack);
+    if (result == 0) result = (a->kind > b->kind) - (a->kind < b->kind);
+    if (result == 0 && a->tag != b->tag)
+        result = a->tag == NULL ? -1 : b->tag == NULL ? 1 : strcmp(a->tag, b->tag);
+    return result;
+}
+
+void model_sort(const struct model *model, struct model_site *sites, size_t count,
+                enum model_order order) {
+    if (count > 1) qsort_r(sites, count, sizeof *sites, compare_sites, &order);
+}

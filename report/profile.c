@@ -1,0 +1,437 @@
+/*
+ * Writing a profile; profile_schema.h documents what is in it, profile_load.c reads it.
+ *
+ * The database is made under a temporary name beside the wanted one and renamed when it is complete, so
+ * a writer that is killed leaves no half profile, and a name that exists is never replaced. For the same
+ * reason SQLite needs no journal and no sync here, nor locks (there are file systems without any).
+ */
+#include "profile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "pattern.h"
+#include "profile_schema.h"
+#include "profile_stacks.h"
+#include "words.h"
+
+#define NAMES_MAX 1000000 /* of .2, .3, ... */
+
+struct writer {
+    sqlite3 *database;
+    sqlite3_stmt *statement;
+    int column;         /* last one bound */
+    bool failed;
+};
+
+char *profile_expand(const char *pattern, const struct model *model) {
+    char path[PATH_MAX];
+    struct pp_pattern with = {.program = model->process.exe,
+                              .host = model->process.host,
+                              .directory = model->process.cwd,
+                              .pid = model->process.pid,
+                              .started_s = model->process.started_realtime_ns / 1000000000};
+    if (strcmp(pattern, "none") == 0 || !pp_pattern_expand(pattern, &with, path, sizeof path))
+        return NULL;
+    char *copy = NULL;
+    model_set(&copy, path);
+    return copy;
+}
+
+bool profile_is_name(const char *name) {
+    const char *at = strstr(name, ".poolprof");
+    for (const char *next; at != NULL && (next = strstr(at + 1, ".poolprof")) != NULL;)
+        at = next;
+    if (at == NULL || at == name) return false;
+    at += sizeof ".poolprof" - 1;
+    return *at == 0 || (*at == '.' && at[1] != 0 && at[1 + strspn(at + 1, "0123456789")] == 0);
+}
+
+/* ---- statements: failures stick, and are looked at once at the end ---- */
+
+static void check(struct writer *writer, int result) {
+    if (result != SQLITE_OK && result != SQLITE_DONE && result != SQLITE_ROW) writer->failed = true;
+}
+
+static void execute(struct writer *writer, const char *sql) {
+    if (!writer->failed) check(writer, sqlite3_exec(writer->database, sql, NULL, NULL, NULL));
+}
+
+static void prepare(struct writer *writer, const char *table, const char *columns, int count) {
+    char sql[1024];
+    int used = snprintf(sql, sizeof sql, "INSERT INTO %s(%s) VALUES(?", table, columns);
+    for (int i = 1; i < count; i++)
+        used += snprintf(sql + used, sizeof sql - (size_t)used, ",?");
+    snprintf(sql + used, sizeof sql - (size_t)used, ")");
+    writer->statement = NULL;
+    writer->column = 0;
+    if (!writer->failed)
+        check(writer, sqlite3_prepare_v2(writer->database, sql, -1, &writer->statement, NULL));
+}
+
+static void finish(struct writer *writer) {
+    sqlite3_finalize(writer->statement);
+    writer->statement = NULL;
+}
+
+static void put_integer(struct writer *writer, uint64_t value) {
+    if (!writer->failed)
+        check(writer, sqlite3_bind_int64(writer->statement, ++writer->column, (sqlite3_int64)value));
+}
+
+static void put_real(struct writer *writer, double value) {
+    if (!writer->failed) check(writer, sqlite3_bind_double(writer->statement, ++writer->column, value));
+}
+
+/* NULL and NULL pointers; the database's texts are valid UTF-8 whatever the program's names were. */
+static void put_text(struct writer *writer, const char *text) {
+    if (writer->failed) return;
+    if (text == NULL) {
+        check(writer, sqlite3_bind_null(writer->statement, ++writer->column));
+        return;
+    }
+    char *clean = words_utf8(text);
+    check(writer, sqlite3_bind_text(writer->statement, ++writer->column, clean, -1, SQLITE_TRANSIENT));
+    free(clean);
+}
+
+/* 0 stands for NULL: ids start at 1. */
+static void put_id(struct writer *writer, uint64_t id) {
+    if (id != 0) put_integer(writer, id);
+    else put_text(writer, NULL);
+}
+
+static void put_row(struct writer *writer) {
+    if (writer->failed) return;
+    check(writer, sqlite3_step(writer->statement));
+    check(writer, sqlite3_reset(writer->statement));
+    writer->column = 0;
+}
+
+/* ---- tables ---- */
+
+static void write_meta(struct writer *writer) {
+    prepare(writer, "meta", "key, value", 2);
+    put_text(writer, "format"), put_text(writer, PROFILE_FORMAT), put_row(writer);
+    put_text(writer, "version"), put_integer(writer, PROFILE_VERSION), put_row(writer);
+    put_text(writer, "written_by"), put_text(writer, "poolprof " PP_VERSION), put_row(writer);
+    finish(writer);
+}
+
+static void put_argv(struct writer *writer, const struct model *model) {
+    json_t *argv = json_array();
+    for (size_t i = 0; i < model->process.argc; i++) {
+        char *clean = words_utf8(model->process.argv[i]);
+        json_array_append_new(argv, json_string(clean));
+        free(clean);
+    }
+    char *text = json_dumps(argv, JSON_COMPACT);
+    put_text(writer, text != NULL ? text : "[]");
+    free(text);
+    json_decref(argv);
+}
+
+static void write_process(struct writer *writer, const struct model *model) {
+    prepare(writer, "processes", PROFILE_PROCESS_COLUMNS, PROFILE_PROCESS_COUNT);
+    put_integer(writer, model->process.pid);
+    put_integer(writer, model->process.parent);
+    put_text(writer, model->process.exe);
+    put_argv(writer, model);
+    put_integer(writer, (uint64_t)model->process.started_realtime_ns);
+    put_real(writer, model->process.duration_s);
+    put_text(writer, model->process.end);
+    put_integer(writer, (uint64_t)(int64_t)model->process.status);
+    put_text(writer, model->process.cwd);
+    put_text(writer, model->process.host);
+    put_text(writer, model->scan);
+    put_integer(writer, model->tracked);
+    put_integer(writer, model->totals.allocations);
+    put_integer(writer, model->totals.frees);
+    put_integer(writer, model->totals.bytes_allocated);
+    put_integer(writer, model->totals.outstanding_objects);
+    put_integer(writer, model->totals.outstanding_bytes);
+    put_integer(writer, model->totals.peak_bytes);
+    put_integer(writer, model->totals.peak_error_bytes);
+    put_integer(writer, model->totals.pool_allocations);
+    put_integer(writer, model->totals.backing_allocations);
+    put_integer(writer, model->totals.temporary_allocations);
+    put_real(writer, model->peak.t_s);
+    put_integer(writer, model->peak.bytes);
+    put_integer(writer, model->tracker_bytes);
+    put_real(writer, model->leak_age_s);
+    put_integer(writer, model->errors.invalid_frees);
+    put_integer(writer, model->errors.mismatched_frees);
+    put_row(writer);
+    finish(writer);
+}
+
+static void write_modules(struct writer *writer, const struct model *model) {
+    prepare(writer, "modules", PROFILE_MODULE_COLUMNS, PROFILE_MODULE_COUNT);
+    for (size_t i = 0; i < model->module_count; i++) {
+        const struct model_module *module = &model->modules[i];
+        char build_id[2 * sizeof module->build_id + 1] = "";
+        for (unsigned j = 0; j < module->build_id_bytes && j < sizeof module->build_id; j++)
+            snprintf(build_id + 2 * j, 3, "%02x", module->build_id[j]);
+        put_integer(writer, i);
+        put_text(writer, module->path);
+        put_integer(writer, module->start);
+        put_integer(writer, module->end);
+        put_integer(writer, module->bias);
+        put_text(writer, build_id);
+        put_integer(writer, module->flags);
+        put_row(writer);
+    }
+    finish(writer);
+}
+
+static void write_stacks(struct writer *writer, const struct profile_stacks *stacks) {
+    prepare(writer, "frames", PROFILE_FRAME_COLUMNS, PROFILE_FRAME_COUNT);
+    for (size_t i = 1; i < stacks->frame_count; i++) {
+        const struct model_frame *frame = stacks->frames[i];
+        put_integer(writer, i);
+        put_text(writer, frame->function);
+        put_text(writer, frame->file);
+        put_id(writer, frame->line);
+        put_integer(writer, frame->module);
+        put_integer(writer, frame->address);
+        put_integer(writer, frame->inlined);
+        put_row(writer);
+    }
+    finish(writer);
+    prepare(writer, "stacks", PROFILE_STACK_COLUMNS, PROFILE_STACK_COUNT);
+    for (size_t i = 1; i < stacks->node_count; i++) {
+        put_integer(writer, i);
+        put_id(writer, stacks->nodes[i].parent);
+        put_integer(writer, stacks->nodes[i].frame);
+        put_row(writer);
+    }
+    finish(writer);
+}
+
+static void put_stack(struct writer *writer, const struct model *model,
+                      const struct profile_stacks *stacks, const struct model_site *site) {
+    uint32_t stack = site->stack < model->stack_count ? site->stack : 0;
+    put_id(writer, stacks->leaf_of[stack]);
+    put_integer(writer, model->stacks[stack].truncated);
+}
+
+static void write_sites(struct writer *writer, const struct model *model,
+                        const struct profile_stacks *stacks) {
+    prepare(writer, "sites", PROFILE_SITE_COLUMNS, PROFILE_SITE_COUNT);
+    for (size_t i = 0; i < model->site_count; i++) {
+        const struct model_site *site = &model->sites[i];
+        put_integer(writer, i + 1);
+        put_text(writer, model_kind_names[site->kind]);
+        put_stack(writer, model, stacks, site);
+        put_text(writer, site->tag);
+        put_text(writer, site->type);
+        put_text(writer, site->thread);
+        put_integer(writer, site->objects);
+        put_integer(writer, site->bytes);
+        put_real(writer, site->oldest_s);
+        put_real(writer, site->newest_s);
+        put_integer(writer, site->allocations);
+        put_integer(writer, site->bytes_allocated);
+        put_integer(writer, site->temporary);
+        put_integer(writer, site->stale_objects);
+        put_integer(writer, site->retained_bytes);
+        put_integer(writer, site->suspect_objects);
+        put_integer(writer, site->suspect_bytes);
+        put_integer(writer, site->makers);
+        put_row(writer);
+    }
+    finish(writer);
+}
+
+static void write_ages(struct writer *writer, const struct model *model) {
+    prepare(writer, "ages", PROFILE_AGE_COLUMNS, PROFILE_AGE_COUNT);
+    for (size_t i = 0; i < model->site_count; i++) {
+        const struct model_ages *ages = &model->sites[i].ages;
+        for (unsigned bucket = 0; bucket < MODEL_AGE_COUNT; bucket++) {
+            if (ages->objects[bucket] == 0) continue;
+            put_integer(writer, i + 1);
+            put_integer(writer, bucket);
+            if (bucket + 1 < MODEL_AGE_COUNT) put_real(writer, model_age_under_s[bucket]);
+            else put_text(writer, NULL);
+            put_integer(writer, ages->objects[bucket]);
+            put_integer(writer, ages->bytes[bucket]);
+            put_row(writer);
+        }
+    }
+    finish(writer);
+}
+
+static void write_peak(struct writer *writer, const struct model *model,
+                       const struct profile_stacks *stacks) {
+    prepare(writer, "peak_sites", PROFILE_PEAK_COLUMNS, PROFILE_PEAK_COUNT);
+    for (size_t i = 0; i < model->peak_site_count; i++) {
+        const struct model_site *site = &model->peak_sites[i];
+        put_integer(writer, i + 1);
+        put_stack(writer, model, stacks, site);
+        put_text(writer, site->tag);
+        put_integer(writer, site->objects);
+        put_integer(writer, site->bytes);
+        put_row(writer);
+    }
+    finish(writer);
+}
+
+static void write_history(struct writer *writer, const struct model *model) {
+    prepare(writer, "samples", PROFILE_SAMPLE_COLUMNS, PROFILE_SAMPLE_COUNT);
+    for (size_t i = 0; i < model->sample_count; i++) {
+        const struct model_sample *sample = &model->samples[i];
+        put_real(writer, sample->t_s);
+        put_integer(writer, (uint64_t)sample->rss_bytes);
+        put_integer(writer, (uint64_t)sample->heap_bytes);
+        put_integer(writer, (uint64_t)sample->objects);
+        put_real(writer, sample->interval_s);
+        put_row(writer);
+    }
+    finish(writer);
+    prepare(writer, "alerts", PROFILE_ALERT_COLUMNS, PROFILE_ALERT_COUNT);
+    for (size_t i = 0; i < model->alert_count; i++) {
+        const struct model_alert *alert = &model->alerts[i];
+        put_real(writer, alert->t_s);
+        put_text(writer, alert->rule);
+        put_text(writer, alert->level);
+        put_text(writer, alert->state);
+        put_real(writer, alert->value);
+        put_real(writer, alert->threshold);
+        put_real(writer, alert->next_s);
+        put_row(writer);
+    }
+    finish(writer);
+}
+
+static void write_rest(struct writer *writer, const struct model *model) {
+    prepare(writer, "children", PROFILE_CHILD_COLUMNS, PROFILE_CHILD_COUNT);
+    for (size_t i = 0; i < model->child_count; i++) {
+        const struct model_child *child = &model->children[i];
+        put_integer(writer, child->pid);
+        put_text(writer, child->exe);
+        put_text(writer, child->end);
+        put_integer(writer, (uint64_t)(int64_t)child->status);
+        put_integer(writer, (uint64_t)child->lost_bytes);
+        put_text(writer, child->profile);
+        put_row(writer);
+    }
+    finish(writer);
+    prepare(writer, "blind_spots", PROFILE_BLIND_COLUMNS, PROFILE_BLIND_COUNT);
+    for (size_t i = 0; i < model->blind_spot_count; i++) {
+        put_text(writer, model->blind_spots[i].what);
+        put_integer(writer, model->blind_spots[i].count);
+        put_text(writer, model->blind_spots[i].detail);
+        put_row(writer);
+    }
+    finish(writer);
+}
+
+static void write_all(struct writer *writer, const struct model *model) {
+    char pragmas[256];
+    struct profile_stacks stacks;
+    snprintf(pragmas, sizeof pragmas,
+             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;"
+             "PRAGMA application_id=%d; PRAGMA user_version=%d; BEGIN;",
+             PROFILE_APPLICATION_ID, PROFILE_VERSION);
+    execute(writer, pragmas);
+    execute(writer, PROFILE_SCHEMA);
+    profile_stacks_init(&stacks, model);
+    write_meta(writer);
+    write_process(writer, model);
+    write_modules(writer, model);
+    write_stacks(writer, &stacks);
+    write_sites(writer, model, &stacks);
+    write_ages(writer, model);
+    write_peak(writer, model, &stacks);
+    write_history(writer, model);
+    write_rest(writer, model);
+    profile_stacks_fini(&stacks);
+    execute(writer, "COMMIT;");
+}
+
+/* ---- the file ---- */
+
+static char *temporary_name(const char *path) {
+    const char *name = strrchr(path, '/');
+    int directory = name != NULL ? (int)(name - path) + 1 : 0;
+    char *temporary = NULL;
+    /* "./": SQLite takes ":memory:" and "" for something else than files. */
+    if (asprintf(&temporary, "%.*s.poolprof-%d.tmp", directory > 0 ? directory : 2,
+                 directory > 0 ? path : "./", (int)getpid()) < 0)
+        return NULL;
+    return temporary;
+}
+
+/* Gives the finished file its name unless that exists. Returns 0 or an errno. */
+static int publish(const char *from, const char *to) {
+    if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1u /* RENAME_NOREPLACE */) == 0) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return errno;
+    if (link(from, to) == 0) { /* file systems without that flag */
+        unlink(from);
+        return 0;
+    }
+    if (errno != EPERM && errno != ENOTSUP) return errno;
+    int fd = open(to, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666); /* those without hard links */
+    if (fd < 0) return errno;
+    close(fd);
+    return rename(from, to) == 0 ? 0 : errno;
+}
+
+static char *publish_numbered(const char *from, const char *path, int *error) {
+    char *name = NULL;
+    *error = EEXIST;
+    for (int number = 1; number < NAMES_MAX && *error == EEXIST; number++) {
+        free(name);
+        int made = number == 1 ? asprintf(&name, "%s", path) : asprintf(&name, "%s.%d", path, number);
+        *error = made < 0 ? ENOMEM : publish(from, name);
+        if (made < 0) name = NULL;
+    }
+    if (*error == 0) return name;
+    free(name);
+    return NULL;
+}
+
+/* Writes the database; returns 0 or why not, as an errno or, if `text` is set, in SQLite's words. */
+static int write_file(const struct model *model, const char *path, char *text, size_t text_bytes) {
+    struct writer writer = {0};
+    text[0] = 0;
+    unlink(path); /* an earlier process of this pid was killed while it wrote */
+    int fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd < 0) return errno;
+    close(fd);
+    check(&writer, sqlite3_open_v2(path, &writer.database,
+                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, "unix-none"));
+    if (!writer.failed) write_all(&writer, model);
+    int code = writer.database != NULL ? sqlite3_errcode(writer.database) : SQLITE_NOMEM;
+    int system_error = writer.database != NULL ? sqlite3_system_errno(writer.database) : ENOMEM;
+    if (writer.failed && code != SQLITE_FULL)
+        snprintf(text, text_bytes, "%s", sqlite3_errmsg(writer.database));
+    if (sqlite3_close(writer.database) != SQLITE_OK) writer.failed = true;
+    if (!writer.failed) return 0;
+    if (code == SQLITE_FULL) return ENOSPC;
+    return system_error != 0 ? system_error : EIO;
+}
+
+char *profile_save(const struct model *model, const char *path, char *why, size_t why_bytes) {
+    char text[256], *used = NULL;
+    char *temporary = temporary_name(path);
+    int error = ENOMEM;
+    text[0] = 0;
+    if (temporary != NULL) error = write_file(model, temporary, text, sizeof text);
+    if (error == 0) used = publish_numbered(temporary, path, &error);
+    if (used == NULL) {
+        if (temporary != NULL) unlink(temporary);
+        snprintf(why, why_bytes, "cannot write %s: %s", path, text[0] != 0 ? text : strerror(error));
+    }
+    free(temporary);
+    return used;
+}

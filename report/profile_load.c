@@ -1,0 +1,477 @@
+/*
+ * Reading a profile; profile_schema.h documents what is in it.
+ *
+ * A profile may come from anyone: the file is opened read-only and immutable (nothing is created beside
+ * it), its schema is not trusted (tables must be plain tables, views and virtual tables could compute
+ * for ever), the work is bounded by the file's size, and every id is checked before it is an index.
+ */
+#include <inttypes.h>
+#include <jansson.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "profile.h"
+#include "profile_schema.h"
+
+#define TEXT_MAX (1 << 20)
+#define FRAMES_MAX 4096u        /* of one stack, inlined ones counted */
+#define ROWS_MAX 0x7fffffffu
+#define STEPS_AT_ONCE 10000
+#define STEPS_FREE 2000000      /* virtual machine steps for any file ... */
+#define STEPS_PER_BYTE 100      /* ... and for each of its bytes: a row needs about 30 steps */
+#define FRAMES_PER_BYTE 64      /* stacks may share frames, but not without end */
+
+struct loader {
+    sqlite3 *database;
+    sqlite3_stmt *statement;
+    struct model *model;
+    struct model_frame *frames; /* by id; [0] unused */
+    size_t frame_count;
+    uint32_t *node_parent, *node_frame; /* by id */
+    size_t node_count;
+    uint32_t *stack_of;         /* by id and truncated: index into model.stacks + 1 */
+    size_t stack_room;
+    int64_t steps_left, frames_left;
+    bool damaged;
+    const char *where;          /* the table that was being read */
+};
+
+/* ---- values: a wrong type reads as 0 or NULL, which every field allows ---- */
+
+static int64_t integer(const struct loader *loader, int column) {
+    return sqlite3_column_int64(loader->statement, column);
+}
+static uint64_t count_at(const struct loader *loader, int column) {
+    int64_t value = integer(loader, column);
+    return value > 0 ? (uint64_t)value : 0;
+}
+static double real(const struct loader *loader, int column) {
+    return sqlite3_column_double(loader->statement, column);
+}
+static const char *text(const struct loader *loader, int column) {
+    return (const char *)sqlite3_column_text(loader->statement, column);
+}
+static char *interned(const struct loader *loader, int column) {
+    return model_text(loader->model, text(loader, column));
+}
+static void set(const struct loader *loader, int column, char **field) {
+    const char *value = text(loader, column);
+    model_set(field, value != NULL ? value : "");
+}
+
+/* Static strings of the model: the word of a list that the text is, else its first. */
+static const char *word(const struct loader *loader, int column, const char *const *words,
+                        size_t count) {
+    const char *value = text(loader, column);
+    for (size_t i = 0; value != NULL && i < count; i++)
+        if (strcmp(words[i], value) == 0) return words[i];
+    return words[0];
+}
+#define WORD(loader, column, list) word(loader, column, list, sizeof(list) / sizeof *(list))
+
+/* ---- rows ---- */
+
+static void damaged(struct loader *loader) { loader->damaged = true; }
+
+static bool begin(struct loader *loader, const char *table, const char *columns, const char *order) {
+    char sql[1024];
+    if (loader->damaged) return false;
+    loader->where = table;
+    snprintf(sql, sizeof sql, "SELECT %s FROM main.%s ORDER BY %s", columns, table, order);
+    if (sqlite3_prepare_v2(loader->database, sql, -1, &loader->statement, NULL) == SQLITE_OK)
+        return true;
+    damaged(loader);
+    return false;
+}
+
+static bool next(struct loader *loader) {
+    int result = loader->damaged ? SQLITE_ERROR : sqlite3_step(loader->statement);
+    if (result == SQLITE_ROW) return true;
+    if (result != SQLITE_DONE) damaged(loader);
+    sqlite3_finalize(loader->statement);
+    loader->statement = NULL;
+    return false;
+}
+
+/* ---- tables ---- */
+
+static void load_argv(struct loader *loader, int column) {
+    struct model *model = loader->model;
+    const char *value = text(loader, column);
+    json_t *argv = value != NULL ? json_loads(value, 0, NULL) : NULL;
+    size_t count = json_array_size(argv);
+    model->process.argv = model_alloc(count, sizeof *model->process.argv);
+    for (size_t i = 0; i < count; i++) {
+        const char *argument = json_string_value(json_array_get(argv, i));
+        if (argument != NULL) model_set(&model->process.argv[model->process.argc++], argument);
+    }
+    json_decref(argv);
+}
+
+static void load_process_row(struct loader *loader) {
+    struct model *model = loader->model;
+    int at = 0;
+    model->process.pid = (uint32_t)integer(loader, at++);
+    model->process.parent = (uint32_t)integer(loader, at++);
+    set(loader, at++, &model->process.exe);
+    load_argv(loader, at++);
+    model->process.started_realtime_ns = integer(loader, at++);
+    model->process.duration_s = real(loader, at++);
+    set(loader, at++, &model->process.end);
+    model->process.status = (int)integer(loader, at++);
+    set(loader, at++, &model->process.cwd);
+    set(loader, at++, &model->process.host);
+    set(loader, at++, &model->scan);
+    model->tracked = integer(loader, at++) != 0;
+    uint64_t *const totals[] = {
+        &model->totals.allocations, &model->totals.frees, &model->totals.bytes_allocated,
+        &model->totals.outstanding_objects, &model->totals.outstanding_bytes,
+        &model->totals.peak_bytes, &model->totals.peak_error_bytes, &model->totals.pool_allocations,
+        &model->totals.backing_allocations, &model->totals.temporary_allocations};
+    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++)
+        *totals[i] = count_at(loader, at++);
+    model->peak.t_s = real(loader, at++);
+    model->peak.bytes = count_at(loader, at++);
+    model->tracker_bytes = count_at(loader, at++);
+    model->leak_age_s = real(loader, at++);
+    model->errors.invalid_frees = count_at(loader, at++);
+    model->errors.mismatched_frees = count_at(loader, at++);
+    if (at != PROFILE_PROCESS_COUNT) damaged(loader);
+}
+
+static void load_process(struct loader *loader) {
+    size_t rows = 0;
+    if (!begin(loader, "processes", PROFILE_PROCESS_COLUMNS, "rowid")) return;
+    while (next(loader)) {
+        if (rows++ == 0) load_process_row(loader);
+        else damaged(loader);
+    }
+    if (rows == 0) damaged(loader);
+}
+
+static void load_build_id(struct loader *loader, int column, struct model_module *module) {
+    const char *value = text(loader, column);
+    unsigned byte, count = 0;
+    while (value != NULL && count < sizeof module->build_id && value[0] != 0 && value[1] != 0 &&
+           sscanf(value, "%2x", &byte) == 1) {
+        module->build_id[count++] = (uint8_t)byte;
+        value += 2;
+    }
+    module->build_id_bytes = count;
+}
+
+static void load_modules(struct loader *loader) {
+    struct model *model = loader->model;
+    size_t room = 1;
+    if (!begin(loader, "modules", PROFILE_MODULE_COLUMNS, "id")) return;
+    for (size_t row = 0; next(loader); row++) {
+        if ((uint64_t)integer(loader, 0) != row || row >= UINT16_MAX + 1u) damaged(loader);
+        if (loader->damaged) continue;
+        model->modules = model_grow(model->modules, row, &room, sizeof *model->modules);
+        struct model_module *module = &model->modules[row];
+        if (row > 0) memset(module, 0, sizeof *module);
+        if (row > 0) model->module_count = row + 1;
+        set(loader, 1, &module->path);
+        module->start = (uint64_t)integer(loader, 2);
+        module->end = (uint64_t)integer(loader, 3);
+        module->bias = (uint64_t)integer(loader, 4);
+        load_build_id(loader, 5, module);
+        module->flags = (unsigned)integer(loader, 6);
+    }
+}
+
+/* True if the row's id is the next one. */
+static bool dense(struct loader *loader, size_t id) {
+    if ((uint64_t)integer(loader, 0) == id && id < ROWS_MAX) return true;
+    damaged(loader);
+    return false;
+}
+
+static void load_frames(struct loader *loader) {
+    size_t room = 0, id = 1;
+    if (!begin(loader, "frames", PROFILE_FRAME_COLUMNS, "id")) return;
+    loader->frames = model_grow(NULL, 0, &room, sizeof *loader->frames);
+    for (; next(loader); id++) {
+        if (!dense(loader, id)) continue;
+        loader->frames = model_grow(loader->frames, id, &room, sizeof *loader->frames);
+        uint64_t module = (uint64_t)integer(loader, 4);
+        if (module >= loader->model->module_count) damaged(loader);
+        loader->frames[id] = (struct model_frame){.function = interned(loader, 1),
+                                                  .file = interned(loader, 2),
+                                                  .line = (unsigned)integer(loader, 3),
+                                                  .module = (uint32_t)module,
+                                                  .address = (uint64_t)integer(loader, 5),
+                                                  .inlined = integer(loader, 6) != 0};
+    }
+    loader->frame_count = id;
+}
+
+static void load_nodes(struct loader *loader) {
+    size_t parent_room = 0, frame_room = 0, id = 1;
+    loader->node_count = 1;
+    if (!begin(loader, "stacks", PROFILE_STACK_COLUMNS, "id")) return;
+    for (; next(loader); id++) {
+        uint64_t parent = (uint64_t)integer(loader, 1), frame = (uint64_t)integer(loader, 2);
+        if (!dense(loader, id)) continue;
+        loader->node_parent = model_grow(loader->node_parent, id, &parent_room, sizeof(uint32_t));
+        loader->node_frame = model_grow(loader->node_frame, id, &frame_room, sizeof(uint32_t));
+        if (parent >= id || frame == 0 || frame >= loader->frame_count) damaged(loader);
+        loader->node_parent[id] = (uint32_t)parent;
+        loader->node_frame[id] = (uint32_t)frame;
+    }
+    loader->node_count = id;
+    loader->stack_of = model_alloc(loader->node_count * 2, sizeof(uint32_t));
+}
+
+/* The model's stack for columns (stack, truncated). */
+static uint32_t stack_at(struct loader *loader, int column) {
+    struct model *model = loader->model;
+    uint64_t leaf = (uint64_t)integer(loader, column);
+    bool truncated = integer(loader, column + 1) != 0;
+    size_t count = 0;
+    if (leaf >= loader->node_count) damaged(loader);
+    if (leaf == 0 || loader->damaged) return 0;
+    uint32_t *known = &loader->stack_of[leaf * 2 + truncated];
+    if (*known != 0) return *known;
+    for (uint32_t at = (uint32_t)leaf; at != 0 && count < FRAMES_MAX; at = loader->node_parent[at])
+        count++;
+    loader->frames_left -= (int64_t)count;
+    if (loader->frames_left < 0) damaged(loader);
+    if (loader->damaged) return 0;
+    model->stacks = model_grow(model->stacks, model->stack_count, &loader->stack_room,
+                               sizeof *model->stacks);
+    struct model_stack *stack = &model->stacks[model->stack_count];
+    *stack = (struct model_stack){.count = count, .truncated = truncated};
+    stack->frames = model_alloc(count, sizeof *stack->frames);
+    uint32_t at = (uint32_t)leaf;
+    for (size_t i = 0; i < count; i++, at = loader->node_parent[at])
+        stack->frames[i] = loader->frames[loader->node_frame[at]];
+    if (at != 0) stack->truncated = true;
+    *known = (uint32_t)model->stack_count++;
+    return *known;
+}
+
+static enum model_kind kind_at(struct loader *loader, int column) {
+    const char *name = WORD(loader, column, model_kind_names);
+    int kind = 0;
+    while (model_kind_names[kind] != name)
+        kind++;
+    if (text(loader, column) == NULL || strcmp(text(loader, column), name) != 0) damaged(loader);
+    return (enum model_kind)kind;
+}
+
+static void load_site_row(struct loader *loader, struct model_site *site) {
+    struct model *model = loader->model;
+    *site = (struct model_site){.kind = kind_at(loader, 1),
+                                .stack = stack_at(loader, 2),
+                                .tag = interned(loader, 4),
+                                .type = interned(loader, 5),
+                                .thread = interned(loader, 6),
+                                .objects = count_at(loader, 7),
+                                .bytes = count_at(loader, 8),
+                                .oldest_s = real(loader, 9),
+                                .newest_s = real(loader, 10),
+                                .allocations = count_at(loader, 11),
+                                .bytes_allocated = count_at(loader, 12),
+                                .temporary = count_at(loader, 13),
+                                .stale_objects = count_at(loader, 14),
+                                .retained_bytes = count_at(loader, 15),
+                                .suspect_objects = count_at(loader, 16),
+                                .suspect_bytes = count_at(loader, 17),
+                                .makers = (unsigned)integer(loader, 18) & 0xff};
+    model->kinds[site->kind].objects += site->objects;
+    model->kinds[site->kind].bytes += site->bytes;
+}
+
+static void load_sites(struct loader *loader) {
+    struct model *model = loader->model;
+    size_t room = 0;
+    if (!begin(loader, "sites", PROFILE_SITE_COLUMNS, "id")) return;
+    while (next(loader)) {
+        if (!dense(loader, model->site_count + 1)) continue;
+        model->sites = model_grow(model->sites, model->site_count, &room, sizeof *model->sites);
+        load_site_row(loader, &model->sites[model->site_count++]);
+    }
+}
+
+static void load_ages(struct loader *loader) {
+    struct model *model = loader->model;
+    if (!begin(loader, "ages", PROFILE_AGE_COLUMNS, "rowid")) return;
+    while (next(loader)) {
+        uint64_t site = (uint64_t)integer(loader, 0) - 1, bucket = (uint64_t)integer(loader, 1);
+        if (site >= model->site_count || bucket >= MODEL_AGE_COUNT) {
+            damaged(loader);
+            continue;
+        }
+        model->sites[site].ages.objects[bucket] = count_at(loader, 3);
+        model->sites[site].ages.bytes[bucket] = count_at(loader, 4);
+    }
+}
+
+static void load_peak(struct loader *loader) {
+    struct model *model = loader->model;
+    size_t room = 0;
+    if (!begin(loader, "peak_sites", PROFILE_PEAK_COLUMNS, "id")) return;
+    while (next(loader)) {
+        if (!dense(loader, model->peak_site_count + 1)) continue;
+        model->peak_sites = model_grow(model->peak_sites, model->peak_site_count, &room,
+                                       sizeof *model->peak_sites);
+        model->peak_sites[model->peak_site_count++] =
+            (struct model_site){.kind = MODEL_OUTSTANDING, .stack = stack_at(loader, 1),
+                                .tag = interned(loader, 3), .objects = count_at(loader, 4),
+                                .bytes = count_at(loader, 5)};
+    }
+}
+
+static void load_history(struct loader *loader) {
+    static const char *const rules[] = {"mem_warn", "mem_critical", "pool_efficiency",
+                                        "leak_age", "growth",       "budget"};
+    static const char *const levels[] = {"warn", "critical"};
+    static const char *const states[] = {"raised", "repeated", "resolved"};
+    if (!begin(loader, "samples", PROFILE_SAMPLE_COLUMNS, "rowid")) return;
+    while (next(loader))
+        model_add_sample(loader->model, (struct model_sample){.t_s = real(loader, 0),
+                                                              .rss_bytes = integer(loader, 1),
+                                                              .heap_bytes = integer(loader, 2),
+                                                              .objects = integer(loader, 3),
+                                                              .interval_s = real(loader, 4)});
+    if (!begin(loader, "alerts", PROFILE_ALERT_COLUMNS, "rowid")) return;
+    while (next(loader))
+        model_add_alert(loader->model, (struct model_alert){.t_s = real(loader, 0),
+                                                            .rule = WORD(loader, 1, rules),
+                                                            .level = WORD(loader, 2, levels),
+                                                            .state = WORD(loader, 3, states),
+                                                            .value = real(loader, 4),
+                                                            .threshold = real(loader, 5),
+                                                            .next_s = real(loader, 6)});
+}
+
+static void load_rest(struct loader *loader) {
+    static const char *const whats[] = {
+        "other",            "dropped_records",  "unprofiled_children", "foreign_heap",
+        "missing_symbols",  "segment_degraded", "truncated_stacks",    "thread_registers",
+        "suppressions",     "unrecorded_frees", "nested_calls"};
+    if (!begin(loader, "children", PROFILE_CHILD_COLUMNS, "rowid")) return;
+    while (next(loader)) {
+        struct model_child child = {.pid = (uint32_t)integer(loader, 0),
+                                    .status = (int)integer(loader, 3),
+                                    .lost_bytes = integer(loader, 4)};
+        set(loader, 1, &child.exe);
+        set(loader, 2, &child.end);
+        model_set(&child.profile, text(loader, 5));
+        model_add_child(loader->model, child);
+    }
+    if (!begin(loader, "blind_spots", PROFILE_BLIND_COLUMNS, "rowid")) return;
+    while (next(loader))
+        model_add_blind_spot(loader->model, WORD(loader, 0, whats), count_at(loader, 1),
+                             text(loader, 2));
+}
+
+/* ---- the file ---- */
+
+static int count_steps(void *argument) {
+    struct loader *loader = argument;
+    loader->steps_left -= STEPS_AT_ONCE;
+    return loader->steps_left < 0;
+}
+
+static char *uri_of(const char *path) {
+    char *uri = model_alloc(strlen(path) * 3 + 64, 1), *to = uri;
+    to = stpcpy(to, path[0] == '/' ? "file:" : "file:./");
+    for (const unsigned char *at = (const unsigned char *)path; *at != 0; at++)
+        to += sprintf(to, strchr("?#%", *at) != NULL ? "%%%02x" : "%c", *at);
+    strcpy(to, "?immutable=1");
+    return uri;
+}
+
+static bool open_database(struct loader *loader, const char *path) {
+    struct stat status;
+    char *uri = uri_of(path);
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
+    int result = sqlite3_open_v2(uri, &loader->database, flags, NULL);
+    free(uri);
+    if (result != SQLITE_OK || stat(path, &status) != 0) return false;
+    sqlite3_db_config(loader->database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(loader->database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_limit(loader->database, SQLITE_LIMIT_LENGTH, TEXT_MAX);
+    loader->steps_left = STEPS_FREE + (int64_t)status.st_size * STEPS_PER_BYTE;
+    loader->frames_left = FRAMES_MAX + (int64_t)status.st_size * FRAMES_PER_BYTE;
+    sqlite3_progress_handler(loader->database, STEPS_AT_ONCE, count_steps, loader);
+    return sqlite3_exec(loader->database, "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;", NULL, NULL,
+                        NULL) == SQLITE_OK;
+}
+
+/* A number that one query gives; -1 if it gives none. */
+static int64_t ask(struct loader *loader, const char *sql) {
+    int64_t value = -1;
+    if (sqlite3_prepare_v2(loader->database, sql, -1, &loader->statement, NULL) != SQLITE_OK) return -1;
+    if (sqlite3_step(loader->statement) == SQLITE_ROW) value = integer(loader, 0);
+    sqlite3_finalize(loader->statement);
+    loader->statement = NULL;
+    return value;
+}
+
+/* Plain tables and nothing else; then the columns are data, not programs. */
+static bool only_tables(struct loader *loader) {
+    return ask(loader, "SELECT count(*) FROM main.sqlite_schema WHERE type NOT IN ('table', 'index') "
+                       "OR sql LIKE '%VIRTUAL%' OR sql LIKE '%GENERATED%' OR sql LIKE '%) AS (%'") == 0;
+}
+
+static bool check_format(struct loader *loader, const char *path, char *why, size_t why_bytes) {
+    const char *reason = NULL;
+    int64_t version = -1;
+    if (!open_database(loader, path)) reason = "not a poolprof profile";
+    else if (ask(loader, "SELECT count(*) FROM main.sqlite_schema") < 0)
+        reason = "not a poolprof profile (no SQLite database, or damaged)";
+    else if (!only_tables(loader) || ask(loader, "SELECT count(*) FROM main.meta WHERE key = 'format' "
+                                                 "AND value = '" PROFILE_FORMAT "'") != 1)
+        reason = "an SQLite database, but not a poolprof profile";
+    if (reason != NULL) {
+        snprintf(why, why_bytes, "%s", reason);
+        return false;
+    }
+    version = ask(loader, "SELECT value FROM main.meta WHERE key = 'version'");
+    if (version == PROFILE_VERSION) return true;
+    snprintf(why, why_bytes, "profile of version %" PRId64 "; this poolprof reads version %d%s", version,
+             PROFILE_VERSION, version > PROFILE_VERSION ? " (a newer one wrote it)" : "");
+    return false;
+}
+
+static void load_all(struct loader *loader) {
+    loader->stack_room = 1;
+    load_process(loader);
+    load_modules(loader);
+    load_frames(loader);
+    load_nodes(loader);
+    load_sites(loader);
+    load_ages(loader);
+    load_peak(loader);
+    load_history(loader);
+    load_rest(loader);
+}
+
+struct model *profile_load(const char *path, char *why, size_t why_bytes) {
+    struct loader loader = {.model = model_create()};
+    bool good = check_format(&loader, path, why, why_bytes);
+    if (good) {
+        load_all(&loader);
+        if (loader.damaged) snprintf(why, why_bytes, "damaged profile: table %s", loader.where);
+        good = !loader.damaged;
+    }
+    sqlite3_finalize(loader.statement);
+    sqlite3_close(loader.database);
+    free(loader.frames);
+    free(loader.node_parent);
+    free(loader.node_frame);
+    free(loader.stack_of);
+    if (good) {
+        model_set(&loader.model->profile_path, path);
+        return loader.model;
+    }
+    model_destroy(loader.model);
+    return NULL;
+}

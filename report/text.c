@@ -1,0 +1,370 @@
+/*
+ * See text.h. Written for someone in trouble: the first line is the answer, each site is a paragraph that
+ * can be pasted into a bug report, the rest says what the answer rests on and what it leaves out.
+ * What a name or path holds never reaches the terminal raw: words_safe.
+ */
+#include "text.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "text_stack.h"
+#include "words.h"
+
+#define PEAK_SITES 5
+
+bool text_wants_colour(FILE *to) {
+    const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    if (no_colour != NULL && no_colour[0] != 0) return false;
+    if (terminal != NULL && strcmp(terminal, "dumb") == 0) return false;
+    return isatty(fileno(to)) == 1;
+}
+
+/* A text of the model, made safe. */
+static void put_safe(FILE *to, const char *text) {
+    char *safe = words_safe(text);
+    fputs(safe, to);
+    free(safe);
+}
+
+/* ---- how it ended ---- */
+
+static void put_end_name(FILE *to, const char *end, int status) {
+    int number = 0;
+    if (sscanf(end, "signal:%d", &number) == 1) {
+        const char *name = sigabbrev_np(number);
+        fprintf(to, "killed by signal %d%s%s", number, name != NULL ? " SIG" : "", name ? name : "");
+    } else if (strcmp(end, "unknown") == 0) {
+        fputs("ended, how is not known", to);
+    } else if (strcmp(end, "running") == 0) {
+        fputs("running", to);
+    } else if (strcmp(end, "exec") == 0) {
+        fputs("became another program by exec", to);
+    } else {
+        fprintf(to, "%s, status %d", end, status);
+    }
+}
+
+static void put_process(const struct text *text) {
+    const struct model *model = text->model;
+    fputs(model->process.exe[0] != 0 ? "" : "unknown program", text->to);
+    put_safe(text->to, words_base(model->process.exe));
+    fprintf(text->to, " (pid %" PRIu32 ")", model->process.pid);
+}
+
+/* "at exit of game (pid 7)", "in game (pid 7), running for 34 s". */
+static void put_moment(const struct text *text) {
+    const struct model *model = text->model;
+    const char *end = model->process.end;
+    char time[WORDS_BYTES];
+    words_time(model->process.duration_s, time);
+    if (strcmp(end, "running") == 0) {
+        fputs("in ", text->to);
+        put_process(text);
+        fprintf(text->to, ", running for %s", time);
+        return;
+    }
+    bool orderly = strcmp(end, "exit") == 0 || strcmp(end, "_exit") == 0 ||
+                   strcmp(end, "quick_exit") == 0;
+    if (orderly) fprintf(text->to, "at %s of ", end);
+    else fputs("at the end of ", text->to);
+    put_process(text);
+    if (orderly) fprintf(text->to, ", status %d,", model->process.status);
+    else {
+        fputs(", ", text->to);
+        put_end_name(text->to, end, model->process.status);
+        fputc(',', text->to);
+    }
+    fprintf(text->to, " after %s", time);
+}
+
+/* ---- verdict ---- */
+
+static void put_suspects(const struct text *text) {
+    const struct model *model = text->model;
+    uint64_t sites = 0, bytes = 0;
+    char count[WORDS_BYTES], amount[WORDS_BYTES], age[WORDS_BYTES];
+    for (size_t i = 0; i < model->site_count; i++) {
+        if (model->sites[i].suspect_objects == 0) continue;
+        sites++;
+        bytes += model->sites[i].suspect_bytes;
+    }
+    if (sites == 0) return;
+    fprintf(text->to, "; %s with %s older than %s", words_counted(sites, "site", count),
+            words_bytes(bytes, amount), words_time(model->leak_age_s, age));
+}
+
+static void put_verdict(const struct text *text) {
+    const struct model *model = text->model;
+    FILE *to = text->to;
+    char objects[WORDS_BYTES], bytes[WORDS_BYTES], sites[WORDS_BYTES];
+    fprintf(to, "%spoolprof: ", text->bold);
+    words_counted(model->totals.outstanding_objects, "object", objects);
+    words_bytes(model->totals.outstanding_bytes, bytes);
+    if (model->totals.allocations == 0) fputs("no allocation was seen", to);
+    else if (model->totals.outstanding_objects == 0) fputs("nothing outstanding", to);
+    else fprintf(to, "%s, %s outstanding", objects, bytes);
+    if (model->site_count > 0)
+        fprintf(to, " in %s", words_counted(model->site_count, "site", sites));
+    fputc(' ', to);
+    put_moment(text);
+    put_suspects(text);
+    fprintf(to, "%s\n", text->plain);
+    if (!model->tracked)
+        fputs("tracking was off (POOLPROF_ENABLE or POOLPROF_TRACK): totals only, no sites\n", to);
+}
+
+/* ---- sites ---- */
+
+static const char *makers_text(unsigned makers) {
+    static const char *const names[] = {"malloc", "new", "new[]"};
+    if ((makers & (makers - 1)) != 0) return "malloc and new";
+    for (int i = 0; i < 3; i++)
+        if (makers == 2u << i) return names[i];
+    return NULL;
+}
+
+static void put_ages(const struct text *text, const struct model_site *site) {
+    char oldest[WORDS_BYTES], newest[WORDS_BYTES];
+    words_time(site->oldest_s, oldest);
+    words_time(site->newest_s, newest);
+    if (strcmp(oldest, newest) == 0) fprintf(text->to, ", %s old", oldest);
+    else fprintf(text->to, ", %s to %s old", newest, oldest);
+    if (site->suspect_objects == 0) return;
+    fprintf(text->to, ", %ssuspect%s", text->alarm, text->plain);
+    if (site->suspect_objects < site->objects)
+        fprintf(text->to, " (%s of them)", words_count(site->suspect_objects, oldest));
+}
+
+static void put_site_origin(const struct text *text, const struct model_site *site) {
+    char count[WORDS_BYTES], bytes[WORDS_BYTES];
+    const char *makers = makers_text(site->makers);
+    fputs("    ", text->to);
+    if (site->thread != NULL && site->thread[0] == '*')
+        fprintf(text->to, "by %s threads", site->thread + 1);
+    else if (site->thread != NULL) {
+        fputs("by thread ", text->to);
+        put_safe(text->to, site->thread);
+    }
+    if (makers != NULL) fprintf(text->to, " with %s", makers);
+    if (site->tag != NULL) {
+        fputs(", tag ", text->to);
+        put_safe(text->to, site->tag);
+    }
+    if (site->allocations > site->objects) {
+        fprintf(text->to, "; in all %s of %s came from here",
+                words_counted(site->allocations, "allocation", count),
+                words_bytes(site->bytes_allocated, bytes));
+        if (site->temporary > 0)
+            fprintf(text->to, ", %s temporary", words_count(site->temporary, count));
+    }
+    fputc('\n', text->to);
+}
+
+static void put_site(const struct text *text, const struct model_site *site, size_t number) {
+    const struct model *model = text->model;
+    char bytes[WORDS_BYTES], objects[WORDS_BYTES];
+    uint64_t all = model->kinds[MODEL_OUTSTANDING].bytes;
+    fprintf(text->to, "\n%s%zu. %s in %s%s", text->bold, number, words_bytes(site->bytes, bytes),
+            words_counted(site->objects, "object", objects), text->plain);
+    if (all > 0) fprintf(text->to, " (%.0f %%)", 100.0 * (double)site->bytes / (double)all);
+    put_ages(text, site);
+    fputc('\n', text->to);
+    put_site_origin(text, site);
+    text_put_stack(text, site->stack);
+}
+
+static void put_sites(const struct text *text, const struct text_options *options) {
+    const struct model *model = text->model;
+    size_t shown = model->site_count;
+    if (options->top > 0 && shown > options->top) shown = options->top;
+    struct model_site *sites = model_alloc(model->site_count, sizeof *sites);
+    for (size_t i = 0; i < model->site_count; i++)
+        sites[i] = model->sites[i];
+    model_sort(model, sites, model->site_count, options->sort);
+    for (size_t i = 0; i < shown; i++)
+        put_site(text, &sites[i], i + 1);
+    uint64_t rest_bytes = 0;
+    char count[WORDS_BYTES], bytes[WORDS_BYTES];
+    for (size_t i = shown; i < model->site_count; i++)
+        rest_bytes += sites[i].bytes;
+    if (shown < model->site_count)
+        fprintf(text->to, "\n%s more with %s are not shown (--top 0 shows all)\n",
+                words_counted(model->site_count - shown, "site", count),
+                words_bytes(rest_bytes, bytes));
+    free(sites);
+}
+
+/* ---- memory ---- */
+
+static void put_resident(const struct text *text) {
+    const struct model *model = text->model;
+    int64_t most = 0;
+    double most_s = 0;
+    char last[WORDS_BYTES], peak[WORDS_BYTES], when[WORDS_BYTES], count[WORDS_BYTES];
+    if (model->sample_count == 0) return;
+    for (size_t i = 0; i < model->sample_count; i++) {
+        if (model->samples[i].rss_bytes <= most) continue;
+        most = model->samples[i].rss_bytes;
+        most_s = model->samples[i].t_s;
+    }
+    int64_t final = model->samples[model->sample_count - 1].rss_bytes;
+    fprintf(text->to, "  resident     %s last, %s most (after %s), by %s, bookkeeping left out\n",
+            words_bytes(final > 0 ? (uint64_t)final : 0, last), words_bytes((uint64_t)most, peak),
+            words_time(most_s, when), words_counted(model->sample_count, "sample", count));
+}
+
+static void put_peak_sites(const struct text *text) {
+    const struct model *model = text->model;
+    char bytes[WORDS_BYTES], objects[WORDS_BYTES];
+    if (model->peak_site_count == 0) return;
+    fprintf(text->to, "  at the peak  %s, the largest sites:\n", words_bytes(model->peak.bytes, bytes));
+    for (size_t i = 0; i < model->peak_site_count && i < PEAK_SITES; i++) {
+        const struct model_site *site = &model->peak_sites[i];
+        fprintf(text->to, "    %10s in %s: ", words_bytes(site->bytes, bytes),
+                words_counted(site->objects, "object", objects));
+        text_put_place(text, site->stack);
+        fputc('\n', text->to);
+    }
+}
+
+static void put_memory(const struct text *text) {
+    const struct model *model = text->model;
+    FILE *to = text->to;
+    char a[WORDS_BYTES], b[WORDS_BYTES], c[WORDS_BYTES];
+    fprintf(to, "\n%smemory%s\n", text->bold, text->plain);
+    fprintf(to, "  allocated    %s, %s (%" PRIu64 " bytes)\n",
+            words_counted(model->totals.allocations, "allocation", a),
+            words_bytes(model->totals.bytes_allocated, b), model->totals.bytes_allocated);
+    fprintf(to, "  freed        %s\n", words_counted(model->totals.frees, "block", a));
+    fprintf(to, "  outstanding  %s, %s (%" PRIu64 " bytes)\n",
+            words_counted(model->totals.outstanding_objects, "object", a),
+            words_bytes(model->totals.outstanding_bytes, b), model->totals.outstanding_bytes);
+    fprintf(to, "  peak         %s (%" PRIu64 " bytes), exact to %s\n",
+            words_bytes(model->totals.peak_bytes, a), model->totals.peak_bytes,
+            words_bytes(model->totals.peak_error_bytes, b));
+    if (model->totals.allocations > 0 && model->totals.temporary_allocations > 0)
+        fprintf(to, "  temporary    %s (%.0f %%), freed before their thread's next allocation\n",
+                words_counted(model->totals.temporary_allocations, "allocation", a),
+                100.0 * (double)model->totals.temporary_allocations /
+                    (double)model->totals.allocations);
+    put_resident(text);
+    fprintf(to, "  bookkeeping  %s", words_bytes(model->tracker_bytes, c));
+    if (model->totals.outstanding_objects > 0)
+        fprintf(to, ", %.0f bytes per outstanding object",
+                (double)model->tracker_bytes / (double)model->totals.outstanding_objects);
+    fputc('\n', to);
+    put_peak_sites(text);
+}
+
+/* ---- the rest ---- */
+
+static void put_errors(const struct text *text) {
+    const struct model *model = text->model;
+    char count[WORDS_BYTES];
+    if (model->errors.invalid_frees == 0 && model->errors.mismatched_frees == 0) return;
+    fprintf(text->to, "\n%swhat the program did wrong%s\n", text->alarm, text->plain);
+    if (model->errors.invalid_frees > 0)
+        fprintf(text->to, "  %s of what is no block: freed twice, or a wild pointer\n",
+                words_counted(model->errors.invalid_frees, "free", count));
+    if (model->errors.mismatched_frees > 0)
+        fprintf(text->to, "  %s by the wrong function: new/free, malloc/delete, new[]/delete\n",
+                words_counted(model->errors.mismatched_frees, "free", count));
+}
+
+static void put_alert_value(const struct text *text, const struct model_alert *alert, double value) {
+    char amount[WORDS_BYTES];
+    bool bytes = strncmp(alert->rule, "mem_", 4) == 0 || strcmp(alert->rule, "budget") == 0;
+    if (bytes) fputs(words_bytes(value > 0 ? (uint64_t)value : 0, amount), text->to);
+    else fprintf(text->to, "%.6g", value);
+}
+
+static void put_alerts(const struct text *text) {
+    const struct model *model = text->model;
+    char time[WORDS_BYTES];
+    if (model->alert_count == 0) return;
+    fprintf(text->to, "\n%salerts%s\n", text->bold, text->plain);
+    for (size_t i = 0; i < model->alert_count; i++) {
+        const struct model_alert *alert = &model->alerts[i];
+        fprintf(text->to, "  after %-11s %s %s %s: ", words_time(alert->t_s, time), alert->level,
+                alert->rule, alert->state);
+        put_alert_value(text, alert, alert->value);
+        fputs(" (threshold ", text->to);
+        put_alert_value(text, alert, alert->threshold);
+        fputs(")\n", text->to);
+    }
+}
+
+void text_child_line(const struct model_child *child, FILE *to) {
+    char bytes[WORDS_BYTES];
+    fputs("child ", to);
+    put_safe(to, words_base(child->exe != NULL ? child->exe : "?"));
+    fprintf(to, " (pid %" PRIu32 "): ", child->pid);
+    put_end_name(to, child->end != NULL ? child->end : "unknown", child->status);
+    if (child->lost_bytes > 0)
+        fprintf(to, ", lost %s", words_bytes((uint64_t)child->lost_bytes, bytes));
+    if (child->profile != NULL) {
+        fputs(", ", to);
+        put_safe(to, child->profile);
+    }
+    fputc('\n', to);
+}
+
+static void put_children(const struct text *text) {
+    const struct model *model = text->model;
+    if (model->child_count == 0) return;
+    fprintf(text->to, "\n%schildren%s\n", text->bold, text->plain);
+    for (size_t i = 0; i < model->child_count; i++) {
+        fputs("  ", text->to);
+        text_child_line(&model->children[i], text->to);
+    }
+}
+
+static void put_blind_spots(const struct text *text) {
+    const struct model *model = text->model;
+    char count[WORDS_BYTES];
+    fprintf(text->to, "\n%swhat this report cannot see%s\n", text->bold, text->plain);
+    if (strcmp(model->scan, "done") != 0) {
+        fputs("  whether anything still points to these objects: leak scan ", text->to);
+        put_safe(text->to, model->scan);
+        fputc('\n', text->to);
+    }
+    for (size_t i = 0; i < model->blind_spot_count; i++) {
+        const struct model_blind_spot *spot = &model->blind_spots[i];
+        fprintf(text->to, "  %s: %s", spot->what, words_count(spot->count, count));
+        if (spot->detail != NULL) {
+            fputs(" ", text->to);
+            put_safe(text->to, spot->detail);
+        }
+        fputc('\n', text->to);
+    }
+}
+
+static void put_more(const struct text *text) {
+    if (text->model->profile_path == NULL) return;
+    char *safe = words_safe(text->model->profile_path), *word = words_shell(safe);
+    fprintf(text->to, "\nmore: poolprof report %s --top 0\n", word);
+    free(word);
+    free(safe);
+}
+
+bool text_render(const struct model *model, FILE *to, const struct text_options *options) {
+    struct text text = {.model = model, .to = to, .bold = "", .dim = "", .alarm = "", .plain = ""};
+    if (options->colour) {
+        text.bold = "\033[1m";
+        text.dim = "\033[2m";
+        text.alarm = "\033[1;31m";
+        text.plain = "\033[0m";
+    }
+    put_verdict(&text);
+    put_sites(&text, options);
+    put_errors(&text);
+    put_memory(&text);
+    put_alerts(&text);
+    put_children(&text);
+    put_blind_spots(&text);
+    put_more(&text);
+    return fflush(to) == 0 && ferror(to) == 0;
+}

@@ -1,0 +1,212 @@
+/*
+ * `poolprof watch --fd N`: the watcher. Started hidden by the first process of a tree (not by people),
+ * with the descriptor of its live segment; lives until the last process it watches has ended.
+ *
+ * One thread does all the work: it sleeps in poll on the processes' pidfds, the bell and the time of
+ * the next look. A second thread only turns the doorbell, a futex word in the segment that programs
+ * ring without a system call of their own choosing, into a descriptor that poll understands.
+ * The processes are an array; children of the tree will join it while we run.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "finish.h"
+#include "model.h"
+#include "watched.h"
+
+#define WATCH_LOOK_MAX_S 60.0
+
+struct watch {
+    struct watched **items;
+    size_t count, room;
+    struct pp_tree *tree;   /* in the first process's header; mapped for the watcher's whole life */
+    int bell;               /* eventfd */
+};
+
+/* ---- what we inherit from the program and do not want ---- */
+
+static void reset_signals(void) {
+    static const int ignored[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2,
+                                  SIGTSTP, SIGTTIN, SIGTTOU, SIGALRM, SIGVTALRM, SIGPROF};
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    for (int number = 1; number < NSIG; number++)
+        sigaction(number, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        sigaction(ignored[i], &action, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Best effort all of it: the program may have given up the rights. */
+static void reset_priorities(void) {
+    static const int limits[] = {RLIMIT_FSIZE, RLIMIT_AS, RLIMIT_DATA, RLIMIT_CPU, RLIMIT_NOFILE};
+    struct sched_param plain = {0};
+    cpu_set_t all;
+    sched_setscheduler(0, SCHED_OTHER, &plain);
+    setpriority(PRIO_PROCESS, 0, 0);
+    memset(&all, 0xff, sizeof all);
+    sched_setaffinity(0, sizeof all, &all);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct rlimit limit;
+        if (getrlimit((__rlimit_resource_t)limits[i], &limit) < 0)
+            continue;
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit((__rlimit_resource_t)limits[i], &limit);
+    }
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (write(fd, "0", 1) < 0) { /* a lower score than the program's needs a right; then it stays */
+    }
+    close(fd);
+}
+
+static void stand_alone(void) {
+    output_guard_descriptors();
+    reset_signals();
+    reset_priorities();
+    prctl(PR_SET_NAME, "poolprof-watch");
+    umask(077);
+    if (chdir("/") < 0) { /* then the program's directory stays busy, no more */
+    }
+}
+
+/* ---- the doorbell ---- */
+
+static void *listen_for_bell(void *context) {
+    struct watch *watch = context;
+    uint32_t heard = 0;
+    for (;;) {
+        uint32_t rung = atomic_load(&watch->tree->doorbell);
+        if (rung != heard) {
+            heard = rung;
+            eventfd_write(watch->bell, 1);
+        }
+        syscall(SYS_futex, &watch->tree->doorbell, FUTEX_WAIT, heard, NULL, NULL, 0);
+    }
+    return NULL;
+}
+
+/* Without a thread or descriptor to spare, hand-overs are found by looking: see look_step_ms. */
+static void hang_bell(struct watch *watch) {
+    pthread_t thread;
+    watch->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (watch->bell >= 0 && pthread_create(&thread, NULL, listen_for_bell, watch) == 0) {
+        pthread_detach(thread);
+        return;
+    }
+    if (watch->bell >= 0)
+        close(watch->bell);
+    watch->bell = -1;
+}
+
+/* ---- the loop ---- */
+
+static bool add(struct watch *watch, int fd) {
+    char why[512] = "no memory";
+    struct watched *watched = watched_create(fd, why, sizeof why);
+    if (!watched) {
+        fprintf(stderr, "poolprof watch: %s\n", why);
+        return false;
+    }
+    watch->items = model_grow(watch->items, watch->count, &watch->room, sizeof *watch->items);
+    watch->items[watch->count++] = watched;
+    return true;
+}
+
+/* The tree's words live in the first process's header: it stays mapped when the process is gone. */
+static void drop(struct watch *watch, size_t at) {
+    struct watched *watched = watch->items[at];
+    if (&watched->header->tree == watch->tree)
+        watched->header = NULL;
+    watched_destroy(watched);
+    watch->items[at] = watch->items[--watch->count];
+}
+
+static bool has_died(const struct watched *watched) {
+    struct pollfd wanted = {.fd = watched->pidfd, .events = POLLIN};
+    return watched->pidfd < 0 || poll(&wanted, 1, 0) > 0;
+}
+
+/* Ends what has ended, looks at the rest. Returns seconds until the next look is due. */
+static double turn(struct watch *watch) {
+    double next_s = WATCH_LOOK_MAX_S;
+    for (size_t at = 0; at < watch->count;) {
+        struct watched *watched = watch->items[at];
+        bool asked = atomic_load(&watched->header->handover) == PP_HANDOVER_REQUESTED;
+        bool died = has_died(watched); /* asked, then killed: the kernel's word counts */
+        if (asked || died) {
+            finish(watched, died ? FINISH_DEATH : FINISH_HANDOVER);
+            drop(watch, at);
+            continue;
+        }
+        next_s = fmin(next_s, watched_look(watched));
+        at++;
+    }
+    return next_s;
+}
+
+static int step_ms(const struct watch *watch, double next_s) {
+    double longest_s = watch->bell < 0 ? 0.02 : WATCH_LOOK_MAX_S;
+    return (int)ceil(fmin(next_s, longest_s) * 1000);
+}
+
+static void sleep_until(struct watch *watch, int milliseconds) {
+    size_t count = watch->count + 1;
+    struct pollfd *wanted = model_alloc(count, sizeof *wanted);
+    eventfd_t rings;
+    for (size_t i = 0; i < watch->count; i++)
+        wanted[i] = (struct pollfd){.fd = watch->items[i]->pidfd, .events = POLLIN};
+    wanted[watch->count] = (struct pollfd){.fd = watch->bell, .events = POLLIN};
+    poll(wanted, count, milliseconds);
+    free(wanted);
+    if (watch->bell >= 0)
+        eventfd_read(watch->bell, &rings);
+    atomic_fetch_add(&watch->tree->heartbeat, 1);
+}
+
+static int parse_fd(int argc, char **argv) {
+    char *end = NULL;
+    long fd = argc == 3 && !strcmp(argv[1], "--fd") ? strtol(argv[2], &end, 10) : -1;
+    return end && end != argv[2] && *end == 0 && fd > STDERR_FILENO && fd <= INT_MAX ? (int)fd : -1;
+}
+
+int watch_main(int argc, char **argv) {
+    struct watch watch = {.bell = -1};
+    int fd = parse_fd(argc, argv);
+    if (fd < 0)
+        return usage_error("watch", "started by the library only: watch --fd N");
+    stand_alone();
+    if (!add(&watch, fd))
+        return STATUS_UNREADABLE;
+    close(fd);
+    watch.tree = &watch.items[0]->header->tree;
+    atomic_store(&watch.tree->watcher_pid, (int32_t)getpid());
+    atomic_fetch_add(&watch.tree->heartbeat, 1);
+    hang_bell(&watch);
+    for (;;) {
+        double next_s = turn(&watch);
+        if (watch.count == 0)
+            return STATUS_DONE;
+        sleep_until(&watch, step_ms(&watch, next_s));
+    }
+}

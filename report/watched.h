@@ -1,0 +1,64 @@
+/*
+ * One watched process: its segment, its pidfd, what the watcher remembers of it. Owned by the watcher's
+ * main thread. The segment is read through a view; its header is mapped too, because the two sides
+ * talk by words in it. Of the program's memory only those words (tree, handover) are ever written.
+ */
+#ifndef REPORT_WATCHED_H
+#define REPORT_WATCHED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "aggregate.h"
+#include "alert.h"
+#include "events.h"
+#include "output.h"
+#include "sample.h"
+#include "view.h"
+
+#define WATCHED_ALERTS_MAX 1000 /* the newest are kept */
+
+struct watched {
+    /* Read-only after watched_create. */
+    struct view *view;
+    struct pp_segment_header *header; /* shared and writable */
+    int pid, pidfd;                   /* pidfd -1: it was dead before we came */
+    char *segment_path;               /* NULL: already removed, or not to be found */
+    char *exe, *cwd, *host;           /* as at start: at the end /proc may be closed to us */
+    struct output log;
+    struct events events;
+
+    /* What it has been seen doing. */
+    struct sample_history history;
+    struct sample_pace pace;
+    struct sample_peak peak;
+    struct aggregate_peak *peak_sites;
+    struct alerts alerts;
+    struct model_alert *told;         /* alerts so far, oldest first */
+    size_t told_count;
+    bool stderr_left;                 /* we let go of descriptor 2, see output.h */
+    double sample_s, glance_s, glance_step_s; /* next ones' times; on the process's clock */
+};
+
+/* Takes over the segment behind `fd` (the descriptor is kept open by the caller). NULL: it is none, and
+   `why` holds one line. */
+struct watched *watched_create(int fd, char *why, size_t why_bytes);
+void watched_destroy(struct watched *watched);
+
+/* Seconds since the process's start, by CLOCK_MONOTONIC. */
+double watched_now_s(const struct watched *watched);
+int64_t watched_now_ns(void);
+
+/* Looks, samples, alerts as far as due. Returns seconds until it wants to be called again. */
+double watched_look(struct watched *watched);
+/* A sample now, due or not: the last one, at the end. */
+void watched_sample(struct watched *watched);
+
+/* A line "poolprof[PID]: ..." to the log, if `level` is at or above POOLPROF_LOG_LEVEL. */
+void watched_log(struct watched *watched, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Moves the heartbeat. */
+void watched_tick(void *watched);
+
+#endif

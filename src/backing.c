@@ -1,0 +1,181 @@
+/*
+ * See backing.h. The only file that knows jemalloc. What jemalloc asks of the outside under the names
+ * pp_stub_* (jemalloc_rename.sh) is answered here: its address space comes from ranges reserved by
+ * us; the host's environment and /etc/malloc.conf do not reach it; it ties us to no other library.
+ */
+#include "backing.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "os.h"
+
+/* jemalloc's public functions, by the names jemalloc_rename.sh gives them. */
+void *ppje_malloc(size_t);
+void *ppje_calloc(size_t, size_t);
+void *ppje_mallocx(size_t, int);
+void *ppje_rallocx(void *, size_t, int);
+void ppje_free(void *);
+size_t ppje_sallocx(const void *, int);
+size_t ppje_nallocx(size_t, int);
+int ppje_mallctl(const char *, void *, size_t *, void *, size_t);
+
+/* Replaces jemalloc's weak default: no thread of its own, no sbrk, nothing printed. */
+const char *ppje_malloc_conf =
+    "background_thread:false,dss:disabled,stats_print:false,abort_conf:false,retain:true";
+
+#define RANGES_MAX 48
+#define RANGE_FIRST PP_GIB(16)
+#define RANGE_ALIGNMENT PP_MIB(4)
+
+/* Address ranges, never given back. `top` moves by compare-and-swap: a lock could be held by another
+   thread at the moment of a fork, and the child must go on serving. */
+static struct range {
+    _Atomic uintptr_t start;    /* 0: not there; 1: being made */
+    _Atomic uintptr_t end;
+    _Atomic uintptr_t top;      /* [start, top) was handed out */
+} ranges[RANGES_MAX];
+
+bool pp_backing_owns(const void *block) {
+    uintptr_t at = (uintptr_t)block;
+    for (unsigned i = 0; i < RANGES_MAX; i++) {
+        uintptr_t start = PP_LOAD(&ranges[i].start);
+        if (start == 0) return false;
+        if (at - start < PP_LOAD(&ranges[i].top) - start && start > 1) return true;
+    }
+    return false;
+}
+
+static bool make_range(struct range *range, unsigned index, size_t need) {
+    uintptr_t none = 0;
+    size_t bytes = RANGE_FIRST << (index < 6 ? index : 6), least = pp_round_up(need, RANGE_ALIGNMENT);
+    uint64_t limit = pp_os_limit(RLIMIT_AS);
+    if (limit != UINT64_MAX && bytes > limit / 8) bytes = pp_round_down(limit / 8, RANGE_ALIGNMENT);
+    if (bytes < least + RANGE_ALIGNMENT) bytes = least + RANGE_ALIGNMENT;
+    if (!atomic_compare_exchange_strong(&range->start, &none, 1)) return true; /* look again */
+    char *at = pp_os_reserve(bytes);
+    while (at == NULL && bytes / 2 >= least + RANGE_ALIGNMENT) at = pp_os_reserve(bytes /= 2);
+    if (at == NULL) {
+        PP_STORE(&range->start, 0);
+        return false;
+    }
+    uintptr_t start = pp_round_up((uintptr_t)at, RANGE_ALIGNMENT);
+    PP_STORE(&range->end, (uintptr_t)at + bytes);
+    PP_STORE(&range->top, start);
+    atomic_store_explicit(&range->start, start, memory_order_release);
+    return true;
+}
+
+static void *take_from(struct range *range, size_t bytes) {
+    uintptr_t at = PP_LOAD(&range->top);
+    do {
+        if (bytes > PP_LOAD(&range->end) - at) return NULL;
+    } while (!atomic_compare_exchange_weak(&range->top, &at, at + bytes));
+    return (void *)at;
+}
+
+static void *take(size_t bytes) {
+    for (unsigned i = 0, waits = 0; i < RANGES_MAX;) {
+        uintptr_t start = atomic_load_explicit(&ranges[i].start, memory_order_acquire);
+        if (start == 1) {
+            /* Another thread is at it; in a child forked meanwhile nobody is: pass on. */
+            if (++waits > 1000) i++, waits = 0;
+            pp_os_pause();
+        } else if (start == 0) {
+            if (!make_range(&ranges[i], i, bytes)) return NULL;
+        } else {
+            void *at = take_from(&ranges[i++], bytes);
+            if (at != NULL) return at;
+        }
+    }
+    return NULL;
+}
+
+/* The stubs are called by jemalloc only. */
+void *pp_stub_mmap(void *hint, size_t bytes, int protection, int flags, int fd, off_t offset);
+void *pp_stub_mmap(void *hint, size_t bytes, int protection, int flags, int fd, off_t offset) {
+    if ((flags & MAP_FIXED) != 0) {
+        int64_t got = pp_os_map_at(hint, bytes, protection, flags);
+        return got < 0 && got > -4096 ? MAP_FAILED : (void *)got;
+    }
+    void *at = take(bytes);
+    if (at == NULL) return MAP_FAILED;
+    if ((protection & PROT_WRITE) != 0 && !pp_os_commit(at, bytes)) {
+        uintptr_t end = (uintptr_t)at + bytes;
+        for (unsigned i = 0; i < RANGES_MAX; i++)
+            if (atomic_compare_exchange_strong(&ranges[i].top, &end, (uintptr_t)at)) break;
+            else end = (uintptr_t)at + bytes;
+        return MAP_FAILED;
+    }
+    return at;
+}
+
+int pp_stub_munmap(void *at, size_t bytes);
+int pp_stub_munmap(void *at, size_t bytes) {
+    uintptr_t end = (uintptr_t)at + bytes;
+    if (!pp_backing_owns(at)) return -1;
+    pp_os_decommit(at, bytes);
+    for (unsigned i = 0; i < RANGES_MAX && PP_LOAD(&ranges[i].start) != 0; i++) {
+        uintptr_t top = end;
+        if (atomic_compare_exchange_strong(&ranges[i].top, &top, (uintptr_t)at)) break;
+    }
+    return 0;
+}
+
+int pp_stub_madvise(void *at, size_t bytes, int advice);
+int pp_stub_madvise(void *at, size_t bytes, int advice) {
+    return pp_os_advise(at, bytes, advice) < 0 ? -1 : 0;
+}
+
+char *pp_stub_secure_getenv(const char *name);
+char *pp_stub_secure_getenv(const char *name) { return NULL; }
+ssize_t pp_stub_readlink(const char *path, char *to, size_t bytes);
+ssize_t pp_stub_readlink(const char *path, char *to, size_t bytes) { return -1; }
+int pp_stub_atexit(void (*function)(void));
+int pp_stub_atexit(void (*function)(void)) { return 0; }
+/* Only for features that are off: heap profiling, background threads. */
+#define TRAP(name) void pp_stub_##name(void); void pp_stub_##name(void) { __builtin_trap(); }
+TRAP(log) TRAP(exp) TRAP(round) TRAP(dlsym) TRAP(_Unwind_Backtrace) TRAP(_Unwind_GetIP)
+
+/* jemalloc's class of 8 bytes is aligned to 8 only. */
+static size_t at_least(size_t bytes) { return bytes < PP_ALIGNMENT ? PP_ALIGNMENT : bytes; }
+
+void *pp_backing_allocate(size_t bytes) { return ppje_malloc(at_least(bytes)); }
+
+void *pp_backing_allocate_zeroed(size_t bytes) { return ppje_calloc(1, at_least(bytes)); }
+
+void *pp_backing_allocate_aligned(size_t bytes, size_t alignment) {
+    if (alignment <= PP_ALIGNMENT) return pp_backing_allocate(bytes);
+    if (bytes > PTRDIFF_MAX - alignment) return NULL; /* mallocx leaves this undefined */
+    return ppje_mallocx(at_least(bytes), __builtin_ctzl(alignment));
+}
+
+void *pp_backing_reallocate(void *block, size_t bytes) {
+    return bytes > PTRDIFF_MAX ? NULL : ppje_rallocx(block, at_least(bytes), 0);
+}
+
+void pp_backing_free(void *block) { ppje_free(block); }
+
+size_t pp_backing_usable(const void *block) { return ppje_sallocx(block, 0); }
+
+size_t pp_backing_good_size(size_t bytes, int lg_alignment) {
+    return bytes > PTRDIFF_MAX ? 0 : ppje_nallocx(at_least(bytes), lg_alignment);
+}
+
+void pp_backing_purge(void) {
+    ppje_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+    ppje_mallctl("arena.4096.purge", NULL, NULL, NULL, 0); /* MALLCTL_ARENAS_ALL */
+}
+
+void pp_backing_read(struct pp_backing_figures *figures) {
+    uint64_t epoch = 1;
+    size_t bytes = sizeof epoch;
+    *figures = (struct pp_backing_figures){0};
+    ppje_mallctl("epoch", &epoch, &bytes, &epoch, bytes);
+    bytes = sizeof(size_t);
+    ppje_mallctl("stats.allocated", &figures->allocated, &bytes, NULL, 0);
+    ppje_mallctl("stats.active", &figures->active, &bytes, NULL, 0);
+    ppje_mallctl("stats.mapped", &figures->mapped, &bytes, NULL, 0);
+    ppje_mallctl("stats.retained", &figures->retained, &bytes, NULL, 0);
+}

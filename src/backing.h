@@ -1,0 +1,36 @@
+/*
+ * The backing allocator: our own, renamed copy of jemalloc, in address ranges of our own, so that
+ * "is this block ours" is a subtraction and a compare, in forked children too.
+ * Any thread; signal-safe only as far as jemalloc is. No function here sets errno.
+ */
+#ifndef PP_BACKING_H
+#define PP_BACKING_H
+
+#include "base.h"
+
+#define PP_ALIGNMENT 16u  /* every block is aligned to this, also the smallest */
+
+/* NULL: no memory, or more than PTRDIFF_MAX. 0 bytes give a block too. */
+void *pp_backing_allocate(size_t bytes);
+void *pp_backing_allocate_zeroed(size_t bytes);
+/* `alignment` is a power of two. */
+void *pp_backing_allocate_aligned(size_t bytes, size_t alignment);
+void *pp_backing_reallocate(void *block, size_t bytes);
+void pp_backing_free(void *block);
+size_t pp_backing_usable(const void *block);
+
+/* Bytes a block for this request would really have. */
+size_t pp_backing_good_size(size_t bytes, int lg_alignment);
+
+/* True if the address lies in memory that this allocator handed out or may hand out. */
+bool pp_backing_owns(const void *block);
+
+/* Gives all unused memory back to the kernel. */
+void pp_backing_purge(void);
+
+struct pp_backing_figures {
+    size_t allocated, active, mapped, retained; /* bytes */
+};
+void pp_backing_read(struct pp_backing_figures *figures);
+
+#endif

@@ -1,0 +1,121 @@
+/* See brief.h. */
+#include "brief.h"
+
+#include "fmt.h"
+#include "log.h"
+#include "os.h"
+#include "process.h"
+#include "segment.h"
+
+#define SITES_SHOWN 20
+#define FRAMES_SHOWN 8
+#define DESCRIPTOR_FIRST 400
+
+static int output = 2;
+
+struct sum {
+    uint64_t objects, bytes;
+};
+
+static void line(const char *format, ...) PP_PRINTF(1, 2);
+static void line(const char *format, ...) {
+    char text[1024];
+    va_list list;
+    va_start(list, format);
+    size_t used = pp_fmt_list(text, sizeof text - 1, format, list);
+    va_end(list);
+    text[used++] = '\n';
+    if (pp_os_write(output, text, used) == -9 /* EBADF */) pp_os_write(2, text, used);
+}
+
+void pp_brief_prepare(void) {
+    int fd = pp_os_duplicate(2, DESCRIPTOR_FIRST);
+    if (fd >= 0) output = fd;
+}
+
+static uint64_t total(enum pp_counter counter) {
+    uint64_t sum = 0, count = PP_LOAD(&pp_segment.header->areas[PP_AREA_THREADS].count);
+    for (uint64_t i = 1; i < count; i++) sum += PP_LOAD(&PP_SEGMENT_THREAD(i)->counters[counter]);
+    return sum;
+}
+
+static void add_blocks(struct sum *sums, uint64_t sites) {
+    uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_BLOCKS].count);
+    for (uint64_t i = 1; i < count; i++) {
+        const struct pp_segment_block *block = PP_SEGMENT_BLOCK(i);
+        uint64_t word0 = PP_LOAD(&block->word0);
+        if (PP_WORD0_STATE(word0) != PP_STATE_LIVE || PP_WORD0_SITE(word0) >= sites) continue;
+        sums[PP_WORD0_SITE(word0)].objects++;
+        sums[PP_WORD0_SITE(word0)].bytes += PP_BLOCK_BYTES(PP_LOAD(&block->bytes));
+    }
+}
+
+static void show_stack(uint32_t site) {
+    uint32_t node = PP_SEGMENT_SITE(site)->node;
+    uint64_t modules = PP_LOAD(&pp_segment.header->areas[PP_AREA_MODULES].count);
+    for (int shown = 0; node >= PP_NODE_FIRST && shown < FRAMES_SHOWN; shown++) {
+        const struct pp_segment_node *at = PP_SEGMENT_NODE(node);
+        uint64_t key = PP_LOAD(&at->key), pc = PP_NODE_PC(key);
+        uint32_t module = PP_NODE_MODULE(key);
+        if (module != 0 && module < modules) {
+            const struct pp_segment_module *in = PP_SEGMENT_MODULE(module);
+            line("    %s+0x%llx", pp_segment.area_base[PP_AREA_TEXT] + in->path,
+                 (unsigned long long)(pc - in->bias));
+        } else {
+            line("    0x%llx", (unsigned long long)pc);
+        }
+        node = at->parent & ~PP_NODE_EXACT;
+    }
+}
+
+static void show_sites(struct sum *sums, uint64_t sites) {
+    for (int shown = 0; shown < SITES_SHOWN; shown++) {
+        uint64_t best = 0;
+        for (uint64_t i = 1; i < sites; i++)
+            if (sums[i].bytes > sums[best].bytes) best = i;
+        if (sums[best].objects == 0) return;
+        line("  %llu bytes in %llu objects", (unsigned long long)sums[best].bytes,
+             (unsigned long long)sums[best].objects);
+        if (best != 0) show_stack((uint32_t)best);
+        sums[best] = (struct sum){0};
+    }
+}
+
+static void save(void) {
+    static char path[4096], numbered[4200];
+    if (!pp_process_profile_path(path, sizeof path)) {
+        if (pp_segment.path[0] != 0) pp_os_unlink(pp_segment.path);
+        return;
+    }
+    pp_text_copy(numbered, sizeof numbered, path);
+    for (int number = 2; number < 1000; number++) {
+        if (pp_segment_save(numbered)) {
+            line("poolprof: `poolprof report %s` shows functions and lines", numbered);
+            if (pp_segment.path[0] != 0) pp_os_unlink(pp_segment.path);
+            return;
+        }
+        if (!pp_os_exists(numbered)) break;
+        pp_fmt(numbered, sizeof numbered, "%s.%d", path, number);
+    }
+    line("poolprof: %s could not be written; %s%s", numbered,
+         pp_segment.path[0] != 0 ? "the data is in " : "the data is lost", pp_segment.path);
+}
+
+void pp_brief_report(void) {
+    struct pp_segment_header *header = pp_segment.header;
+    uint64_t sites = PP_LOAD(&header->areas[PP_AREA_SITES].count);
+    uint64_t bytes = sites * sizeof(struct sum);
+    struct sum *sums = pp_os_map(bytes);
+    if (PP_LOAD(&header->options.REPORT) != PP_REPORT_NONE) {
+        line("poolprof: %llu objects, %llu bytes outstanding at exit (pid %u)",
+             (unsigned long long)(total(PP_COUNTER_ALLOCATIONS) - total(PP_COUNTER_FREES)),
+             (unsigned long long)(total(PP_COUNTER_BYTES_ALLOCATED) - total(PP_COUNTER_BYTES_FREED)),
+             header->pid);
+        if (sums != NULL) {
+            add_blocks(sums, sites);
+            show_sites(sums, sites);
+        }
+    }
+    if (sums != NULL) pp_os_unmap(sums, bytes);
+    save();
+}

@@ -1,0 +1,16 @@
+/*
+ * The program's own mistakes with memory: reported on stderr with the caller's stack, at most a few
+ * each; then POOLPROF_ON_ERROR decides. Nothing here frees or touches the block.
+ */
+#ifndef PP_FAULT_H
+#define PP_FAULT_H
+
+#include "base.h"
+#include "poolprof/segment.h"
+
+/* Free of what is no outstanding block: a double free, or a wild or interior pointer. */
+void pp_fault_invalid(const void *block, const void *frame);
+/* Freed by another family than it was allocated by. */
+void pp_fault_mismatch(const void *block, unsigned was, enum pp_kind freed_as, const void *frame);
+
+#endif

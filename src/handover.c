@@ -1,0 +1,130 @@
+/*
+ * See handover.h. The watcher is found beside the library, never by PATH: what a program runs must not
+ * depend on its environment. Waiting is a futex in the segment, looked at every 50 ms, so that a killed
+ * watcher costs at most that, and a stopped one PATIENCE.
+ */
+#include "handover.h"
+
+#include "brief.h"
+#include "fmt.h"
+#include "log.h"
+#include "module.h"
+#include "os.h"
+#include "segment.h"
+#include "tree.h"
+
+#define PATIENCE_NS INT64_C(10000000000)
+#define SLICE_NS INT64_C(50000000)
+
+static int stub_pid;                /* of our own watcher; 0: none */
+static struct pp_tree *joined;      /* words of the tree whose watcher serves us too; NULL: none */
+
+/* Directory of our own image, without the slash. */
+static bool own_directory(char *to, size_t bytes) {
+    struct pp_module self;
+    if (!pp_module_find((uintptr_t)&own_directory, &self) || self.index == 0) return false;
+    const char *path = pp_segment.area_base[PP_AREA_TEXT] + PP_SEGMENT_MODULE(self.index)->path;
+    size_t length = pp_text_copy(to, bytes, path);
+    while (length > 0 && to[length - 1] != '/') length--;
+    if (length == 0) {
+        pp_text_copy(to, bytes, ".");
+        return true;
+    }
+    to[length > 1 ? length - 1 : 1] = 0;
+    return true;
+}
+
+static bool find_program(char *to, size_t bytes) {
+    static const char *const beside[] = {"", "/../bin", "/../../bin"};
+    const char *named = pp_segment.header->options.PROGRAM;
+    char directory[1024];
+    if (!pp_text_equal(named, "auto")) {
+        pp_text_copy(to, bytes, named);
+        return pp_os_executable(to);
+    }
+    if (!own_directory(directory, sizeof directory)) return false;
+    for (size_t i = 0; i < PP_COUNT_OF(beside); i++) {
+        pp_fmt(to, bytes, "%s%s/poolprof", directory, beside[i]);
+        if (pp_os_executable(to)) return true;
+    }
+    return false;
+}
+
+/* The environment without what would follow us into the watcher. */
+static char **clean_environment(char *const *envp, size_t *bytes) {
+    size_t count = 0, used = 0;
+    while (envp[count] != NULL) count++;
+    *bytes = (count + 1) * sizeof(char *);
+    char **clean = pp_os_map(*bytes);
+    if (clean == NULL) return NULL;
+    for (size_t i = 0; i < count; i++)
+        if (!pp_text_starts(envp[i], "LD_") && !pp_text_starts(envp[i], "MALLOC_") &&
+            !pp_text_starts(envp[i], "GLIBC_TUNABLES="))
+            clean[used++] = envp[i];
+    return clean;
+}
+
+void pp_handover_start(char *const *envp) {
+    static char program[2048];
+    size_t bytes;
+    if (PP_LOAD(&pp_segment.header->options.WATCH) == 0 || pp_segment.path[0] == 0) {
+        pp_brief_prepare();
+        return;
+    }
+    if (!find_program(program, sizeof program)) {
+        pp_log(PP_LOG_WARN, "program poolprof not found%s%s; a brief report follows at exit",
+               pp_text_equal(pp_segment.header->options.PROGRAM, "auto") ? " beside the library"
+                                                                         : " at POOLPROF_PROGRAM ",
+               pp_text_equal(pp_segment.header->options.PROGRAM, "auto")
+                   ? ""
+                   : pp_segment.header->options.PROGRAM);
+        pp_brief_prepare();
+        return;
+    }
+    int fd = pp_os_open(-100, pp_segment.path, 02 | 0400000 /* O_RDWR|O_NOFOLLOW */, 0);
+    char **clean = clean_environment(envp, &bytes);
+    char *argv[] = {program, "watch", "--fd", "3", NULL};
+    if (fd >= 0 && clean != NULL) stub_pid = pp_os_start_hidden(argv, clean, fd);
+    if (stub_pid <= 0)
+        pp_log(PP_LOG_WARN, "the watcher could not be started; a brief report follows at exit");
+    if (clean != NULL) pp_os_unmap(clean, bytes);
+    if (fd >= 0) pp_os_close(fd);
+}
+
+void pp_handover_join(struct pp_tree *tree) {
+    joined = tree;
+    pp_tree_ring(tree);
+}
+
+/* Waits for our own watcher's DONE. */
+static bool wait_for_report(struct pp_segment_header *header) {
+    int64_t last_sign = pp_os_now();
+    uint32_t heartbeat = PP_LOAD(&header->tree.heartbeat);
+    for (;;) {
+        uint32_t now = atomic_load(&header->handover);
+        if (now == PP_HANDOVER_DONE) return true;
+        pp_os_futex_wait(&header->handover, now, SLICE_NS);
+        if (atomic_load(&header->handover) == PP_HANDOVER_DONE) return true;
+        if (pp_os_reaped(stub_pid)) {
+            if (atomic_load(&header->handover) == PP_HANDOVER_DONE) return true;
+            pp_log(PP_LOG_ERROR, "the watcher has died; this is the brief report");
+            return false;
+        }
+        if (PP_LOAD(&header->tree.heartbeat) != heartbeat) {
+            heartbeat = PP_LOAD(&header->tree.heartbeat);
+            last_sign = pp_os_now();
+        } else if (pp_os_now() - last_sign > PATIENCE_NS) {
+            pp_log(PP_LOG_ERROR, "the watcher does not answer; not waiting for its report");
+            return false;
+        }
+    }
+}
+
+bool pp_handover_finish(void) {
+    struct pp_segment_header *header = pp_segment.header;
+    uint32_t none = PP_HANDOVER_NONE;
+    if (stub_pid <= 0 && joined == NULL) return false;
+    atomic_compare_exchange_strong(&header->handover, &none, PP_HANDOVER_REQUESTED);
+    pp_tree_ring(joined != NULL ? joined : &header->tree);
+    return joined != NULL || wait_for_report(header);
+}

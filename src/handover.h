@@ -1,0 +1,22 @@
+/*
+ * The program's side of the watcher: starting it, and waiting for its report at the end.
+ */
+#ifndef PP_HANDOVER_H
+#define PP_HANDOVER_H
+
+#include "base.h"
+
+/* Starts the watcher for this process's segment, if options and place allow. `envp` is the program's
+   environment. Once, from the constructor. */
+void pp_handover_start(char *const *envp);
+
+/* The same for a process whose tree has a watcher: it is told of the new segment. */
+struct pp_tree;
+void pp_handover_join(struct pp_tree *tree);
+
+/* Rings the watcher and, in the first process of a tree, waits until the report is out. false: there is none, or it died or stands
+   still (then a line on stderr says so); nobody has reported. At most 10 s after its last sign of
+   life. */
+bool pp_handover_finish(void);
+
+#endif

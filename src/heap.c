@@ -1,0 +1,347 @@
+/*
+ * See heap.h. Order matters: a block is recorded after it exists and forgotten before it is given
+ * back, so another thread that gets the same address never meets a stale record.
+ *
+ * `busy` marks a thread inside the tracker. A signal handler that allocates at such a moment finds it
+ * set and takes the nested path: it is served and counted at once, and what needs a lock that its own
+ * thread holds is left on the thread's pending list, which the interrupted call works off on leaving.
+ */
+#include "heap.h"
+
+#include <errno.h>
+
+#include "backing.h"
+#include "fault.h"
+#include "foreign.h"
+#include "module.h"
+#include "process.h"
+#include "registry.h"
+#include "segment.h"
+#include "stack.h"
+#include "thread.h"
+
+PP_INLINE bool is_nested(const struct pp_thread *thread) {
+    return thread->mode >= PP_MODE_EXACT && PP_LOAD(&thread->busy) != 0;
+}
+
+/* The thread with `busy` taken, or NULL: not tracked. Not for nested calls. */
+PP_INLINE struct pp_thread *enter(void) {
+    struct pp_thread *thread = pp_self;
+    if (PP_LIKELY(thread->mode >= PP_MODE_EXACT && PP_LOAD(&pp_tracking) != 0)) {
+        PP_STORE(&thread->busy, 1);
+        atomic_signal_fence(memory_order_seq_cst);
+        return thread;
+    }
+    return thread->mode >= PP_MODE_EXACT ? NULL : pp_thread_slow();
+}
+
+static void work_off(struct pp_thread *thread);
+
+PP_INLINE void leave(struct pp_thread *thread) {
+    atomic_signal_fence(memory_order_seq_cst);
+    if (PP_UNLIKELY(PP_LOAD(&thread->pending_count) != 0)) work_off(thread);
+    PP_STORE(&thread->busy, 0);
+    if (PP_UNLIKELY(thread != pp_self)) pp_thread_return(thread);
+}
+
+static PP_NOINLINE void publish(struct pp_thread *thread) {
+    struct pp_segment_header *header = pp_segment.header;
+    int64_t net = thread->net;
+    thread->net = 0;
+    int64_t live = atomic_fetch_add_explicit(&header->live_bytes, net, memory_order_relaxed) + net;
+    int64_t peak = PP_LOAD(&header->peak_bytes);
+    while (live > peak)
+        if (atomic_compare_exchange_weak_explicit(&header->peak_bytes, &peak, live,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+            PP_STORE(&header->peak_tick, pp_segment_tick());
+            return;
+        }
+}
+
+PP_INLINE void add_net(struct pp_thread *thread, int64_t bytes) {
+    __asm__("addq %1, %0" : "+m"(thread->net) : "er"(bytes) : "cc"); /* see pp_count */
+    if (PP_UNLIKELY(thread->net >= PP_PUBLISH_BYTES || thread->net <= -PP_PUBLISH_BYTES))
+        publish(thread);
+}
+
+static uint32_t site_of(struct pp_thread *thread, struct pp_stack_bounds *bounds, const void *frame,
+                        uint64_t bytes) {
+    struct pp_trace trace;
+    struct pp_regs regs = pp_regs_of_frame(frame);
+    pp_unwind(bounds, &regs, (uint32_t)PP_LOAD(&pp_segment.header->options.DEPTH), &trace);
+    if (PP_UNLIKELY(trace.truncated)) pp_count(thread, PP_COUNTER_TRUNCATED_STACKS, 1);
+    uint32_t index = pp_stack_intern(&trace);
+    struct pp_segment_site *site = PP_SEGMENT_SITE(index);
+    atomic_fetch_add_explicit(&site->allocations, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&site->bytes, bytes, memory_order_relaxed);
+    return index;
+}
+
+static void count_allocation(struct pp_thread *thread, uint64_t bytes) {
+    pp_count(thread, PP_COUNTER_ALLOCATIONS, 1);
+    pp_count(thread, PP_COUNTER_BYTES_ALLOCATED, bytes);
+    add_net(thread, (int64_t)bytes);
+}
+
+static void count_free(struct pp_thread *thread, uint64_t bytes) {
+    pp_count(thread, PP_COUNTER_FREES, 1);
+    pp_count(thread, PP_COUNTER_BYTES_FREED, bytes);
+    add_net(thread, -(int64_t)bytes);
+}
+
+/* Leaves work for the interrupted call; false: the list is full. */
+static bool postpone(struct pp_thread *thread, struct pp_pending what) {
+    uint32_t slot = atomic_fetch_add(&thread->pending_count, 1);
+    if (slot >= PP_PENDING_MAX) {
+        atomic_fetch_sub(&thread->pending_count, 1);
+        return false;
+    }
+    thread->pending[slot] = what;
+    return true;
+}
+
+static PP_COLD void note_nested(struct pp_thread *thread, void *block, size_t bytes,
+                                enum pp_kind kind, const void *frame) {
+    struct pp_stack_bounds bounds = thread->bounds;
+    pp_count(thread, PP_COUNTER_NESTED, 1);
+    if (thread->mode == PP_MODE_TOTALS) bytes = pp_backing_usable(block);
+    count_allocation(thread, bytes);
+    if (thread->mode == PP_MODE_TOTALS) return;
+    struct pp_record record = {.bytes = bytes, .kind = kind, .thread = thread->index,
+                               .site = site_of(thread, &bounds, frame, bytes),
+                               .tick = pp_segment_tick()};
+    enum pp_registry_result result = pp_registry_add(NULL, block, &record);
+    if (result == PP_REGISTRY_BUSY &&
+        postpone(thread, (struct pp_pending){block, bytes, kind, record.site}))
+        return;
+    if (result != PP_REGISTRY_DONE) pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
+}
+
+static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame) {
+    if (PP_UNLIKELY(is_nested(pp_self))) {
+        note_nested(pp_self, block, bytes, kind, frame);
+        return;
+    }
+    struct pp_thread *thread = enter();
+    if (thread == NULL) return;
+    if (PP_LIKELY(thread->mode == PP_MODE_EXACT)) {
+        struct pp_record record = {.bytes = bytes, .kind = kind, .thread = thread->index,
+                                   .site = site_of(thread, &thread->bounds, frame, bytes),
+                                   .tick = pp_segment_tick()};
+        if (PP_UNLIKELY(pp_registry_add(&thread->records, block, &record) != PP_REGISTRY_DONE))
+            pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
+        thread->last = block;
+        thread->last_site = record.site;
+    } else {
+        bytes = pp_backing_usable(block);
+    }
+    count_allocation(thread, bytes);
+    leave(thread);
+}
+
+/* What became of a block that the tracker was asked to forget. */
+enum verdict { FORGOTTEN, UNTRACKED, POSTPONED, BAD };
+
+static void note_mismatch(struct pp_thread *thread, const void *block, unsigned was,
+                          enum pp_kind kind, const void *frame) {
+    pp_count(thread, PP_COUNTER_MISMATCHED_FREES, 1);
+    pp_fault_mismatch(block, was, kind, frame);
+}
+
+static void note_freed(struct pp_thread *thread, const void *block, const struct pp_record *record,
+                       enum pp_kind kind, const void *frame) {
+    if (PP_UNLIKELY(record->kind != kind)) note_mismatch(thread, block, record->kind, kind, frame);
+    if (PP_UNLIKELY(record->watched)) pp_module_unloaded(); /* the loader's link_map: dlclose */
+    if (block == thread->last) {
+        thread->last = NULL;
+        pp_count(thread, PP_COUNTER_TEMPORARY, 1);
+        atomic_fetch_add_explicit(&PP_SEGMENT_SITE(thread->last_site)->temporary, 1,
+                                  memory_order_relaxed);
+    }
+    count_free(thread, record->bytes);
+}
+
+/* A block of ours without a record: a double free, unless records were lost. */
+static enum verdict judge_unknown(struct pp_thread *thread) {
+    uint64_t lost = 0, count = PP_LOAD(&pp_segment.header->areas[PP_AREA_THREADS].count);
+    for (uint64_t i = 1; i < count; i++)
+        lost += PP_LOAD(&PP_SEGMENT_THREAD(i)->counters[PP_COUNTER_DROPPED_RECORDS]);
+    if (lost == 0) {
+        pp_count(thread, PP_COUNTER_INVALID_FREES, 1);
+        return BAD;
+    }
+    pp_count(thread, PP_COUNTER_UNRECORDED_FREES, 1);
+    pp_count(thread, PP_COUNTER_FREES, 1);
+    return UNTRACKED;
+}
+
+static PP_COLD enum verdict forget_nested(struct pp_thread *thread, void *block, enum pp_kind kind,
+                                          const void *frame, struct pp_record *record) {
+    pp_count(thread, PP_COUNTER_NESTED, 1);
+    if (thread->mode == PP_MODE_TOTALS) {
+        count_free(thread, pp_backing_usable(block));
+        return UNTRACKED;
+    }
+    enum pp_registry_result result = pp_registry_remove(NULL, block, record);
+    if (result == PP_REGISTRY_DONE) {
+        note_freed(thread, block, record, kind, frame);
+        return FORGOTTEN;
+    }
+    /* Busy, or it may itself be on the pending list: the interrupted call will know. */
+    return postpone(thread, (struct pp_pending){.block = block}) ? POSTPONED : UNTRACKED;
+}
+
+static enum verdict forget(void *block, enum pp_kind kind, const void *frame,
+                           struct pp_record *record) {
+    if (PP_UNLIKELY(is_nested(pp_self))) return forget_nested(pp_self, block, kind, frame, record);
+    struct pp_thread *thread = enter();
+    enum verdict verdict = FORGOTTEN;
+    if (PP_UNLIKELY(thread == NULL)) return UNTRACKED;
+    if (PP_UNLIKELY(thread->mode == PP_MODE_TOTALS)) {
+        count_free(thread, pp_backing_usable(block));
+        verdict = UNTRACKED;
+    } else if (PP_LIKELY(pp_registry_remove(&thread->records, block, record) == PP_REGISTRY_DONE)) {
+        note_freed(thread, block, record, kind, frame);
+    } else {
+        verdict = judge_unknown(thread);
+    }
+    leave(thread);
+    if (verdict == BAD) pp_fault_invalid(block, frame);
+    return verdict;
+}
+
+static PP_NOINLINE void work_off(struct pp_thread *thread) {
+    struct pp_pending work[PP_PENDING_MAX];
+    uint32_t count = PP_LOAD(&thread->pending_count);
+    do {
+        if (count > PP_PENDING_MAX) count = PP_PENDING_MAX;
+        for (uint32_t i = 0; i < count; i++) work[i] = thread->pending[i];
+    } while (!atomic_compare_exchange_strong(&thread->pending_count, &count, 0));
+    for (uint32_t i = 0; i < count; i++) {
+        struct pp_record record = {.bytes = work[i].bytes, .site = work[i].site, .kind = work[i].kind,
+                                   .thread = thread->index, .tick = pp_segment_tick()};
+        if (work[i].kind != 0) {
+            if (pp_registry_add(&thread->records, work[i].block, &record) != PP_REGISTRY_DONE)
+                pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
+        } else if (pp_registry_remove(&thread->records, work[i].block, &record) == PP_REGISTRY_DONE) {
+            count_free(thread, record.bytes);
+            pp_backing_free(work[i].block);
+        } else if (judge_unknown(thread) == UNTRACKED) {
+            pp_backing_free(work[i].block);
+        }
+    }
+}
+
+static PP_COLD void *refuse(void) {
+    errno = ENOMEM;
+    return NULL;
+}
+
+void *pp_heap_allocate(size_t bytes, enum pp_kind kind, const void *frame) {
+    void *block = pp_backing_allocate(bytes);
+    if (PP_UNLIKELY(block == NULL)) return refuse();
+    note(block, bytes, kind, frame);
+    return block;
+}
+
+void *pp_heap_allocate_zeroed(size_t count, size_t bytes, const void *frame) {
+    size_t total;
+    if (PP_UNLIKELY(__builtin_mul_overflow(count, bytes, &total))) return refuse();
+    void *block = pp_backing_allocate_zeroed(total);
+    if (PP_UNLIKELY(block == NULL)) return refuse();
+    note(block, total, PP_KIND_MALLOC, frame);
+    return block;
+}
+
+void *pp_heap_allocate_aligned(size_t bytes, size_t alignment, enum pp_kind kind, const void *frame) {
+    if (alignment == 0 || (alignment & (alignment - 1)) != 0) {
+        errno = EINVAL;
+        return NULL;
+    }
+    void *block = pp_backing_allocate_aligned(bytes, alignment);
+    if (PP_UNLIKELY(block == NULL)) return refuse();
+    note(block, bytes, kind, frame);
+    return block;
+}
+
+static PP_COLD void free_foreign(void *block, const void *frame) {
+    struct pp_thread *thread = is_nested(pp_self) ? NULL : enter();
+    bool freed = pp_foreign_free(block);
+    if (thread != NULL) {
+        pp_count(thread, freed ? PP_COUNTER_FOREIGN_FREES : PP_COUNTER_INVALID_FREES, 1);
+        leave(thread);
+    }
+    if (!freed) pp_fault_invalid(block, frame);
+}
+
+void pp_heap_free(void *block, enum pp_kind kind, const void *frame) {
+    struct pp_record record;
+    if (block == NULL) return;
+    if (PP_UNLIKELY(!pp_backing_owns(block))) {
+        free_foreign(block, frame);
+        return;
+    }
+    enum verdict verdict = forget(block, kind, frame, &record);
+    if (PP_LIKELY(verdict <= UNTRACKED)) pp_backing_free(block);
+}
+
+/* Moves a block of another allocator into ours. */
+static PP_COLD void *adopt_foreign(void *block, size_t bytes, const void *frame) {
+    size_t usable = pp_foreign_usable(block);
+    if (usable == 0) {
+        pp_fault_invalid(block, frame);
+        return refuse();
+    }
+    void *moved = pp_heap_allocate(bytes, PP_KIND_MALLOC, frame);
+    if (moved == NULL) return NULL;
+    __builtin_memcpy(moved, block, usable < bytes ? usable : bytes);
+    free_foreign(block, frame);
+    return moved;
+}
+
+/* In a signal handler on top of the tracker: allocate, copy, free, each by its nested path. */
+static PP_COLD void *reallocate_nested(void *block, size_t bytes, const void *frame) {
+    size_t usable = pp_backing_usable(block);
+    void *moved = pp_heap_allocate(bytes, PP_KIND_MALLOC, frame);
+    if (moved == NULL) return NULL;
+    __builtin_memcpy(moved, block, usable < bytes ? usable : bytes);
+    pp_heap_free(block, PP_KIND_MALLOC, frame);
+    return moved;
+}
+
+/* Puts the record of a block back that could not be moved: as if nothing had been asked. */
+static void restore(void *block, const struct pp_record *record) {
+    struct pp_thread *thread = enter();
+    if (thread == NULL) return;
+    if (pp_registry_add(&thread->records, block, record) != PP_REGISTRY_DONE)
+        pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
+    pp_count(thread, PP_COUNTER_FREES, (uint64_t)-1);
+    pp_count(thread, PP_COUNTER_BYTES_FREED, -record->bytes);
+    add_net(thread, (int64_t)record->bytes);
+    leave(thread);
+}
+
+void *pp_heap_reallocate(void *block, size_t bytes, const void *frame) {
+    struct pp_record record;
+    if (block == NULL) return pp_heap_allocate(bytes, PP_KIND_MALLOC, frame);
+    if (bytes == 0) { /* glibc's way, which programs rely on */
+        pp_heap_free(block, PP_KIND_MALLOC, frame);
+        return NULL;
+    }
+    if (PP_UNLIKELY(!pp_backing_owns(block))) return adopt_foreign(block, bytes, frame);
+    if (PP_UNLIKELY(is_nested(pp_self))) return reallocate_nested(block, bytes, frame);
+    enum verdict verdict = forget(block, PP_KIND_MALLOC, frame, &record);
+    if (PP_UNLIKELY(verdict == BAD)) return refuse();
+    void *moved = pp_backing_reallocate(block, bytes);
+    if (PP_UNLIKELY(moved == NULL)) {
+        if (verdict == FORGOTTEN) restore(block, &record);
+        return refuse();
+    }
+    note(moved, bytes, PP_KIND_MALLOC, frame);
+    return moved;
+}
+
+size_t pp_heap_usable(const void *block) {
+    if (block == NULL) return 0;
+    return pp_backing_owns(block) ? pp_backing_usable(block) : pp_foreign_usable(block);
+}

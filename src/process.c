@@ -1,0 +1,205 @@
+/*
+ * See process.h. Start reads what it needs from the initial stack (arguments, environment, auxiliary
+ * vector), so that the loader's very first malloc can start everything, before libc has set `environ`.
+ */
+#include "process.h"
+
+#include <elf.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "brief.h"
+#include "config.h"
+#include "fmt.h"
+#include "handover.h"
+#include "lock.h"
+#include "log.h"
+#include "os.h"
+#include "pattern.h"
+#include "registry.h"
+#include "segment.h"
+#include "thread.h"
+#include "tree.h"
+
+extern void *__libc_stack_end; /* ld.so: the kernel's initial stack pointer, at argc */
+
+/* What a forked child must find zeroed. In memory of its own with WIPEONFORK. */
+struct wiped {
+    _Atomic uint32_t life;  /* enum pp_life */
+    _Atomic int32_t pid;    /* the owner's */
+};
+static struct wiped cold;   /* stands in until start */
+static struct wiped *wiped = &cold;
+static bool started;        /* survives forks: tells a forked child from a fresh process */
+static struct pp_lock start_lock;
+static char *const *initial_envp;
+static char exe_path[4096];
+static struct pp_tree_place tree; /* read-only after start */
+
+_Atomic uint32_t pp_tracking;
+
+static enum pp_life life(void) { return (enum pp_life)PP_LOAD(&wiped->life); }
+
+static void complain(const char *line) { pp_log(PP_LOG_WARN, "%s", line); }
+
+static const char *environment(const char *name) {
+    size_t length = pp_text_length(name);
+    for (char *const *at = initial_envp; at != NULL && *at != NULL; at++)
+        if (pp_text_starts(*at, name) && (*at)[length] == '=') return *at + length + 1;
+    return NULL;
+}
+
+static bool is_secure(void) {
+    char *const *at = initial_envp;
+    while (*at != NULL) at++;
+    for (const Elf64_auxv_t *aux = (const void *)(at + 1); aux->a_type != AT_NULL; aux++)
+        if (aux->a_type == AT_SECURE) return aux->a_un.a_val != 0;
+    return true; /* no auxiliary vector: not the stack we know */
+}
+
+static void describe(struct pp_segment_header *header) {
+    const long *stack = __libc_stack_end;
+    char *const *argv = (char *const *)(stack + 1);
+    char host[65] = "", cwd[4096] = "";
+    int64_t length = pp_os_readlink("/proc/self/exe", exe_path, sizeof exe_path - 1);
+    exe_path[length > 0 ? length : 0] = 0;
+    header->pid = (uint32_t)pp_os_pid();
+    header->parent_pid = (uint32_t)pp_os_parent_pid();
+    header->uid = pp_os_uid();
+    header->tree_pid = tree.words != NULL ? tree.pid : header->pid;
+    header->tree_nonce = tree.words != NULL ? tree.nonce : header->nonce;
+    header->started_realtime_ns = pp_os_now_real();
+    header->started_monotonic_ns = pp_os_now_coarse();
+    header->exe = pp_segment_text(exe_path[0] != 0 ? exe_path : stack[0] > 0 ? argv[0] : "");
+    pp_os_host_name(host);
+    header->host = pp_segment_text(host);
+    if (pp_os_cwd(cwd, sizeof cwd - 1) > 0) header->cwd = pp_segment_text(cwd);
+    if (PP_LOAD(&header->options.ARGV) == 0) return;
+    for (long i = 0; i < stack[0] && i < 1024; i++) {
+        uint32_t text = pp_segment_text(argv[i][0] != 0 ? argv[i] : " ");
+        if (text == 0) break;
+        if (i == 0) header->argv = text;
+        header->argc++;
+    }
+}
+
+static enum pp_life start(void) {
+    static struct pp_options options; /* too large for a small stack */
+    const long *stack = __libc_stack_end;
+    initial_envp = (char *const *)(stack + 1) + stack[0] + 1;
+    if (is_secure()) return PP_LIFE_PASS;
+    pp_config_parse(&options, initial_envp, complain);
+    pp_log_set_level((int)options.LOG_LEVEL);
+    if (options.ENABLE == 0) return PP_LIFE_PASS;
+    const char *places[PP_SEGMENT_PLACES], *runtime_dir = environment("XDG_RUNTIME_DIR");
+    pp_segment_places(&options, runtime_dir, places);
+    pp_tree_find(places, &tree);
+    if (tree.words != NULL && options.CHILDREN == PP_CHILDREN_OFF) return PP_LIFE_PASS;
+    struct wiped *memory = pp_os_map(PP_PAGE_BYTES);
+    if (memory == NULL || !pp_os_wipe_on_fork(memory, PP_PAGE_BYTES)) return PP_LIFE_PASS;
+    if (!pp_segment_create(&options, runtime_dir) || !pp_registry_init() ||
+        !pp_thread_init()) {
+        pp_log(PP_LOG_ERROR, "no memory for the bookkeeping: not tracking this process");
+        return PP_LIFE_PASS;
+    }
+    describe(pp_segment.header);
+    pp_segment_publish();
+    PP_STORE(&memory->pid, (int32_t)pp_segment.header->pid);
+    atomic_store_explicit(&memory->life, PP_LIFE_STARTING, memory_order_release);
+    wiped = memory;
+    PP_STORE(&pp_tracking, 1);
+    return PP_LIFE_LIVE;
+}
+
+bool pp_process_tracking(void) {
+    enum pp_life now = life();
+    if (PP_LIKELY(now == PP_LIFE_LIVE)) return true;
+    if (now != PP_LIFE_COLD || started) return false;
+    if (!pp_lock(&start_lock)) return false; /* a signal handler in the middle of start */
+    if (!started) {
+        now = start();
+        started = true;
+        atomic_store_explicit(&wiped->life, (uint32_t)now, memory_order_release);
+    }
+    pp_unlock(&start_lock);
+    return life() == PP_LIFE_LIVE;
+}
+
+bool pp_process_passes(void) {
+    if (!started) return false;
+    if (life() == PP_LIFE_COLD) PP_STORE(&wiped->life, PP_LIFE_CHILD);
+    return life() != PP_LIFE_LIVE && life() != PP_LIFE_STARTING;
+}
+
+static void on_end(int status, void *unused) { pp_process_finish(PP_END_EXIT, status); }
+
+static void on_quick_end(void) { pp_process_finish(PP_END_QUICK_EXIT, -1); }
+
+static void count_fork(void) {
+    if (life() == PP_LIFE_LIVE)
+        atomic_fetch_add_explicit(&pp_segment.header->forks, 1, memory_order_relaxed);
+}
+
+void pp_process_construct(char **envp) {
+    if (!pp_process_tracking()) return;
+    on_exit(on_end, NULL);
+    at_quick_exit(on_quick_end);
+    pthread_atfork(NULL, count_fork, NULL);
+    pp_thread_init_late();
+    bool join = tree.words != NULL && pp_segment.path[0] != 0 &&
+                PP_LOAD(&pp_segment.header->options.WATCH) != 0;
+    if (join) pp_handover_join(tree.words);
+    else pp_handover_start(initial_envp);
+}
+
+bool pp_process_profile_path(char *to, size_t bytes) {
+    struct pp_segment_header *header = pp_segment.header;
+    const char *texts = pp_segment.area_base[PP_AREA_TEXT];
+    struct pp_pattern with = {.program = texts + header->exe, .host = texts + header->host,
+                              .directory = texts + header->cwd, .pid = header->pid,
+                              .started_s = header->started_realtime_ns / 1000000000};
+    if (pp_text_equal(header->options.OUTPUT, "none")) return false;
+    return pp_pattern_expand(header->options.OUTPUT, &with, to, bytes);
+}
+
+void pp_process_finish(enum pp_end end, int status) {
+    uint32_t live = PP_LIFE_LIVE;
+    struct pp_segment_header *header = pp_segment.header;
+    if (life() != PP_LIFE_LIVE || pp_os_pid() != PP_LOAD(&wiped->pid)) return;
+    if (!atomic_compare_exchange_strong(&wiped->life, &live, PP_LIFE_DONE)) return;
+    PP_STORE(&pp_tracking, 0);
+    PP_STORE(&header->status, status);
+    PP_STORE(&header->end_tick, pp_segment_tick());
+    atomic_store_explicit(&header->end, end, memory_order_release);
+    if (!pp_handover_finish()) pp_brief_report();
+}
+
+bool pp_process_exec(void) {
+    if (life() != PP_LIFE_LIVE || pp_os_pid() != PP_LOAD(&wiped->pid)) return false;
+    PP_STORE(&pp_segment.header->end_tick, pp_segment_tick());
+    atomic_store_explicit(&pp_segment.header->end, PP_END_EXEC, memory_order_release);
+    return true;
+}
+
+void pp_process_exec_failed(void) {
+    PP_STORE(&pp_segment.header->end_tick, 0);
+    PP_STORE(&pp_segment.header->end, PP_END_RUNNING);
+}
+
+uint32_t pp_process_health(void) {
+    return life() == PP_LIFE_LIVE ? PP_LOAD(&pp_segment.header->degraded) : 16;
+}
+
+void pp_bug(const char *what, const char *file, int line) {
+#if PP_DEBUG >= 1
+    pp_log(PP_LOG_ERROR, "%s:%d: broken: %s", file, line, what);
+    __builtin_trap();
+#else
+    uint32_t live = PP_LIFE_LIVE;
+    if (!atomic_compare_exchange_strong(&wiped->life, &live, PP_LIFE_DISARMED)) return;
+    PP_STORE(&pp_tracking, 0);
+    atomic_fetch_or_explicit(&pp_segment.header->degraded, PP_DEGRADED_DISARMED, memory_order_relaxed);
+    pp_log(PP_LOG_ERROR, "%s:%d: broken: %s; tracking stopped, memory goes on being served", file, line,
+           what);
+#endif
+}

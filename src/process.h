@@ -1,0 +1,47 @@
+/*
+ * The life of the process, in one place: start (from the first call or our constructor, whichever
+ * comes first), forked children, the end and the hand-over to the watcher.
+ */
+#ifndef PP_PROCESS_H
+#define PP_PROCESS_H
+
+#include "base.h"
+#include "poolprof/segment.h"
+
+enum pp_life {
+    PP_LIFE_COLD,       /* nothing has happened; also what a forked child finds */
+    PP_LIFE_STARTING,
+    PP_LIFE_LIVE,       /* tracking */
+    PP_LIFE_DONE,       /* the report has been handed over; memory goes on being served */
+    PP_LIFE_DISARMED,   /* our bookkeeping broke: tracking stopped */
+    PP_LIFE_CHILD,      /* forked without exec: not profiled */
+    PP_LIFE_PASS        /* switched off, or not possible */
+};
+
+/* True while this process tracks; starts it if nobody has yet. Slow path only. */
+bool pp_process_tracking(void);
+/* True if this process will not track again: it may be remembered per thread. */
+bool pp_process_passes(void);
+
+/* 1 while tracking: the word that hot paths look at. */
+extern _Atomic uint32_t pp_tracking;
+
+/* From our ELF constructor. */
+void pp_process_construct(char **envp);
+
+/* The program ends by itself. Hands over and waits for the report, at most once and only in the
+   process that owns the segment (not in forked or vforked children). */
+void pp_process_finish(enum pp_end end, int status);
+
+/* Before an exec: true if it is told to the watcher (only the owner's), then pp_process_exec_failed must
+   follow if the exec returns. */
+bool pp_process_exec(void);
+void pp_process_exec_failed(void);
+
+/* Bits as in poolprof.h: enum pp_degraded, or 16 while this process is not tracked. */
+uint32_t pp_process_health(void);
+
+/* Where the profile goes by POOLPROF_OUTPUT; false for "none" or a pattern that does not fit. */
+bool pp_process_profile_path(char *to, size_t bytes);
+
+#endif

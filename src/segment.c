@@ -1,0 +1,272 @@
+/*
+ * The live segment's memory. One sparse file is sized to all it may ever hold, mapped once and its
+ * descriptor closed; memory comes chunk by chunk from MADV_POPULATE_WRITE, which says no on a full
+ * file system where a plain store would be SIGBUS. Growth needs neither descriptor nor path, so it
+ * survives chroot, setuid and a closed /dev/shm.
+ */
+#include "segment.h"
+
+#include <sys/resource.h>
+
+#include "fmt.h"
+#include "lock.h"
+#include "os.h"
+
+#define FIRST_CHUNK_MAX PP_KIB(512)
+#define PRIVATE_CHUNK PP_KIB(64)
+
+struct pp_segment pp_segment;
+static struct pp_lock lock;
+static char *private_at, *private_end;
+
+/* How an area is cut: memory at first, and its share (in 64ths) of TRACKER_MAX as room. */
+static const struct {
+    uint64_t stride, first_bytes, share, limit;
+} plans[PP_AREA_COUNT] = {
+    [PP_AREA_TEXT] = {1, PP_PAGE_BYTES, 1, UINT32_MAX},
+    [PP_AREA_THREADS] = {sizeof(struct pp_segment_thread), PP_PAGE_BYTES, 4, 1 << 20},
+    [PP_AREA_MODULES] = {sizeof(struct pp_segment_module), PP_PAGE_BYTES, 1, 1 << 16},
+    [PP_AREA_NODES] = {sizeof(struct pp_segment_node), PP_KIB(16), 32, 1u << 31},
+    [PP_AREA_SITES] = {sizeof(struct pp_segment_site), PP_KIB(8), 24, 1 << 28},
+    [PP_AREA_BLOCKS] = {sizeof(struct pp_segment_block), PP_KIB(32), 64, 1 << 28},
+};
+static const uint64_t reserved_elements[PP_AREA_COUNT] = {
+    [PP_AREA_TEXT] = 1, [PP_AREA_THREADS] = 1, [PP_AREA_MODULES] = 1,
+    [PP_AREA_NODES] = PP_NODE_FIRST, [PP_AREA_SITES] = 1, [PP_AREA_BLOCKS] = 1,
+};
+
+static uint64_t tracker_max(const struct pp_options *options) {
+    int64_t asked = PP_LOAD(&options->TRACKER_MAX);
+    uint64_t limit = asked < 0 ? pp_os_memory_limit() / 4 : (uint64_t)asked;
+    uint64_t address_space = pp_os_limit(RLIMIT_AS);
+    if (asked < 0 && limit > PP_GIB(4)) limit = PP_GIB(4);
+    if (address_space != UINT64_MAX && limit > address_space / 16) limit = address_space / 16;
+    return limit < PP_MIB(1) ? PP_MIB(1) : pp_round_down(limit, PP_MIB(1));
+}
+
+/* Lays the areas out behind the header; returns the file's size. */
+static uint64_t lay_out(struct pp_area areas[PP_AREA_COUNT], uint64_t max) {
+    uint64_t at = PP_SEGMENT_HEADER_BYTES;
+    for (unsigned i = 0; i < PP_AREA_COUNT; i++) {
+        uint64_t bytes = pp_round_up(max / 64 * plans[i].share, PP_PAGE_BYTES);
+        if (bytes < plans[i].first_bytes) bytes = plans[i].first_bytes;
+        if (bytes / plans[i].stride > plans[i].limit) bytes = plans[i].limit * plans[i].stride;
+        areas[i] = (struct pp_area){.offset = at, .stride = plans[i].stride,
+                                    .limit = bytes / plans[i].stride};
+        at += pp_round_up(bytes, PP_PAGE_BYTES);
+    }
+    return at;
+}
+
+static void *map_in(const char *directory, uint64_t bytes) {
+    uint64_t nonce = 0;
+    if (directory[0] != '/') return NULL;
+    if (!pp_os_random(&nonce, sizeof nonce)) nonce = (uint64_t)pp_os_now();
+    size_t used = pp_fmt(pp_segment.path, sizeof pp_segment.path, "%s/poolprof-%u", directory,
+                         pp_os_uid());
+    pp_os_mkdir(pp_segment.path, 0700);
+    if (!pp_os_private_directory(pp_segment.path)) return NULL;
+    size_t more = pp_fmt(pp_segment.path + used, sizeof pp_segment.path - used, "/%d.%016llx",
+                         pp_os_pid(), (unsigned long long)nonce);
+    if (used + more + 1 >= sizeof pp_segment.path) return NULL;
+    void *at = pp_os_map_file(pp_segment.path, bytes, PP_SEGMENT_HEADER_BYTES);
+    if (at != NULL) ((struct pp_segment_header *)at)->nonce = nonce;
+    return at;
+}
+
+static bool add_tracker_bytes(uint64_t bytes) {
+    struct pp_segment_header *header = pp_segment.header;
+    if (PP_LOAD(&header->tracker_bytes) + bytes > (uint64_t)PP_LOAD(&header->options.TRACKER_MAX)) {
+        atomic_fetch_or_explicit(&header->degraded, PP_DEGRADED_LIMIT, memory_order_relaxed);
+        return false;
+    }
+    atomic_fetch_add_explicit(&header->tracker_bytes, bytes, memory_order_relaxed);
+    return true;
+}
+
+/* Puts memory behind at least element `need` - 1. Under the lock. */
+static bool grow(enum pp_area_id id, uint64_t need) {
+    struct pp_area *area = &pp_segment.header->areas[id];
+    uint64_t ready_bytes = pp_round_up(PP_LOAD(&area->ready) * area->stride, PP_PAGE_BYTES);
+    uint64_t limit_bytes = pp_round_up(area->limit * area->stride, PP_PAGE_BYTES);
+    while (PP_LOAD(&area->ready) < need) {
+        uint64_t chunk = ready_bytes < plans[id].first_bytes ? plans[id].first_bytes : ready_bytes / 2;
+        chunk = pp_round_up(chunk > FIRST_CHUNK_MAX ? FIRST_CHUNK_MAX : chunk, PP_PAGE_BYTES);
+        if (chunk > limit_bytes - ready_bytes) chunk = limit_bytes - ready_bytes;
+        if (chunk == 0 || need > area->limit) {
+            atomic_fetch_or_explicit(&pp_segment.header->degraded, PP_DEGRADED_LIMIT,
+                                     memory_order_relaxed);
+            return false;
+        }
+        if (!add_tracker_bytes(chunk)) return false;
+        if (!pp_os_populate(pp_segment.area_base[id] + ready_bytes, chunk)) {
+            atomic_fetch_or_explicit(&pp_segment.header->degraded, PP_DEGRADED_MEMORY,
+                                     memory_order_relaxed);
+            return false;
+        }
+        ready_bytes += chunk;
+        uint64_t ready = ready_bytes / area->stride;
+        atomic_store_explicit(&area->ready, ready > area->limit ? area->limit : ready,
+                              memory_order_release);
+    }
+    return true;
+}
+
+uint64_t pp_segment_take(enum pp_area_id id, uint64_t count) {
+    struct pp_area *area = &pp_segment.header->areas[id];
+    uint64_t first = PP_LOAD(&area->count);
+    do {
+        if (first + count > atomic_load_explicit(&area->ready, memory_order_acquire)) {
+            if (!pp_lock(&lock)) return 0;
+            bool grown = grow(id, first + count);
+            pp_unlock(&lock);
+            if (!grown) return 0;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&area->count, &first, first + count,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return first;
+}
+
+static void *private_memory(uint64_t max, uint64_t *bytes) {
+    void *at = pp_os_map(*bytes);
+    while (at == NULL && max > PP_MIB(1)) {
+        max /= 4;
+        struct pp_area areas[PP_AREA_COUNT];
+        *bytes = lay_out(areas, max);
+        at = pp_os_map(*bytes);
+    }
+    if (at != NULL) pp_os_hide_from_fork(at, *bytes);
+    return at;
+}
+
+void pp_segment_places(const struct pp_options *options, const char *runtime_dir,
+                       const char *places[PP_SEGMENT_PLACES]) {
+    unsigned count = 0;
+    if (!pp_text_equal(options->SEGMENT_DIR, "auto")) places[count++] = options->SEGMENT_DIR;
+    if (runtime_dir != NULL) places[count++] = runtime_dir;
+    places[count++] = "/dev/shm";
+    places[count++] = "/tmp";
+    places[count] = NULL;
+}
+
+static void *find_place(const struct pp_options *options, const char *runtime_dir, uint64_t bytes) {
+    const char *places[PP_SEGMENT_PLACES];
+    if (pp_os_limit(RLIMIT_FSIZE) < bytes) return NULL; /* growing past it would be SIGXFSZ */
+    pp_segment_places(options, runtime_dir, places);
+    for (unsigned i = 0; places[i] != NULL; i++) {
+        void *at = map_in(places[i], bytes);
+        if (at != NULL) return at;
+    }
+    return NULL;
+}
+
+bool pp_segment_create(const struct pp_options *options, const char *runtime_dir) {
+    struct pp_area areas[PP_AREA_COUNT];
+    uint64_t max = tracker_max(options), file_limit = pp_os_limit(RLIMIT_FSIZE);
+    uint64_t bytes = lay_out(areas, max);
+    while (bytes > file_limit && max > PP_MIB(1)) bytes = lay_out(areas, max /= 2);
+    struct pp_segment_header *header = find_place(options, runtime_dir, bytes);
+    if (header == NULL) {
+        pp_segment.path[0] = 0;
+        header = private_memory(max, &bytes);
+        if (header == NULL) return false;
+        lay_out(areas, max);
+        PP_STORE(&header->degraded, PP_DEGRADED_PRIVATE);
+    }
+    __builtin_memcpy(&header->options, options, sizeof *options);
+    PP_STORE(&header->options.TRACKER_MAX, (int64_t)max);
+    PP_STORE(&header->tracker_bytes, PP_SEGMENT_HEADER_BYTES);
+    pp_segment.header = header;
+    for (unsigned i = 0; i < PP_AREA_COUNT; i++) {
+        header->areas[i] = areas[i];
+        pp_segment.area_base[i] = (char *)header + areas[i].offset;
+        if (!grow((enum pp_area_id)i, reserved_elements[i])) return false;
+        PP_STORE(&header->areas[i].count, reserved_elements[i]);
+    }
+    return true;
+}
+
+void pp_segment_publish(void) {
+    struct pp_segment_header *header = pp_segment.header;
+    header->version = PP_SEGMENT_VERSION;
+    header->header_bytes = PP_SEGMENT_HEADER_BYTES;
+    atomic_thread_fence(memory_order_release);
+    __builtin_memcpy(header->magic, PP_SEGMENT_MAGIC, sizeof header->magic);
+}
+
+uint32_t pp_segment_text(const char *text) {
+    size_t length = pp_text_length(text);
+    if (length == 0) return 0;
+    if (length > 4095) length = 4095;
+    uint64_t at = pp_segment_take(PP_AREA_TEXT, length + 1);
+    char *to = pp_segment.area_base[PP_AREA_TEXT] + at;
+    if (at == 0) return 0;
+    for (size_t i = 0; i < length; i++) to[i] = text[i];
+    return (uint32_t)at;
+}
+
+uint32_t pp_segment_tick(void) {
+    return (uint32_t)((pp_os_now_coarse() - pp_segment.header->started_monotonic_ns) / PP_TICK_NS);
+}
+
+void *pp_segment_private(size_t bytes) {
+    char *at = NULL;
+    bytes = pp_round_up(bytes, PP_CACHE_LINE);
+    if (!pp_lock(&lock)) return NULL;
+    if (bytes > PRIVATE_CHUNK / 2) {
+        bytes = pp_round_up(bytes, PP_PAGE_BYTES);
+        if (add_tracker_bytes(bytes) && (at = pp_os_map(bytes)) != NULL)
+            pp_os_hide_from_fork(at, bytes);
+    } else {
+        if ((size_t)(private_end - private_at) < bytes) {
+            char *chunk = add_tracker_bytes(PRIVATE_CHUNK) ? pp_os_map(PRIVATE_CHUNK) : NULL;
+            if (chunk != NULL) {
+                pp_os_hide_from_fork(chunk, PRIVATE_CHUNK);
+                private_at = chunk;
+                private_end = chunk + PRIVATE_CHUNK;
+            }
+        }
+        if ((size_t)(private_end - private_at) >= bytes) {
+            at = private_at;
+            private_at += bytes;
+        }
+    }
+    pp_unlock(&lock);
+    return at;
+}
+
+static bool write_all(int fd, const char *from, uint64_t bytes, uint64_t offset) {
+    while (bytes > 0) {
+        int64_t done = pp_os_write_at(fd, from, bytes > PP_MIB(64) ? PP_MIB(64) : bytes, offset);
+        if (done == -4 /* EINTR */) continue;
+        if (done <= 0) return false;
+        from += done;
+        offset += (uint64_t)done;
+        bytes -= (uint64_t)done;
+    }
+    return true;
+}
+
+bool pp_segment_save(const char *path) {
+    enum { WRITE_NEW = 01 | 0100 | 0200 | 0400000 }; /* O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW */
+    struct pp_segment_header *header = pp_segment.header;
+    struct pp_area areas[PP_AREA_COUNT];
+    uint64_t at = PP_SEGMENT_HEADER_BYTES;
+    int fd = pp_os_open(-100, path, WRITE_NEW, 0600);
+    if (fd < 0) return false;
+    bool good = write_all(fd, (const char *)header, PP_SEGMENT_HEADER_BYTES, 0);
+    for (unsigned i = 0; i < PP_AREA_COUNT; i++) {
+        uint64_t count = PP_LOAD(&header->areas[i].count), ready = PP_LOAD(&header->areas[i].ready);
+        if (count > ready) count = ready;
+        areas[i] = (struct pp_area){.offset = at, .stride = header->areas[i].stride, .limit = count,
+                                    .count = count, .ready = count};
+        good = good && write_all(fd, pp_segment.area_base[i], count * areas[i].stride, at);
+        at = pp_round_up(at + count * areas[i].stride, PP_PAGE_BYTES);
+    }
+    good = good && write_all(fd, (const char *)areas, sizeof areas,
+                             offsetof(struct pp_segment_header, areas)) &&
+           pp_os_truncate(fd, at);
+    pp_os_close(fd);
+    if (!good) pp_os_unlink(path);
+    return good;
+}

@@ -1,0 +1,165 @@
+/*
+ * See thread.h. A thread that frees after its own destructor ran (libc's last clean-ups, other keys'
+ * destructors) borrows one shared struct under a lock, so that nothing escapes and nothing leaks.
+ */
+#include "thread.h"
+
+#include <limits.h>
+#include <pthread.h>
+
+#include "lock.h"
+#include "os.h"
+#include "process.h"
+#include "segment.h"
+
+#define CHUNK PP_KIB(64)
+#define REUSE_FROM 1024u /* names of ended threads stay known until that many entries exist */
+
+static const struct pp_thread nobody = {.mode = PP_MODE_NONE};
+static const struct pp_thread pass = {.mode = PP_MODE_PASS};
+static const struct pp_thread ended = {.mode = PP_MODE_NONE};
+
+PP_TLS struct pp_thread *pp_self = (struct pp_thread *)&nobody;
+static PP_TLS uint32_t destructor_runs;
+
+static struct pp_lock lock;
+static struct pp_thread *free_list;   /* protected by lock, like the next four */
+static char *chunk_at, *chunk_end;
+static uint32_t alive;
+static uint32_t reuse_next = 1;
+static struct pp_lock borrowed_lock;
+static struct pp_thread *borrowed;    /* protected by borrowed_lock */
+static pthread_key_t key;
+static bool key_made;
+
+static struct pp_thread *new_struct(void) {
+    size_t bytes = pp_round_up(sizeof(struct pp_thread), PP_CACHE_LINE);
+    struct pp_thread *thread = free_list;
+    if (thread != NULL) {
+        free_list = thread->next;
+        return thread;
+    }
+    if ((size_t)(chunk_end - chunk_at) < bytes) {
+        char *chunk = pp_os_map(CHUNK);
+        if (chunk == NULL) return NULL;
+        if (!pp_os_wipe_on_fork(chunk, CHUNK)) {
+            pp_os_unmap(chunk, CHUNK);
+            return NULL;
+        }
+        pp_os_advise(chunk, CHUNK, 16 /* MADV_DONTDUMP */);
+        atomic_fetch_add_explicit(&pp_segment.header->tracker_bytes, CHUNK, memory_order_relaxed);
+        chunk_at = chunk;
+        chunk_end = chunk + CHUNK;
+    }
+    thread = (struct pp_thread *)chunk_at;
+    chunk_at += bytes;
+    return thread;
+}
+
+/* An entry of THREADS: new ones first, so that the names of ended threads stay; then an ended one. */
+static uint32_t new_entry(void) {
+    uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_THREADS].count);
+    for (uint32_t tries = 0; count > REUSE_FROM && tries < 64; tries++) {
+        if (++reuse_next >= count) reuse_next = 1;
+        struct pp_segment_thread *entry = PP_SEGMENT_THREAD(reuse_next);
+        if (PP_LOAD(&entry->tid) != 0) continue;
+        entry->reused++;
+        return reuse_next;
+    }
+    return (uint32_t)pp_segment_take(PP_AREA_THREADS, 1);
+}
+
+static void fill(struct pp_thread *thread, uint32_t index) {
+    struct pp_segment_thread *entry = PP_SEGMENT_THREAD(index);
+    *thread = (struct pp_thread){.index = index, .shared = entry};
+    pp_os_thread_name(entry->name);
+    entry->birth_tick = pp_segment_tick();
+    entry->death_tick = 0;
+    PP_STORE(&entry->tid, (uint32_t)pp_os_tid());
+    thread->mode = PP_LOAD(&pp_segment.header->options.TRACK) == PP_TRACK_OFF ? PP_MODE_TOTALS
+                                                                              : PP_MODE_EXACT;
+}
+
+static struct pp_thread *create(void) {
+    uint32_t index = 0, most;
+    if (!pp_lock(&lock)) return NULL;
+    struct pp_thread *thread = new_struct();
+    if (thread != NULL) {
+        index = new_entry();
+        if (index == 0) {
+            thread->next = free_list;
+            free_list = thread;
+        } else {
+            alive++;
+            most = PP_LOAD(&pp_segment.header->threads_max);
+            if (alive > most) PP_STORE(&pp_segment.header->threads_max, alive);
+        }
+    }
+    pp_unlock(&lock);
+    if (index == 0) return NULL;
+    fill(thread, index);
+    return thread;
+}
+
+static struct pp_thread *borrow(void) {
+    if (!pp_lock(&borrowed_lock)) return NULL;
+    if (borrowed == NULL) borrowed = create();
+    if (borrowed == NULL) {
+        pp_unlock(&borrowed_lock);
+        return NULL;
+    }
+    borrowed->bounds = (struct pp_stack_bounds){0}; /* another thread's stack each time */
+    PP_STORE(&borrowed->busy, 1);
+    return borrowed;
+}
+
+void pp_thread_return(struct pp_thread *thread) {
+    if (thread == pp_self || thread != borrowed) return;
+    pp_unlock(&borrowed_lock);
+}
+
+struct pp_thread *pp_thread_slow(void) {
+    if (pp_self->mode == PP_MODE_PASS) return NULL;
+    if (!pp_process_tracking()) {
+        if (pp_process_passes()) pp_self = (struct pp_thread *)&pass;
+        return NULL;
+    }
+    if (pp_self == &ended) return borrow();
+    struct pp_thread *thread = create();
+    if (thread == NULL) return borrow();
+    PP_STORE(&thread->busy, 1);
+    pp_self = thread;
+    /* May allocate (keys beyond the first 32): that call finds us busy. */
+    if (key_made) pthread_setspecific(key, thread);
+    return thread;
+}
+
+bool pp_thread_init(void) { return sizeof(struct pp_thread) <= CHUNK; }
+
+void pp_thread_init_late(void) {
+    key_made = pthread_key_create(&key, pp_thread_end) == 0;
+    if (key_made && pp_self->mode >= PP_MODE_EXACT) pthread_setspecific(key, pp_self);
+}
+
+void pp_thread_end(void *unused) {
+    struct pp_thread *thread = pp_self;
+    if (thread->mode < PP_MODE_EXACT || !pp_process_tracking()) return;
+    /* Other keys' destructors may still allocate: come last. */
+    if (++destructor_runs < PTHREAD_DESTRUCTOR_ITERATIONS - 1 &&
+        pthread_setspecific(key, thread) == 0)
+        return;
+    pp_self = (struct pp_thread *)&ended;
+    atomic_signal_fence(memory_order_seq_cst);
+    pp_registry_release(&thread->records);
+    atomic_fetch_add_explicit(&pp_segment.header->live_bytes, thread->net, memory_order_relaxed);
+    thread->net = 0;
+    pp_os_thread_name(thread->shared->name);
+    thread->shared->death_tick = pp_segment_tick();
+    if (!pp_lock(&lock)) return;
+    PP_STORE(&thread->shared->tid, 0);
+    thread->mode = PP_MODE_NONE;
+    thread->next = free_list;
+    free_list = thread;
+    alive--;
+    pp_unlock(&lock);
+}

@@ -1,0 +1,67 @@
+/*
+ * What the profiler keeps per thread. The structs lie in memory that forked children find zeroed, so
+ * all-zero is "not mine": it fails the one test of the hot path and drops into pp_thread_slow.
+ * pp_self is never NULL; before a thread has a struct, and after it gave it back, it points to a
+ * constant that fails the test too.
+ */
+#ifndef PP_THREAD_H
+#define PP_THREAD_H
+
+#include "base.h"
+#include "poolprof/segment.h"
+#include "registry.h"
+#include "unwind.h"
+
+enum pp_mode {
+    PP_MODE_NONE,   /* take the slow path: not set up, forked child, ended thread */
+    PP_MODE_PASS,   /* constant state: nothing is tracked in this process */
+    PP_MODE_EXACT,  /* every allocation has a record and a stack */
+    PP_MODE_TOTALS  /* counters only */
+};
+
+/* What a signal handler on top of our own critical section could not do at once. */
+struct pp_pending {
+    void *block;
+    uint64_t bytes;
+    uint32_t kind;          /* 0: a free */
+    uint32_t site;
+};
+#define PP_PENDING_MAX 32u
+
+struct pp_thread {
+    uint32_t mode;          /* enum pp_mode */
+    uint32_t index;         /* in THREADS */
+    _Atomic uint32_t busy;  /* inside the profiler: a signal handler that allocates must not follow */
+    _Atomic uint32_t pending_count;
+    struct pp_segment_thread *shared;
+    const void *last;       /* the newest block of this thread, while nothing was allocated since */
+    uint32_t last_site;
+    int64_t net;            /* bytes not yet published in header->live_bytes */
+    struct pp_stack_bounds bounds;
+    struct pp_record_cache records;
+    struct pp_thread *next; /* free list; protected by the threads' lock */
+    struct pp_pending pending[PP_PENDING_MAX];
+};
+
+extern PP_TLS struct pp_thread *pp_self;
+
+/* The calling thread's struct, set up if need be, with `busy` taken: pair with pp_thread_leave_slow.
+   NULL: not tracked (forked child, switched off, no memory). */
+struct pp_thread *pp_thread_slow(void);
+
+/* Destructor of the thread's key; also flushes what the thread has not published. */
+void pp_thread_end(void *unused);
+bool pp_thread_init(void);
+/* Once the host's pthread functions may be called (our constructor). */
+void pp_thread_init_late(void);
+
+/* Gives a borrowed struct (see thread.c) back; no-op for a thread's own. */
+void pp_thread_return(struct pp_thread *thread);
+
+/* Adds to a counter of the own thread. One instruction, so a signal handler between load and store
+   cannot lose a count. */
+PP_INLINE void pp_count(struct pp_thread *thread, enum pp_counter counter, uint64_t by) {
+    __asm__("addq %1, %0" : "+m"(thread->shared->counters[counter]) : "er"(by) : "cc");
+}
+
+#endif

@@ -1,0 +1,140 @@
+/*
+ * See tree.h. Segments are files named PID.NONCE, so "is my parent profiled" is a look into one
+ * directory. The chain of parents is followed through /proc over processes that forked without being
+ * profiled themselves (a shell's subshell).
+ */
+#include "tree.h"
+
+#include "fmt.h"
+#include "os.h"
+
+#define ANCESTORS_MAX 8
+#define NAME_MAX_ 64
+
+struct chain {
+    uint32_t count;
+    int pids[ANCESTORS_MAX];
+};
+
+/* Parent of any process; 0 if it cannot be read. Field 4 of stat, after the name in parentheses. */
+static int parent_of(int pid) {
+    char path[48], text[256];
+    pp_fmt(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = pp_os_open(-100, path, 0, 0), parent = 0;
+    int64_t got = fd < 0 ? -1 : pp_os_read(fd, text, sizeof text - 1);
+    if (fd >= 0) pp_os_close(fd);
+    int64_t at = got - 1;
+    while (at >= 0 && text[at] != ')') at--;
+    if (at < 0) return 0;
+    for (at += 4; at < got && text[at] >= '0' && text[at] <= '9'; at++)
+        parent = parent * 10 + (text[at] - '0');
+    return parent;
+}
+
+/* Next ancestor; 0 at the end. The first is this process itself: it may have come by exec. */
+static int ancestor(struct chain *chain, uint32_t at) {
+    if (at >= ANCESTORS_MAX) return 0;
+    for (; chain->count <= at; chain->count++) {
+        int before = chain->count > 0 ? chain->pids[chain->count - 1] : 0;
+        int next = chain->count == 0   ? pp_os_pid()
+                   : chain->count == 1 ? pp_os_parent_pid()
+                   : before > 1        ? parent_of(before)
+                                       : 0;
+        chain->pids[chain->count] = next;
+    }
+    return chain->pids[at];
+}
+
+static struct pp_segment_header *map_header(int directory, const char *name) {
+    int fd = pp_os_open(directory, name, 02 | 0400000 /* O_RDWR|O_NOFOLLOW */, 0);
+    if (fd < 0) return NULL;
+    struct pp_segment_header *header = pp_os_map_shared(fd, PP_SEGMENT_HEADER_BYTES);
+    pp_os_close(fd);
+    if (header == NULL) return NULL;
+    if (__builtin_memcmp(header->magic, PP_SEGMENT_MAGIC, 8) == 0 &&
+        header->version == PP_SEGMENT_VERSION && header->uid == pp_os_uid())
+        return header;
+    pp_os_unmap(header, PP_SEGMENT_HEADER_BYTES);
+    return NULL;
+}
+
+static bool watcher_lives(struct pp_segment_header *root) {
+    int32_t pid = PP_LOAD(&root->tree.watcher_pid);
+    if (PP_LOAD(&root->options.WATCH) == 0) return true; /* a tree without one, by order */
+    return pid > 0 ? pp_os_alive(pid) : pid == 0 && pp_os_alive((int)root->pid);
+}
+
+/* From a relative's segment to the tree's first process and its words. */
+static bool take_over(int directory, const char *name, struct pp_tree_place *found) {
+    struct pp_segment_header *header = map_header(directory, name), *root = header;
+    if (header == NULL) return false;
+    if (header->tree_nonce != header->nonce) {
+        char root_name[NAME_MAX_];
+        pp_fmt(root_name, sizeof root_name, "%u.%016llx", header->tree_pid,
+               (unsigned long long)header->tree_nonce);
+        root = map_header(directory, root_name);
+        pp_os_unmap(header, PP_SEGMENT_HEADER_BYTES);
+        if (root == NULL) return false;
+    }
+    if (!watcher_lives(root)) {
+        pp_os_unmap(root, PP_SEGMENT_HEADER_BYTES);
+        return false;
+    }
+    *found = (struct pp_tree_place){.words = &root->tree, .nonce = root->nonce, .pid = root->pid};
+    pp_os_hide_from_fork(root, PP_SEGMENT_HEADER_BYTES);
+    return true;
+}
+
+struct entry { /* the kernel's struct linux_dirent64 */
+    uint64_t inode;
+    int64_t offset;
+    uint16_t length;
+    uint8_t type;
+    char name[];
+};
+
+/* Pid that a segment's name starts with; 0: no segment's name. */
+static int pid_of_name(const char *name) {
+    int pid = 0;
+    const char *at = name;
+    for (; *at >= '0' && *at <= '9' && pid < 100000000; at++) pid = pid * 10 + (*at - '0');
+    return at != name && *at == '.' ? pid : 0;
+}
+
+/* The segment of the nearest ancestor in one directory. */
+static bool look_in(const char *place, struct chain *chain, struct pp_tree_place *found) {
+    char path[320], best[NAME_MAX_] = "";
+    _Alignas(struct entry) char buffer[4096];
+    uint32_t nearest = ANCESTORS_MAX;
+    int64_t got;
+    pp_fmt(path, sizeof path, "%.250s/poolprof-%u", place, pp_os_uid());
+    int fd = pp_os_open(-100, path, 0200000 | 0400000 /* O_DIRECTORY|O_NOFOLLOW */, 0);
+    if (fd < 0) return false;
+    while (pp_os_private_directory(path) && (got = pp_os_list(fd, buffer, sizeof buffer)) > 0) {
+        for (int64_t at = 0; at < got;) {
+            const struct entry *entry = (const struct entry *)(buffer + at);
+            int pid = pid_of_name(entry->name);
+            for (uint32_t i = 0; pid != 0 && i < nearest && ancestor(chain, i) != 0; i++) {
+                if (ancestor(chain, i) != pid || pp_text_length(entry->name) >= NAME_MAX_) continue;
+                nearest = i;
+                pp_text_copy(best, sizeof best, entry->name);
+            }
+            at += entry->length;
+        }
+    }
+    bool taken = best[0] != 0 && take_over(fd, best, found);
+    pp_os_close(fd);
+    return taken;
+}
+
+void pp_tree_find(const char *const *places, struct pp_tree_place *found) {
+    struct chain chain = {0};
+    *found = (struct pp_tree_place){0};
+    for (; *places != NULL; places++)
+        if (look_in(*places, &chain, found)) return;
+}
+
+void pp_tree_ring(struct pp_tree *words) {
+    atomic_fetch_add(&words->doorbell, 1);
+    pp_os_futex_wake(&words->doorbell);
+}

@@ -1,0 +1,2 @@
+#define NAME bare_with_frame
+#include "bare_functions.inc"

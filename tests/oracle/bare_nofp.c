@@ -1,0 +1,2 @@
+#define NAME bare_without_frame
+#include "bare_functions.inc"

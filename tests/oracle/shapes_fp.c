@@ -1,0 +1,2 @@
+#define TABLE shapes_fp
+#include "shapes.inc"

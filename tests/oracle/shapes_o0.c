@@ -1,0 +1,2 @@
+#define TABLE shapes_o0
+#include "shapes.inc"

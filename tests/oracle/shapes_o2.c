@@ -1,0 +1,2 @@
+#define TABLE shapes_o2
+#include "shapes.inc"

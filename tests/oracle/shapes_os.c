@@ -1,0 +1,2 @@
+#define TABLE shapes_os
+#include "shapes.inc"

@@ -1,0 +1,97 @@
+"""The watcher dies or is stopped in the middle: the host runs on and ends in time with its own status."""
+import os
+import signal
+import time
+
+from driver import BARE, PROGRAM, Sandbox, check, check_outstanding, main
+
+
+def watcher_of(pid):
+    """Our own host's watcher: a `poolprof watch` process that holds a pidfd of the host, or names it."""
+    deadline = time.monotonic() + (0.3 if BARE else 5)
+    while time.monotonic() < deadline:
+        for entry in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if watches(entry, pid):
+                    return int(entry)
+            except OSError:
+                pass
+        time.sleep(0.02)
+    check(False, "no watcher of", pid)
+
+
+def watches(entry, pid):
+    with open(f"/proc/{entry}/cmdline", "rb") as file:
+        words = file.read().split(b"\0")
+    if len(words) < 2 or words[1] != b"watch" or not os.path.samefile(f"/proc/{entry}/exe", PROGRAM):
+        return False
+    for descriptor in os.listdir(f"/proc/{entry}/fdinfo"):
+        with open(f"/proc/{entry}/fdinfo/{descriptor}", encoding="ascii") as file:
+            if f"Pid:\t{pid}\n" in file.read():
+                return True
+    return str(pid).encode() in words
+
+
+def begin(box):
+    process = box.start("hello", "wait", options={"REPORT": "text", "LOG_LEVEL": "info"}, stdin=-1)
+    check(process.stdout.readline() == "ready\n", "did not start")
+    return process, watcher_of(process.pid)
+
+
+def finish(process, seconds):
+    begun = time.monotonic()
+    process.stdin.write("go\n")
+    process.stdin.close()
+    process.stdin = None
+    out, err = process.communicate(timeout=60)
+    took = time.monotonic() - begun
+    check(process.returncode == 5 and out == "to stdout\n", "status", process.returncode, out, err)
+    check(took < seconds, "took", took, "s")
+    return err
+
+
+def killed():
+    with Sandbox() as box:
+        process, watcher = begin(box)
+        os.kill(watcher, signal.SIGKILL)
+        time.sleep(0.2)
+        finish(process, 12)
+        report = box.report(process.pid, "hello") # by the library itself, or by a new watcher
+        check_outstanding(report, "leak_big", 1, 200000)
+
+
+def stopped():
+    with Sandbox() as box:
+        process, watcher = begin(box)
+        os.kill(watcher, signal.SIGSTOP)
+        try:
+            finish(process, 13)
+        finally:
+            os.kill(watcher, signal.SIGCONT)
+        check_outstanding(box.report(process.pid, "hello"), "leak_big", 1, 200000)
+
+
+def gone_afterwards():
+    """The watcher ends by itself soon after its host, however the host ends, and with it the segment."""
+    for end in (None, signal.SIGKILL):
+        with Sandbox() as box:
+            segments = box.path("segments")
+            os.mkdir(segments, 0o700)
+            process = box.start("hello", "wait", options={"SEGMENT_DIR": segments}, stdin=-1)
+            check(process.stdout.readline() == "ready\n", "did not start")
+            watcher = watcher_of(process.pid)
+            check([name for _, _, names in os.walk(segments) for name in names], "no segment in SEGMENT_DIR")
+            if end:
+                process.send_signal(end)
+            process.communicate("go\n")
+            box.profile_of(process.pid)
+            deadline = time.monotonic() + 10
+            while os.path.exists(f"/proc/{watcher}") and time.monotonic() < deadline:
+                time.sleep(0.05)
+            check(not os.path.exists(f"/proc/{watcher}"), "the watcher stays")
+            left = [name for _, _, names in os.walk(segments) for name in names]
+            check(not left, "left in SEGMENT_DIR:", left)
+
+
+if __name__ == "__main__":
+    main({"killed": killed, "stopped": stopped, "gone_afterwards": gone_afterwards})

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds into build/, runs all tests. run.sh quick: without real programs and
+# the build matrix. Works as root or with sudo, without a terminal, on a bare Debian 12.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mode=${1:-all}
+root=$([ "$(id -u)" -eq 0 ] || echo sudo)
+
+packages="cmake make gcc g++ clang git pkg-config python3 binutils libcmocka-dev libjemalloc-dev libdw-dev
+  libelf-dev libsqlite3-dev libjansson-dev libunwind-dev zlib1g-dev sqlite3 procps"
+missing=()
+for package in $packages; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  $root apt-get update -qq
+  $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+fi
+leave_out=()
+if [ "$mode" = quick ]; then
+  leave_out=(-LE '^(real|matrix)$')
+else
+  bash tests/real/run.sh --install
+fi
+
+cmake -S . -B build
+cmake --build build -j2
+exec ctest --test-dir build -j2 --output-on-failure "${leave_out[@]}"

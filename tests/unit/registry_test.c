@@ -1,0 +1,144 @@
+/*
+ * registry: against a plain array as reference, over millions of random operations, by one thread with
+ * the full check after each stretch, then by four threads at once; and what it does when full.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config.h"
+#include "registry.h"
+#include "segment.h"
+
+#define SLOTS 20000
+
+static uint64_t random_of(uint64_t *seed) { return pp_mix(*seed += UINT64_C(0x9e3779b97f4a7c15)); }
+
+struct job {
+    uint64_t seed, operations, live;
+    uintptr_t base; /* addresses base + 16 * slot */
+    struct pp_record slot[SLOTS];
+    bool used[SLOTS];
+    struct pp_record_cache cache;
+};
+
+static void same(const struct pp_record *a, const struct pp_record *b) {
+    assert_int_equal(a->bytes, b->bytes);
+    assert_int_equal(a->site, b->site);
+    assert_int_equal(a->thread, b->thread);
+    assert_int_equal(a->tick, b->tick);
+    assert_int_equal(a->kind, b->kind);
+    assert_int_equal(a->tag, b->tag);
+}
+
+static void step(struct job *job) {
+    uint64_t random = random_of(&job->seed);
+    uint32_t at = (uint32_t)(random % SLOTS);
+    const void *block = (const void *)(job->base + 16 * at);
+    struct pp_record found;
+    if (!job->used[at]) {
+        struct pp_record record = {.bytes = random >> 17, .site = (uint32_t)(random >> 30 & 0xfffffff),
+                                   .thread = (uint32_t)(random & 0xfffff), .tick = (uint32_t)(random >> 9),
+                                   .kind = PP_KIND_NEW, .tag = (unsigned)(random & 0x3ff)};
+        assert_int_equal(pp_registry_remove(&job->cache, block, &found), PP_REGISTRY_UNKNOWN);
+        assert_int_equal(pp_registry_add(&job->cache, block, &record), PP_REGISTRY_DONE);
+        job->slot[at] = record;
+        job->used[at] = true;
+        job->live++;
+        return;
+    }
+    assert_int_equal(pp_registry_find(block, &found), PP_REGISTRY_DONE);
+    same(&found, &job->slot[at]);
+    memset(&found, 0, sizeof found);
+    assert_int_equal(pp_registry_remove(&job->cache, block, &found), PP_REGISTRY_DONE);
+    same(&found, &job->slot[at]);
+    job->used[at] = false;
+    job->live--;
+}
+
+static void *run(void *job_) {
+    struct job *job = job_;
+    for (uint64_t i = 0; i < job->operations; i++) step(job);
+    return NULL;
+}
+
+static struct job *new_job(uint64_t seed, uint64_t operations) {
+    struct job *job = calloc(1, sizeof *job);
+    assert_non_null(job);
+    job->seed = seed;
+    job->operations = operations;
+    job->base = 0x7f0000000000 + (seed << 32);
+    return job;
+}
+
+static void empty_it(struct job *job) {
+    struct pp_record found;
+    for (uint32_t at = 0; at < SLOTS; at++)
+        if (job->used[at])
+            assert_int_equal(pp_registry_remove(&job->cache, (void *)(job->base + 16 * (uintptr_t)at), &found),
+                             PP_REGISTRY_DONE);
+    pp_registry_release(&job->cache);
+    free(job);
+}
+
+static void one_thread(void **state) {
+    struct job *job = new_job(1, 20000);
+    for (int round = 0; round < 20; round++) {
+        run(job);
+        assert_int_equal(pp_registry_check(), job->live);
+    }
+    empty_it(job);
+    assert_int_equal(pp_registry_check(), 0);
+}
+
+static void four_threads(void **state) {
+    pthread_t threads[4];
+    struct job *jobs[4];
+    uint64_t live = 0;
+    for (int i = 0; i < 4; i++) {
+        jobs[i] = new_job(10 + (uint64_t)i, 300000);
+        assert_int_equal(pthread_create(&threads[i], NULL, run, jobs[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < 4; i++) live += jobs[i]->live;
+    assert_int_equal(pp_registry_check(), live);
+    for (int i = 0; i < 4; i++) empty_it(jobs[i]);
+    assert_int_equal(pp_registry_check(), 0);
+}
+
+/* A bound of 1 MiB: records run out, are refused, come back when others are freed. */
+static void full(void **state) {
+    uint64_t added = 0;
+    struct pp_record record = {.bytes = 1, .kind = PP_KIND_MALLOC}, found;
+    while (added < 10000000 &&
+           pp_registry_add(NULL, (void *)(0x100000 + 16 * added), &record) == PP_REGISTRY_DONE)
+        added++;
+    assert_in_range(added, 1000, 9999999);
+    assert_true((pp_segment.header->degraded & PP_DEGRADED_LIMIT) != 0);
+    assert_int_equal(pp_registry_add(NULL, (void *)16, &record), PP_REGISTRY_FULL);
+    assert_int_equal(pp_registry_remove(NULL, (void *)0x100000, &found), PP_REGISTRY_DONE);
+    assert_int_equal(pp_registry_add(NULL, (void *)16, &record), PP_REGISTRY_DONE);
+    assert_int_equal(pp_registry_check(), added);
+}
+
+static int set_up(void **state) {
+    static struct pp_options options;
+    pp_config_defaults(&options);
+    options.TRACKER_MAX = 16 << 20;
+    return pp_segment_create(&options, NULL) && pp_registry_init() ? 0 : -1;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(one_thread), cmocka_unit_test(four_threads),
+                                       cmocka_unit_test(full)};
+    int result = cmocka_run_group_tests(tests, set_up, NULL);
+    if (pp_segment.path[0] != 0) remove(pp_segment.path);
+    return result;
+}
