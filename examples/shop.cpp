@@ -96,8 +96,10 @@ class Catalogue {
         static const char *const styles[] = {"plain", "enamelled", "folding", "second-hand"};
         for (unsigned i = 0; i < 400; i++) {
             Product product;
-            product.name = std::string(styles[random.below(4)]) + " " + nouns[random.below(5)] +
-                           " no. " + std::to_string(i);
+            product.name = styles[random.below(4)];     /* one draw per statement: C++ leaves */
+            product.name += " ";                        /* the order within one open */
+            product.name += nouns[random.below(5)];
+            product.name += " no. " + std::to_string(i);
             product.price = 100 + random.below(9000);
             product.stock = 50 + random.below(100);
             for (unsigned tag = random.below(4); tag > 0; tag--)

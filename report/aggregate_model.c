@@ -164,7 +164,9 @@ static struct model_frame frame_of(const struct build *build, uint64_t key, bool
     uint64_t address = PP_NODE_PC(key);
     if (!exact && address > 0) address--;
     if (module >= build->model->module_count) module = 0;
-    if (module != 0) address -= build->model->modules[module].bias;
+    const struct model_module *at = &build->model->modules[module];
+    if (module != 0 && (address < at->start || address >= at->end)) module = 0;
+    if (module != 0) address -= at->bias;
     return (struct model_frame){.module = module, .address = address};
 }
 
@@ -219,7 +221,7 @@ static uint32_t stack_of_site(struct build *build, uint32_t site) {
 static char *tag_text(struct model *model, uint32_t tag) {
     char text[32];
     if (tag == 0) return NULL;
-    snprintf(text, sizeof text, "tag %" PRIu32, tag);
+    snprintf(text, sizeof text, "#%" PRIu32, tag);
     return model_text(model, text);
 }
 

@@ -40,7 +40,8 @@ char *profile_expand(const char *pattern, const struct model *model) {
                               .directory = model->process.cwd,
                               .pid = model->process.pid,
                               .started_s = model->process.started_realtime_ns / 1000000000};
-    if (strcmp(pattern, "none") == 0 || !pp_pattern_expand(pattern, &with, path, sizeof path))
+    if (pattern[0] == 0 || strcmp(pattern, "none") == 0 ||
+        !pp_pattern_expand(pattern, &with, path, sizeof path))
         return NULL;
     char *copy = NULL;
     model_set(&copy, path);

@@ -18,12 +18,13 @@
 #include "profile_schema.h"
 
 #define TEXT_MAX (1 << 20)
-#define FRAMES_MAX 4096u        /* of one stack, inlined ones counted */
+#define FRAMES_MAX 2048u        /* of one stack: 128 calls with 16 inlined ones each */
 #define ROWS_MAX 0x7fffffffu
 #define STEPS_AT_ONCE 10000
 #define STEPS_FREE 2000000      /* virtual machine steps for any file ... */
 #define STEPS_PER_BYTE 100      /* ... and for each of its bytes: a row needs about 30 steps */
-#define FRAMES_PER_BYTE 64      /* stacks may share frames, but not without end */
+#define FRAMES_FREE (1 << 20)   /* unfolded frames of any file, and for each of its bytes: a site and */
+#define FRAMES_PER_BYTE 8       /* its own end of a stack take about 70 bytes */
 
 struct loader {
     sqlite3 *database;
@@ -399,7 +400,7 @@ static bool open_database(struct loader *loader, const char *path) {
     sqlite3_db_config(loader->database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     sqlite3_limit(loader->database, SQLITE_LIMIT_LENGTH, TEXT_MAX);
     loader->steps_left = STEPS_FREE + (int64_t)status.st_size * STEPS_PER_BYTE;
-    loader->frames_left = FRAMES_MAX + (int64_t)status.st_size * FRAMES_PER_BYTE;
+    loader->frames_left = FRAMES_FREE + (int64_t)status.st_size * FRAMES_PER_BYTE;
     sqlite3_progress_handler(loader->database, STEPS_AT_ONCE, count_steps, loader);
     return sqlite3_exec(loader->database, "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;", NULL, NULL,
                         NULL) == SQLITE_OK;
@@ -421,12 +422,21 @@ static bool only_tables(struct loader *loader) {
                        "OR sql LIKE '%VIRTUAL%' OR sql LIKE '%GENERATED%' OR sql LIKE '%) AS (%'") == 0;
 }
 
+/* SQLite takes a file that lost its last pages if nothing else needs them. */
+static bool is_whole(struct loader *loader, const char *path) {
+    struct stat status;
+    int64_t pages = ask(loader, "PRAGMA main.page_count");
+    int64_t page_bytes = ask(loader, "PRAGMA main.page_size");
+    return stat(path, &status) == 0 && pages > 0 && pages <= status.st_size / page_bytes;
+}
+
 static bool check_format(struct loader *loader, const char *path, char *why, size_t why_bytes) {
     const char *reason = NULL;
     int64_t version = -1;
     if (!open_database(loader, path)) reason = "not a poolprof profile";
     else if (ask(loader, "SELECT count(*) FROM main.sqlite_schema") < 0)
         reason = "not a poolprof profile (no SQLite database, or damaged)";
+    else if (!is_whole(loader, path)) reason = "damaged profile: its end is missing";
     else if (!only_tables(loader) || ask(loader, "SELECT count(*) FROM main.meta WHERE key = 'format' "
                                                  "AND value = '" PROFILE_FORMAT "'") != 1)
         reason = "an SQLite database, but not a poolprof profile";

@@ -17,8 +17,10 @@
 struct pulse {
     _Atomic uint32_t *heartbeat;
     _Atomic int64_t tick_ms;    /* working thread: its last sign, CLOCK_MONOTONIC */
-    _Atomic bool stop;
     bool running;
+    bool stop;                  /* protected by lock */
+    pthread_mutex_t lock;
+    pthread_cond_t stopped;
     pthread_t thread;
 };
 

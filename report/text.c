@@ -14,6 +14,7 @@
 #include "words.h"
 
 #define PEAK_SITES 5
+#define PEAK_APART 1.1 /* a peak closer to the end than this has the same sites */
 
 bool text_wants_colour(FILE *to) {
     const char *no_colour = getenv("NO_COLOR"), *terminal = getenv("TERM");
@@ -106,14 +107,22 @@ static void put_verdict(const struct text *text) {
     if (model->totals.allocations == 0) fputs("no allocation was seen", to);
     else if (model->totals.outstanding_objects == 0) fputs("nothing outstanding", to);
     else fprintf(to, "%s, %s outstanding", objects, bytes);
-    if (model->site_count > 0)
+    if (model->site_count > 0) {
+        if (model->kinds[MODEL_OUTSTANDING].objects < model->totals.outstanding_objects)
+            fprintf(to, ", %s of them",
+                    words_count(model->kinds[MODEL_OUTSTANDING].objects, objects));
         fprintf(to, " in %s", words_counted(model->site_count, "site", sites));
+    }
     fputc(' ', to);
     put_moment(text);
     put_suspects(text);
+    if (model->errors.invalid_frees > 0)
+        fprintf(to, "; %s", words_counted(model->errors.invalid_frees, "invalid free", objects));
+    if (model->errors.mismatched_frees > 0)
+        fprintf(to, "; %s", words_counted(model->errors.mismatched_frees, "mismatched free", objects));
     fprintf(to, "%s\n", text->plain);
     if (!model->tracked)
-        fputs("tracking was off (POOLPROF_ENABLE or POOLPROF_TRACK): totals only, no sites\n", to);
+        fputs("tracking was off (POOLPROF_TRACK): totals only, no sites\n", to);
 }
 
 /* ---- sites ---- */
@@ -166,10 +175,11 @@ static void put_site_origin(const struct text *text, const struct model_site *si
 static void put_site(const struct text *text, const struct model_site *site, size_t number) {
     const struct model *model = text->model;
     char bytes[WORDS_BYTES], objects[WORDS_BYTES];
-    uint64_t all = model->kinds[MODEL_OUTSTANDING].bytes;
+    char percent[WORDS_BYTES];
     fprintf(text->to, "\n%s%zu. %s in %s%s", text->bold, number, words_bytes(site->bytes, bytes),
             words_counted(site->objects, "object", objects), text->plain);
-    if (all > 0) fprintf(text->to, " (%.0f %%)", 100.0 * (double)site->bytes / (double)all);
+    fprintf(text->to, " (%s)",
+            words_percent((double)site->bytes, (double)model->kinds[MODEL_OUTSTANDING].bytes, percent));
     put_ages(text, site);
     fputc('\n', text->to);
     put_site_origin(text, site);
@@ -219,7 +229,9 @@ static void put_resident(const struct text *text) {
 static void put_peak_sites(const struct text *text) {
     const struct model *model = text->model;
     char bytes[WORDS_BYTES], objects[WORDS_BYTES];
-    if (model->peak_site_count == 0) return;
+    if (model->peak_site_count == 0 ||
+        (double)model->peak.bytes < PEAK_APART * (double)model->totals.outstanding_bytes)
+        return;
     fprintf(text->to, "  at the peak  %s, the largest sites:\n", words_bytes(model->peak.bytes, bytes));
     for (size_t i = 0; i < model->peak_site_count && i < PEAK_SITES; i++) {
         const struct model_site *site = &model->peak_sites[i];
@@ -233,25 +245,22 @@ static void put_peak_sites(const struct text *text) {
 static void put_memory(const struct text *text) {
     const struct model *model = text->model;
     FILE *to = text->to;
-    char a[WORDS_BYTES], b[WORDS_BYTES], c[WORDS_BYTES];
+    char count[WORDS_BYTES], bytes[2 * WORDS_BYTES];
     fprintf(to, "\n%smemory%s\n", text->bold, text->plain);
-    fprintf(to, "  allocated    %s, %s (%" PRIu64 " bytes)\n",
-            words_counted(model->totals.allocations, "allocation", a),
-            words_bytes(model->totals.bytes_allocated, b), model->totals.bytes_allocated);
-    fprintf(to, "  freed        %s\n", words_counted(model->totals.frees, "block", a));
-    fprintf(to, "  outstanding  %s, %s (%" PRIu64 " bytes)\n",
-            words_counted(model->totals.outstanding_objects, "object", a),
-            words_bytes(model->totals.outstanding_bytes, b), model->totals.outstanding_bytes);
-    fprintf(to, "  peak         %s (%" PRIu64 " bytes), exact to %s\n",
-            words_bytes(model->totals.peak_bytes, a), model->totals.peak_bytes,
-            words_bytes(model->totals.peak_error_bytes, b));
-    if (model->totals.allocations > 0 && model->totals.temporary_allocations > 0)
-        fprintf(to, "  temporary    %s (%.0f %%), freed before their thread's next allocation\n",
-                words_counted(model->totals.temporary_allocations, "allocation", a),
-                100.0 * (double)model->totals.temporary_allocations /
-                    (double)model->totals.allocations);
+    fprintf(to, "  allocated    %s, %s\n", words_counted(model->totals.allocations, "time", count),
+            words_exact(model->totals.bytes_allocated, bytes));
+    fprintf(to, "  freed        %s\n", words_counted(model->totals.frees, "block", count));
+    fprintf(to, "  outstanding  %s, %s\n",
+            words_counted(model->totals.outstanding_objects, "object", count),
+            words_exact(model->totals.outstanding_bytes, bytes));
+    fprintf(to, "  peak         %s, exact to %s\n", words_exact(model->totals.peak_bytes, bytes),
+            words_bytes(model->totals.peak_error_bytes, count));
+    if (model->totals.temporary_allocations > 0)
+        fprintf(to, "  temporary    %s of the allocations: freed before their thread's next one\n",
+                words_percent((double)model->totals.temporary_allocations,
+                              (double)model->totals.allocations, count));
     put_resident(text);
-    fprintf(to, "  bookkeeping  %s", words_bytes(model->tracker_bytes, c));
+    fprintf(to, "  bookkeeping  %s", words_bytes(model->tracker_bytes, bytes));
     if (model->totals.outstanding_objects > 0)
         fprintf(to, ", %.0f bytes per outstanding object",
                 (double)model->tracker_bytes / (double)model->totals.outstanding_objects);
@@ -333,9 +342,9 @@ static void put_blind_spots(const struct text *text) {
     }
     for (size_t i = 0; i < model->blind_spot_count; i++) {
         const struct model_blind_spot *spot = &model->blind_spots[i];
-        fprintf(text->to, "  %s: %s", spot->what, words_count(spot->count, count));
+        fprintf(text->to, "  %s (%s)", spot->what, words_count(spot->count, count));
         if (spot->detail != NULL) {
-            fputs(" ", text->to);
+            fputs(": ", text->to);
             put_safe(text->to, spot->detail);
         }
         fputc('\n', text->to);

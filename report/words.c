@@ -38,6 +38,21 @@ const char *words_count(uint64_t count, char to[WORDS_BYTES]) {
     return to;
 }
 
+const char *words_exact(uint64_t bytes, char to[2 * WORDS_BYTES]) {
+    char rounded[WORDS_BYTES], exact[WORDS_BYTES];
+    words_bytes(bytes, rounded);
+    if (bytes < 1024) snprintf(to, 2 * WORDS_BYTES, "%s", rounded);
+    else snprintf(to, 2 * WORDS_BYTES, "%s (%s bytes)", rounded, words_count(bytes, exact));
+    return to;
+}
+
+const char *words_percent(double part, double whole, char to[WORDS_BYTES]) {
+    double percent = whole > 0 ? 100 * part / whole : 0;
+    if (percent > 0 && percent < 1) snprintf(to, WORDS_BYTES, "<1 %%");
+    else snprintf(to, WORDS_BYTES, "%.0f %%", percent);
+    return to;
+}
+
 const char *words_counted(uint64_t count, const char *noun, char to[WORDS_BYTES]) {
     char number[WORDS_BYTES];
     snprintf(to, WORDS_BYTES, "%.28s %.16s%s", words_count(count, number), noun, count == 1 ? "" : "s");

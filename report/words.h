@@ -11,6 +11,10 @@
 
 /* "512 bytes", "6.4 MiB": powers of 1024, three figures. */
 const char *words_bytes(uint64_t bytes, char to[WORDS_BYTES]);
+/* The same with the exact figure where it was rounded: "6.25 MiB (6,555,680 bytes)". */
+const char *words_exact(uint64_t bytes, char to[2 * WORDS_BYTES]);
+/* Part of a whole: "95 %", "<1 %". */
+const char *words_percent(double part, double whole, char to[WORDS_BYTES]);
 /* "1,234,567". */
 const char *words_count(uint64_t count, char to[WORDS_BYTES]);
 /* "1 object", "1,234 objects". */

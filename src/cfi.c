@@ -1,7 +1,7 @@
 /*
  * .eh_frame as the compilers, assemblers and linkers of x86-64 write it: the sorted table of
- * .eh_frame_hdr, CIE and FDE (LSB core specification, chapter 10.6), and the call frame instructions
- * of DWARF 4, section 6.4.2, run up to one pc. Expressions are in cfi_expression.c.
+ * .eh_frame_hdr, CIE and FDE (LSB core specification, chapter 10.6), and the call frame
+ * instructions of DWARF 4, section 6.4.2, run up to one pc. Expressions are in cfi_expression.c.
  */
 #include "cfi.h"
 

@@ -1,9 +1,9 @@
 /*
- * Call frame information: what .eh_frame says about one program counter, as a row of register rules.
- * Pure functions of mapped bytes: no state, no lock, no memory, so they are tested and fuzzed alone.
- * All input is treated as hostile: every read is checked against the range the caller gives.
- * Any thread, signal handlers; about 60-100 ns and 700 bytes of stack. Only rules.c and the slow path
- * of unwind.c come here; everyone else asks for the packed rule (rules.h).
+ * Call frame information: what .eh_frame says about one program counter, as a row of register
+ * rules. Pure functions of mapped bytes: no state, no lock, no memory, so they are tested and
+ * fuzzed alone. All input is treated as hostile: every read is checked against the range the caller
+ * gives. Any thread, signal handlers; about 60-100 ns and 700 bytes of stack. Only rules.c and the
+ * slow path of unwind.c come here; everyone else asks for the packed rule (rules.h).
  */
 #ifndef PP_CFI_H
 #define PP_CFI_H
@@ -52,14 +52,14 @@ struct pp_cfi_row {
     int32_t value[PP_CFI_REGISTERS];
 };
 
-/* The row for `pc` from the sorted table of .eh_frame_hdr. false: no table, no entry for this pc, or
-   something in it that is not understood; there is no such thing as half a row. */
+/* The row for `pc` from the sorted table of .eh_frame_hdr. false: no table, no entry for this pc,
+   or something in it that is not understood; there is no such thing as half a row. */
 bool pp_cfi_find(uintptr_t pc, const void *eh_frame_hdr, const struct pp_cfi_range *range,
                  struct pp_cfi_row *row);
 
 /* A number whose base may be unknown when it is computed: base + offset. Expressions are evaluated
-   with plain numbers when a frame is walked, and with symbols when a rule is compiled: what comes out
-   as "rsp + 16" then is as good as an ordinary rule. */
+   with plain numbers when a frame is walked, and with symbols when a rule is compiled: what comes
+   out as "rsp + 16" then is as good as an ordinary rule. */
 enum pp_cfi_base {
     PP_CFI_NUMBER,
     PP_CFI_SP,
@@ -81,7 +81,8 @@ struct pp_cfi_machine {
     void *context;
 };
 
-/* Evaluates the expression at range->low + `expression`; `push`, if given, is on the stack first. */
+/* Evaluates the expression at range->low + `expression`; `push`, if given, is on the stack first.
+ */
 bool pp_cfi_evaluate(const struct pp_cfi_machine *machine, const struct pp_cfi_range *range,
                      int32_t expression, const struct pp_cfi_value *push,
                      struct pp_cfi_value *result);

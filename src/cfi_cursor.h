@@ -1,6 +1,6 @@
 /*
- * A cursor over bytes that must not be trusted: reads past its end give 0 and set `bad`, once and for
- * all, so that a parser may check at the end of a group of reads. Private to cfi*.c.
+ * A cursor over bytes that must not be trusted: reads past its end give 0 and set `bad`, once and
+ * for all, so that a parser may check at the end of a group of reads. Private to cfi*.c.
  */
 #ifndef PP_CFI_CURSOR_H
 #define PP_CFI_CURSOR_H

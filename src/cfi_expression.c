@@ -1,6 +1,7 @@
 /*
- * DWARF expressions as they occur in call frame information: a small stack machine over numbers whose
- * base may be a symbol (cfi.h), so that the same code serves the compiler of rules and the slow walk.
+ * DWARF expressions as they occur in call frame information: a small stack machine over numbers
+ * whose base may be a symbol (cfi.h), so that the same code serves the compiler of rules and the
+ * slow walk.
  */
 #include "cfi.h"
 #include "cfi_cursor.h"

@@ -14,9 +14,9 @@ void pp_handover_start(char *const *envp);
 struct pp_tree;
 void pp_handover_join(struct pp_tree *tree);
 
-/* Rings the watcher and, in the first process of a tree, waits until the report is out. false: there is none, or it died or stands
-   still (then a line on stderr says so); nobody has reported. At most 10 s after its last sign of
-   life. */
+/* Rings the watcher and, in the first process of a tree, waits until the report is out. false: there
+   is no watcher, or it died or stands still (then a line on stderr says so), and nobody has reported.
+   At most 10 s after its last sign of life. */
 bool pp_handover_finish(void);
 
 #endif

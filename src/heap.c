@@ -13,6 +13,7 @@
 #include "backing.h"
 #include "fault.h"
 #include "foreign.h"
+#include "memo.h"
 #include "module.h"
 #include "process.h"
 #include "registry.h"
@@ -64,13 +65,13 @@ PP_INLINE void add_net(struct pp_thread *thread, int64_t bytes) {
         publish(thread);
 }
 
-static uint32_t site_of(struct pp_thread *thread, struct pp_stack_bounds *bounds, const void *frame,
-                        uint64_t bytes) {
-    struct pp_trace trace;
+static uint32_t site_of(struct pp_thread *thread, struct pp_memo *memo, struct pp_stack_bounds *bounds,
+                        const void *frame, uint64_t bytes) {
     struct pp_regs regs = pp_regs_of_frame(frame);
-    pp_unwind(bounds, &regs, (uint32_t)PP_LOAD(&pp_segment.header->options.DEPTH), &trace);
-    if (PP_UNLIKELY(trace.truncated)) pp_count(thread, PP_COUNTER_TRUNCATED_STACKS, 1);
-    uint32_t index = pp_stack_intern(&trace);
+    bool truncated;
+    uint32_t depth = (uint32_t)PP_LOAD(&pp_segment.header->options.DEPTH);
+    uint32_t index = pp_memo_site(memo, bounds, &regs, depth, &truncated);
+    if (PP_UNLIKELY(truncated)) pp_count(thread, PP_COUNTER_TRUNCATED_STACKS, 1);
     struct pp_segment_site *site = PP_SEGMENT_SITE(index);
     atomic_fetch_add_explicit(&site->allocations, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&site->bytes, bytes, memory_order_relaxed);
@@ -108,7 +109,7 @@ static PP_COLD void note_nested(struct pp_thread *thread, void *block, size_t by
     count_allocation(thread, bytes);
     if (thread->mode == PP_MODE_TOTALS) return;
     struct pp_record record = {.bytes = bytes, .kind = kind, .thread = thread->index,
-                               .site = site_of(thread, &bounds, frame, bytes),
+                               .site = site_of(thread, NULL, &bounds, frame, bytes),
                                .tick = pp_segment_tick()};
     enum pp_registry_result result = pp_registry_add(NULL, block, &record);
     if (result == PP_REGISTRY_BUSY &&
@@ -126,7 +127,7 @@ static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame
     if (thread == NULL) return;
     if (PP_LIKELY(thread->mode == PP_MODE_EXACT)) {
         struct pp_record record = {.bytes = bytes, .kind = kind, .thread = thread->index,
-                                   .site = site_of(thread, &thread->bounds, frame, bytes),
+                                   .site = site_of(thread, thread->memo, &thread->bounds, frame, bytes),
                                    .tick = pp_segment_tick()};
         if (PP_UNLIKELY(pp_registry_add(&thread->records, block, &record) != PP_REGISTRY_DONE))
             pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);

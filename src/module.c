@@ -1,17 +1,21 @@
 /*
  * Which mapped object an address belongs to. The loader's own lock-free index answers that
- * (_dl_find_object, about 3 ns); what this file adds is the number under which the object is recorded
- * in the segment, found by (link_map, start) in a small hash of entries that are only ever added.
+ * (_dl_find_object, about 3 ns); what this file adds is the number under which the object is
+ * recorded in the segment, found by its link_map in a small hash of entries that are only added.
  *
- * dlclose: the loader reuses addresses and link_maps, so an entry is good only for the generation in
- * which it was last confirmed. On the first sight in a new generation the object's identity (range,
- * path, build-id) is compared under the lock: equal, the entry is confirmed, and if the object had gone
- * it has come back (a plugin loaded and unloaded in turn keeps one number); different, it is recorded
- * anew. Then all entries whose object is gone get their unloaded_tick.
+ * For an object whose segments have gaps the loader names only the segment of the address, so the
+ * whole range is taken from the program headers (Debian's node is such a one: the unwind table is
+ * in another segment than the code).
  *
- * Callers: rules.c on a miss, unwind.c for frames without rules. A known module costs about 10 ns, a
- * new one some microseconds: ELF header and notes are copied by the kernel (pp_os_read_memory), so
- * that an odd or half-mapped image cannot fault.
+ * dlclose: the loader reuses addresses and link_maps, so what is known of a link_map is good only
+ * for the generation in which it was last confirmed. On the first sight in a new generation the
+ * object's identity (range, path, build-id) is looked for among all that are recorded: found, that
+ * number is taken again (a plugin loaded and unloaded in turn keeps one number); not found, it is
+ * recorded anew. Then all modules whose object is gone get their unloaded_tick.
+ *
+ * Callers: rules.c on a miss, unwind.c for frames without rules. A known module costs about 10 ns,
+ * a new one some microseconds: ELF header and notes are copied by the kernel (pp_os_read_memory),
+ * so that an odd or half-mapped image cannot fault.
  */
 #include "module.h"
 
@@ -19,6 +23,7 @@
 #include <elf.h>
 #include <link.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "fmt.h"
 #include "lock.h"
@@ -26,30 +31,43 @@
 #include "registry.h"
 #include "segment.h"
 
-enum { BUCKETS = 64, BATCH = 42, INDEX_MAX = 0xffff, HEADERS_MAX = 40 };
+enum { BUCKETS = 64, BATCH = 32, INDEX_MAX = 0xffff, HEADERS_MAX = 40 };
 
-/* One recorded module. `next` and the identity are written once, before it is linked in. */
+/* One recorded module; written under the lock, range and index once. */
 struct known {
-    struct known *next;  /* in its bucket */
-    struct known *older; /* in order of age: all of them */
-    uintptr_t start, end;
-    uint64_t fingerprint;         /* of build-id or unwind table, and path */
-    struct link_map *_Atomic map; /* where the loader had it when it was confirmed */
-    _Atomic uint32_t generation;  /* last confirmed in; stored after `map` */
+    struct known *older;  /* in order of age: all of them */
+    uintptr_t start, end; /* the whole object */
+    uint64_t fingerprint; /* of path and build-id or unwind table */
+    struct link_map *map; /* where the loader had it when it was confirmed */
+    uintptr_t segment;    /* what the loader then called its start */
+    uint32_t generation;  /* last confirmed in */
     uint16_t index;
-    bool gone; /* protected by the lock */
+    bool gone;
+};
+
+/* What a link_map stood for when last looked at. */
+struct sight {
+    struct sight *next; /* in its bucket; as `map`, written before it is linked in */
+    struct link_map *map;
+    struct known *_Atomic module;
+    _Atomic uint32_t generation; /* stored after `module` */
+};
+
+struct batch {
+    char *at;
+    unsigned left;
 };
 
 static struct {
     struct pp_lock lock; /* PP_RANK_MODULES: all below but the readers' walk of buckets */
-    struct known *_Atomic buckets[BUCKETS];
+    struct sight *_Atomic buckets[BUCKETS];
     struct known *newest;
-    struct known *spare; /* entries not yet used */
-    unsigned spares;
+    struct batch spare_known, spare_sights;
     uint32_t swept; /* generation in which gone modules were last looked for */
     char path[4096];
     unsigned char bytes[1024]; /* notes, or the head of the unwind table */
     Elf64_Phdr headers[HEADERS_MAX];
+    unsigned header_count;
 } modules;
 
 _Atomic uint32_t pp_module_generation = 1;
@@ -59,8 +77,8 @@ void pp_module_unloaded(void) {
     if (pp_segment.header) PP_STORE(&pp_segment.header->generation, now);
 }
 
-static struct known *_Atomic *bucket_of(uintptr_t start) {
-    return &modules.buckets[pp_mix(start) % BUCKETS];
+static struct sight *_Atomic *bucket_of(const struct link_map *map) {
+    return &modules.buckets[pp_mix((uintptr_t)map) % BUCKETS];
 }
 
 /* The build-id in `length` bytes of notes, or nothing. */
@@ -84,27 +102,52 @@ static uint32_t build_id_in(const unsigned char *notes, size_t length,
     return 0;
 }
 
-/* Looks for the build-id in the mapped notes. Nothing in the image is trusted. */
-static uint32_t read_build_id(const struct dl_find_object *object, uint8_t id[PP_BUILD_ID_MAX]) {
-    const char *start = object->dlfo_map_start;
-    size_t mapped = (size_t)((const char *)object->dlfo_map_end - start);
-    uintptr_t bias = object->dlfo_link_map->l_addr;
+/* Program headers of the ELF image at `at` to modules.headers. Nothing in the image is trusted. */
+static bool read_headers_at(uintptr_t at) {
     Elf64_Ehdr elf;
-    if (mapped < sizeof elf || !pp_os_read_memory(start, &elf, sizeof elf) ||
+    modules.header_count = 0;
+    if (!pp_os_read_memory((const void *)at, &elf, sizeof elf) ||
         memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0 || elf.e_phentsize != sizeof(Elf64_Phdr) ||
-        elf.e_phnum > HEADERS_MAX)
-        return 0;
-    size_t bytes = elf.e_phnum * sizeof(Elf64_Phdr);
-    if (elf.e_phoff > mapped || bytes > mapped - elf.e_phoff ||
-        !pp_os_read_memory(start + elf.e_phoff, modules.headers, bytes))
-        return 0;
-    for (unsigned i = 0; i < elf.e_phnum; i++) {
+        elf.e_phnum > HEADERS_MAX || elf.e_phoff > PP_PAGE_BYTES ||
+        !pp_os_read_memory((const void *)(at + elf.e_phoff), modules.headers,
+                           elf.e_phnum * sizeof(Elf64_Phdr)))
+        return false;
+    modules.header_count = elf.e_phnum;
+    return true;
+}
+
+/* The whole object's range, for one with gaps; the loader's, where headers are not to be had. */
+static void read_range(const struct dl_find_object *object, uintptr_t *start, uintptr_t *end) {
+    uintptr_t bias = object->dlfo_link_map->l_addr, low = UINTPTR_MAX, high = 0;
+    *start = (uintptr_t)object->dlfo_map_start;
+    *end = (uintptr_t)object->dlfo_map_end;
+    if (!read_headers_at(*start) && !read_headers_at(bias) &&
+        !read_headers_at(pp_round_down(getauxval(AT_PHDR), PP_PAGE_BYTES)))
+        return;
+    for (unsigned i = 0; i < modules.header_count; i++) {
         const Elf64_Phdr *header = &modules.headers[i];
+        uintptr_t from = pp_round_down(bias + header->p_vaddr, PP_PAGE_BYTES);
+        if (header->p_type != PT_LOAD) continue;
+        if (from < low) low = from;
+        if (bias + header->p_vaddr + header->p_memsz > high)
+            high = bias + header->p_vaddr + header->p_memsz;
+    }
+    if (low <= *start && high >= *end) {
+        *start = low;
+        *end = high;
+    } else if (low > *start || high < *start) modules.header_count = 0; /* another object's */
+}
+
+/* Looks for the build-id in the mapped notes. */
+static uint32_t read_build_id(uintptr_t bias, uintptr_t start, uintptr_t end,
+                              uint8_t id[PP_BUILD_ID_MAX]) {
+    for (unsigned i = 0; i < modules.header_count; i++) {
+        const Elf64_Phdr *header = &modules.headers[i];
+        size_t length = header->p_filesz, offset = bias + header->p_vaddr - start;
         if (header->p_type != PT_NOTE) continue;
-        size_t length = header->p_filesz, offset = bias + header->p_vaddr - (uintptr_t)start;
         if (length > sizeof modules.bytes) length = sizeof modules.bytes;
-        if (offset > mapped || length > mapped - offset ||
-            !pp_os_read_memory(start + offset, modules.bytes, length))
+        if (offset > end - start || length > end - start - offset ||
+            !pp_os_read_memory((const void *)(start + offset), modules.bytes, length))
             continue;
         uint32_t found = build_id_in(modules.bytes, length, id);
         if (found) return found;
@@ -133,17 +176,21 @@ static void read_path(const struct link_map *map) {
     pp_text_copy(modules.path + used, sizeof modules.path - used, name);
 }
 
-/* Path (left in modules.path) and build-id; returns the number they are compared by. */
+/* Fills range and build-id, leaves the path in modules.path; returns a number over path and
+ * build-id. */
 static uint64_t identify(const struct dl_find_object *object, struct pp_segment_module *record) {
-    record->build_id_bytes = read_build_id(object, record->build_id);
+    read_range(object, &record->start, &record->end);
+    record->bias = object->dlfo_link_map->l_addr;
+    record->build_id_bytes =
+        read_build_id(record->bias, record->start, record->end, record->build_id);
     read_path(object->dlfo_link_map);
     uint64_t hash = hash_bytes(1, modules.path, pp_text_length(modules.path));
     if (record->build_id_bytes) return hash_bytes(hash, record->build_id, record->build_id_bytes);
     /* No build-id: a rebuilt object has another unwind table. */
-    const char *table = object->dlfo_eh_frame;
-    size_t bytes = table ? (size_t)((const char *)object->dlfo_map_end - table) : 0;
+    uintptr_t table = (uintptr_t)object->dlfo_eh_frame;
+    size_t bytes = table >= record->start && table < record->end ? record->end - table : 0;
     if (bytes > sizeof modules.bytes) bytes = sizeof modules.bytes;
-    if (!bytes || !pp_os_read_memory(table, modules.bytes, bytes)) return hash;
+    if (!bytes || !pp_os_read_memory((const void *)table, modules.bytes, bytes)) return hash;
     return hash_bytes(hash, modules.bytes, bytes);
 }
 
@@ -157,120 +204,132 @@ static uint32_t flags_of(const struct dl_find_object *object) {
     return flags;
 }
 
-static struct known *new_entry(void) {
-    if (modules.spares == 0) {
-        modules.spare = pp_segment_private(BATCH * sizeof *modules.spare);
-        if (!modules.spare) return NULL;
-        modules.spares = BATCH;
+/* The next element of a batch of private memory; NULL: refused. */
+static void *take(struct batch *batch, size_t bytes) {
+    if (batch->left == 0) {
+        batch->at = pp_segment_private(BATCH * bytes);
+        if (!batch->at) return NULL;
+        batch->left = BATCH;
     }
-    modules.spares--;
-    return modules.spare++;
+    batch->left--;
+    batch->at += bytes;
+    return batch->at - bytes;
 }
 
 /* Records a module not seen before; NULL if there is no room. */
 static struct known *record_module(const struct dl_find_object *object,
                                    const struct pp_segment_module *found, uint64_t fingerprint) {
-    struct known *entry = new_entry();
-    uint64_t index = entry ? pp_segment_take(PP_AREA_MODULES, 1) : 0;
-    if (!index || index > INDEX_MAX) {
-        if (entry) modules.spare--, modules.spares++;
-        return NULL;
-    }
+    uint64_t index = pp_segment_take(PP_AREA_MODULES, 1);
+    struct known *entry =
+        index && index <= INDEX_MAX ? take(&modules.spare_known, sizeof *entry) : NULL;
+    if (!entry) return NULL;
     struct pp_segment_module *record = PP_SEGMENT_MODULE(index);
     *record = *found;
-    record->bias = object->dlfo_link_map->l_addr;
+    record->start = 0; /* until the rest is there, a reader takes it as not published */
     record->flags = flags_of(object);
     record->path =
         record->flags & PP_MODULE_MAIN ? pp_segment.header->exe : pp_segment_text(modules.path);
     record->loaded_tick = pp_segment_tick();
-    record->end = (uintptr_t)object->dlfo_map_end;
-    atomic_thread_fence(memory_order_release); /* a reader takes start == 0 as not published */
-    *(volatile uint64_t *)&record->start = (uintptr_t)object->dlfo_map_start;
-    *entry = (struct known){.start = (uintptr_t)object->dlfo_map_start,
+    atomic_store_explicit((_Atomic uint64_t *)&record->start, found->start, memory_order_release);
+    *entry = (struct known){.older = modules.newest,
+                            .start = found->start,
+                            .end = found->end,
                             .fingerprint = fingerprint,
-                            .end = (uintptr_t)object->dlfo_map_end,
                             .index = (uint16_t)index};
+    modules.newest = entry;
     return entry;
 }
 
-/* Under the lock: notes for each module that was there when last looked whether it still is. */
+static void set_gone(struct known *entry) {
+    entry->gone = true;
+    PP_SEGMENT_MODULE(entry->index)->unloaded_tick = pp_segment_tick() | 1; /* not 0 */
+}
+
+/* Marks each module that was there when last looked and is not any more. */
 static void sweep(uint32_t generation) {
     for (struct known *entry = modules.newest; entry; entry = entry->older) {
         struct dl_find_object object;
-        if (entry->gone || PP_LOAD(&entry->generation) == generation) continue;
-        if (_dl_find_object((void *)entry->start, &object) == 0 &&
-            object.dlfo_link_map == PP_LOAD(&entry->map) &&
-            (uintptr_t)object.dlfo_map_start == entry->start &&
-            (uintptr_t)object.dlfo_map_end == entry->end)
-            continue; /* there, or its exact double; then it is told when its code is met */
-        entry->gone = true;
-        PP_SEGMENT_MODULE(entry->index)->unloaded_tick = pp_segment_tick() | 1;
+        if (entry->gone || entry->generation == generation) continue;
+        if (_dl_find_object((void *)entry->segment, &object) == 0 &&
+            object.dlfo_link_map == entry->map &&
+            (uintptr_t)object.dlfo_map_start == entry->segment)
+            continue; /* there, or its double; then it is told when its code is met */
+        set_gone(entry);
     }
     modules.swept = generation;
 }
 
 static void replace_overlapping(const struct known *with) {
-    for (struct known *entry = modules.newest; entry; entry = entry->older) {
-        if (entry == with || entry->gone || entry->end <= with->start || entry->start >= with->end)
-            continue;
-        entry->gone = true;
-        PP_SEGMENT_MODULE(entry->index)->unloaded_tick = pp_segment_tick() | 1;
-    }
+    for (struct known *entry = modules.newest; entry; entry = entry->older)
+        if (entry != with && !entry->gone && entry->end > with->start && entry->start < with->end)
+            set_gone(entry);
 }
 
-/* Under the lock: the entry of an object that was not confirmed in this generation. */
-static struct known *confirm(const struct dl_find_object *object, uint32_t generation) {
+/* The module of an object that was not looked at in this generation. */
+static struct known *identified(const struct dl_find_object *object, uint32_t generation) {
     struct pp_segment_module found = {.start = 0};
     uint64_t fingerprint = identify(object, &found);
-    uintptr_t start = (uintptr_t)object->dlfo_map_start;
-    struct known *_Atomic *bucket = bucket_of(start);
-    struct known *entry = PP_LOAD(bucket);
-    while (entry && (entry->start != start || entry->end != (uintptr_t)object->dlfo_map_end ||
+    struct known *entry = modules.newest;
+    while (entry && (entry->start != found.start || entry->end != found.end ||
                      entry->fingerprint != fingerprint))
-        entry = entry->next;
-    bool fresh = !entry;
-    if (fresh) entry = record_module(object, &found, fingerprint);
+        entry = entry->older;
+    if (!entry) entry = record_module(object, &found, fingerprint);
     if (!entry) return NULL;
     if (entry->gone) PP_SEGMENT_MODULE(entry->index)->unloaded_tick = 0;
     entry->gone = false;
-    PP_STORE(&entry->map, object->dlfo_link_map);
-    atomic_store_explicit(&entry->generation, generation, memory_order_release); /* after `map` */
-    if (fresh) {
-        entry->next = PP_LOAD(bucket);
-        entry->older = modules.newest;
-        modules.newest = entry;
-        atomic_store_explicit(bucket, entry, memory_order_release);
-    }
+    entry->map = object->dlfo_link_map;
+    entry->segment = (uintptr_t)object->dlfo_map_start;
+    entry->generation = generation;
     replace_overlapping(entry);
     if (modules.swept != generation) sweep(generation);
     return entry;
 }
 
-static const struct known *look_up(const struct dl_find_object *object, uint32_t generation) {
-    uintptr_t start = (uintptr_t)object->dlfo_map_start;
-    struct known *entry = atomic_load_explicit(bucket_of(start), memory_order_acquire);
-    for (; entry; entry = entry->next)
-        if (entry->start == start &&
-            atomic_load_explicit(&entry->generation, memory_order_acquire) == generation &&
-            PP_LOAD(&entry->map) == object->dlfo_link_map)
-            return entry;
-    return NULL;
+static struct sight *sight_of(const struct link_map *map) {
+    struct sight *sight = atomic_load_explicit(bucket_of(map), memory_order_acquire);
+    while (sight && sight->map != map) sight = sight->next;
+    return sight;
+}
+
+/* Under the lock: looks at an object and remembers what it is. */
+static struct known *confirm(const struct dl_find_object *object, uint32_t generation) {
+    struct known *entry = identified(object, generation);
+    struct sight *sight = sight_of(object->dlfo_link_map), *fresh = NULL;
+    if (!entry || (!sight && !(sight = fresh = take(&modules.spare_sights, sizeof *sight))))
+        return entry;
+    atomic_store_explicit(&sight->module, entry, memory_order_relaxed);
+    atomic_store_explicit(&sight->generation, generation, memory_order_release);
+    if (fresh) {
+        struct sight *_Atomic *bucket = bucket_of(object->dlfo_link_map);
+        fresh->map = object->dlfo_link_map;
+        fresh->next = PP_LOAD(bucket);
+        atomic_store_explicit(bucket, fresh, memory_order_release);
+    }
+    return entry;
+}
+
+static const struct known *look_up(const struct link_map *map, uint32_t generation) {
+    struct sight *sight = sight_of(map);
+    if (!sight || atomic_load_explicit(&sight->generation, memory_order_acquire) != generation)
+        return NULL;
+    return PP_LOAD(&sight->module);
 }
 
 bool pp_module_find(uintptr_t pc, struct pp_module *found) {
     struct dl_find_object object;
     uint32_t generation = atomic_load_explicit(&pp_module_generation, memory_order_acquire);
     if (_dl_find_object((void *)pc, &object) != 0) return false;
-    const struct known *entry = look_up(&object, generation);
+    const struct known *entry = look_up(object.dlfo_link_map, generation);
     if (PP_UNLIKELY(!entry) && pp_segment.header && pp_lock(&modules.lock)) {
-        entry = look_up(&object, generation);
+        entry = look_up(object.dlfo_link_map, generation);
         if (!entry) entry = confirm(&object, generation);
         pp_unlock(&modules.lock);
-        /* Its free() is how a dlclose shows; the loader's early objects are unknown there, and stay. */
+        /* Its free() is how a dlclose shows; the loader's early objects are unknown there, and
+           stay. */
         pp_registry_watch(object.dlfo_link_map);
     }
-    *found = (struct pp_module){.start = (uintptr_t)object.dlfo_map_start,
-                                .end = (uintptr_t)object.dlfo_map_end,
+    *found = (struct pp_module){.start = entry ? entry->start : (uintptr_t)object.dlfo_map_start,
+                                .end = entry ? entry->end : (uintptr_t)object.dlfo_map_end,
                                 .eh_frame_hdr = object.dlfo_eh_frame,
                                 .index = entry ? entry->index : 0};
     return true;

@@ -7,11 +7,14 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "os.h"
 #include "os_syscall.h"
 
+
+#define USER_TOP UINT64_C(0x7ffffffff000)
 
 static void default_signals(void) {
     struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } plain = {0};
@@ -36,19 +39,28 @@ __attribute__((noreturn)) static void run_program(char *const argv[], char *cons
     for (;;) pp_syscall3(SYS_exit_group, 127, 0, 0);
 }
 
+/* Unmaps [from, to). A macro's worth of code, inlined: the caller has no pages to spare for calls. */
+PP_INLINE void unmap(uintptr_t from, uintptr_t to) {
+    if (from < to) pp_syscall3(SYS_munmap, (int64_t)from, (int64_t)(to - from), 0);
+}
+
 /* Lets go of the host's memory, so that its pages are its own again and a write costs it no copy: all
-   but the pages this very function runs on. From here on no function call, no other data. */
+   but the pages this very function runs on, its stack, and the thread's control block, where the kernel
+   keeps its rseq words (without them it kills us on the next preemption). From here on no function
+   call, no other data. */
 __attribute__((noreturn)) static PP_NOINLINE void wait_alone(void) {
-    uintptr_t code = pp_round_down((uintptr_t)&wait_alone, PP_PAGE_BYTES);
-    uintptr_t stack = pp_round_down((uintptr_t)__builtin_frame_address(0), PP_PAGE_BYTES);
-    uintptr_t first = code < stack ? code : stack, second = code < stack ? stack : code;
-    uintptr_t top = UINT64_C(0x7ffffffff000);
-    uintptr_t first_end = first + 2 * PP_PAGE_BYTES, second_start = second - PP_PAGE_BYTES;
-    pp_syscall3(SYS_munmap, 0, (int64_t)(first - PP_PAGE_BYTES), 0);
-    if (second_start > first_end)
-        pp_syscall3(SYS_munmap, (int64_t)first_end, (int64_t)(second_start - first_end), 0);
-    pp_syscall3(SYS_munmap, (int64_t)(second + 2 * PP_PAGE_BYTES),
-                (int64_t)(top - second - 2 * PP_PAGE_BYTES), 0);
+    uintptr_t a = (uintptr_t)&wait_alone, b = (uintptr_t)__builtin_frame_address(0), c, swap;
+    __asm__("movq %%fs:0, %0" : "=r"(c));
+    if (a > b) swap = a, a = b, b = swap;
+    if (b > c) swap = b, b = c, c = swap;
+    if (a > b) swap = a, a = b, b = swap;
+    a = pp_round_down(a, PP_PAGE_BYTES);
+    b = pp_round_down(b, PP_PAGE_BYTES);
+    c = pp_round_down(c, PP_PAGE_BYTES);
+    unmap(0, a - PP_PAGE_BYTES);
+    unmap(a + 2 * PP_PAGE_BYTES, b - PP_PAGE_BYTES);
+    unmap(b + 2 * PP_PAGE_BYTES, c - PP_PAGE_BYTES);
+    unmap(c + 2 * PP_PAGE_BYTES, USER_TOP);
     for (;;) {
         int64_t got = pp_syscall4(SYS_wait4, -1, 0, WALL_, 0);
         if (got == -10 /* ECHILD */) pp_syscall3(SYS_exit_group, 0, 0, 0);
@@ -61,6 +73,7 @@ int pp_os_start_hidden(char *const argv[], char *const envp[], int fd) {
     int64_t stub = pp_syscall6(SYS_clone, 0, 0, 0, 0, 0, 0);
     if (stub == 0) {
         pp_syscall0(SYS_setsid);
+        pp_syscall3(SYS_prctl, PR_SET_NAME, (int64_t) "poolprof-stub", 0);
         int64_t program = pp_syscall6(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
         if (program == 0) run_program(argv, envp, fd);
         pp_syscall3(SYS_close_range, 0, 0xffffffff, 0);

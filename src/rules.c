@@ -1,9 +1,10 @@
 /*
  * Compiles rows of call frame information to rules, and keeps them by pc: see rules.h.
  *
- * The cache is one open-addressed table of word pairs. A design with one word per entry and interned
- * rules halves it, but puts a second dependent load into the walker's chain, which is all latency.
- * Tables grow fourfold from one page; the replaced ones are a third of the last one at most and stay.
+ * The cache is one open-addressed table of word pairs. A design with one word per entry and
+ * interned rules halves it, but puts a second dependent load into the walker's chain, which is all
+ * latency. Tables grow fourfold from one page; the replaced ones are a third of the last one at
+ * most and stay.
  */
 #include "rules.h"
 
@@ -57,8 +58,8 @@ static pp_rule realigned(const struct pp_cfi_row *row, uintptr_t pc,
     return irregular(PP_RULE_REALIGNED, (int32_t)k);
 }
 
-/* Code without unwind information that is known by its bytes: it is being returned to, so it is mapped
-   at least to the end of its page. */
+/* Code without unwind information that is known by its bytes: it is being returned to, so it is
+   mapped at least to the end of its page. */
 static bool has_code(uintptr_t at, const struct pp_cfi_range *range, const unsigned char *code,
                      size_t bytes) {
     return at >= range->low && at < range->high && range->high - at >= bytes &&
@@ -70,8 +71,8 @@ static pp_rule rule_by_code(uintptr_t at, const struct pp_cfi_range *range) {
     /* Runtimes with their own signal trampoline: mov $15, %rax (or %eax); syscall. */
     static const unsigned char sigreturn[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
     static const unsigned char sigreturn_32[] = {0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05};
-    /* glibc's __start_context, where the function given to makecontext returns to: the outermost frame
-       of a coroutine. mov %rbx, %rsp; mov (%rsp), %rdi; test %rdi, %rdi */
+    /* glibc's __start_context, where the function given to makecontext returns to: the outermost
+       frame of a coroutine. mov %rbx, %rsp; mov (%rsp), %rdi; test %rdi, %rdi */
     static const unsigned char context[] = {0x48, 0x89, 0xdc, 0x48, 0x8b,
                                             0x3c, 0x24, 0x48, 0x85, 0xff};
     if (has_code(at, range, sigreturn, sizeof sigreturn) ||
@@ -148,8 +149,8 @@ static struct pp_rules_table *grown(const struct pp_rules_table *old, uint32_t g
     return table;
 }
 
-/* Under the lock: brings the table's own figures to this generation. After 2^17 generations the tags
-   come round again, so old keys must really go. */
+/* Under the lock: brings the table's own figures to this generation. After 2^17 generations the
+   tags come round again, so old keys must really go. */
 static void renew(struct pp_rules_table *table, uint32_t generation) {
     if (PP_LOAD(&table->epoch) != generation >> 17) {
         for (uint64_t i = 0; i < entries_of(table) + PP_RULES_PROBES; i++)

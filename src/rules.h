@@ -1,14 +1,14 @@
 /*
- * Unwind rules: how to get from one program counter's frame to its caller's, packed into one word, and
- * the cache that has them by program counter.
+ * Unwind rules: how to get from one program counter's frame to its caller's, packed into one word,
+ * and the cache that has them by program counter.
  *
  * A rule is a function of the bytes of one module, so all rules go stale when a module is unloaded:
- * cache keys carry the generation of the module list (module.h) and simply stop matching. Nothing is
- * cleared, nothing is given back.
+ * cache keys carry the generation of the module list (module.h) and simply stop matching. Nothing
+ * is cleared, nothing is given back.
  *
  * Look-ups take no lock and write nothing: about 3 ns in cache. A miss costs 100-200 ns and takes
- * PP_RANK_RULES for the insert; where the lock is ours already (a signal handler on top of an insert)
- * the rule is returned without being kept. Any thread, signal handlers.
+ * PP_RANK_RULES for the insert; where the lock is ours already (a signal handler on top of an
+ * insert) the rule is returned without being kept. Any thread, signal handlers.
  */
 #ifndef PP_RULES_H
 #define PP_RULES_H
@@ -24,8 +24,8 @@
      3-15   s / 8 (s = 8 where bp is not saved: a word that can be read anyway)
      16-31  index of the module
      32-63  k, signed: CFA = sp|bp + k; the return address is at CFA - 8
-   Irregular rules have k close to INT32_MIN, so the walker's test for "CFA above sp", which it needs
-   anyway, sorts them out without a test of their own. */
+   Irregular rules have k close to INT32_MIN, so the walker's test for "CFA above sp", which it
+   needs anyway, sorts them out without a test of their own. */
 typedef uint64_t pp_rule;
 
 #define PP_RULE_FROM_BP 1u
@@ -73,8 +73,8 @@ struct pp_rules_table {
 /* The current table; never NULL. Old ones stay readable for ever. */
 extern struct pp_rules_table *_Atomic pp_rules_table;
 
-/* A pc has 47 bits, the tag takes the place of the others. Rotated, not shifted, so that a wild pc with
-   high bits set cannot pass for another. */
+/* A pc has 47 bits, the tag takes the place of the others. Rotated, not shifted, so that a wild pc
+   with high bits set cannot pass for another. */
 #define PP_RULES_TAG(generation) ((uint64_t)((generation)&0x1ffffu))
 #define PP_RULES_KEY(pc, tag) (((uint64_t)(pc) << 17 | (uint64_t)(pc) >> 47) ^ (tag))
 
@@ -87,10 +87,10 @@ PP_INLINE const struct pp_rules_table *pp_rules_current(uint32_t generation) {
     return table;
 }
 
-/* Where the search for a pc starts. This is the head of the walker's chain of dependent instructions, so
-   it is three of one cycle each: low bits tell call sites apart, bits from 12 on functions and modules.
-   (A multiplication would cost 10 % of the walk.) The slot counts in words, so that the processor's
-   scaled addressing takes it as it is. */
+/* Where the search for a pc starts. This is the head of the walker's chain of dependent
+   instructions, so it is three of one cycle each: low bits tell call sites apart, bits from 12 on
+   functions and modules. (A multiplication would cost 10 % of the walk.) The slot counts in words,
+   so that the processor's scaled addressing takes it as it is. */
 PP_INLINE uint64_t pp_rules_slot(uintptr_t pc, uint64_t mask) { return (pc ^ pc >> 11) & mask; }
 
 /* What a look-up failing at first sight does: looks on, compiles, caches. `pc` as a return address

@@ -1,14 +1,15 @@
 /*
- * The stack tree. Nodes lie in the segment, keyed by (parent, address, exact); this file keeps the index
- * that finds them: 16 shards of open-addressed tables of node numbers, chosen by the key alone, so that
- * a walk down the tree depends only on the parent's number and not on a chain of look-ups.
+ * The stack tree. Nodes lie in the segment, keyed by (parent, address, exact); this file keeps the
+ * index that finds them: 16 shards of open-addressed tables of node numbers, chosen by the key
+ * alone, so that a walk down the tree depends only on the parent's number and not on a chain of
+ * look-ups.
  *
- * Readers take no lock: a table's slots only ever change from 0 to a node's number, stored after the
- * node itself, and a grown table replaces the old one, which stays readable. What a reader misses in an
- * old table it finds under the lock. 3-4 ns per frame in cache.
+ * Readers take no lock: a table's slots only ever change from 0 to a node's number, stored after
+ * the node itself, and a grown table replaces the old one, which stays readable. What a reader
+ * misses in an old table it finds under the lock. 3-4 ns per frame in cache.
  *
- * Callers: heap.c, on each allocation whose stack the memo does not know. Any thread, signal handlers: on
- * top of our own insert the trace stays unknown (site 0).
+ * Callers: heap.c, on each allocation whose stack the memo does not know. Any thread, signal
+ * handlers: on top of our own insert the trace stays unknown (site 0).
  */
 #include "stack.h"
 
@@ -17,7 +18,7 @@
 
 enum { SHARDS = 16, SLOTS_FIRST = 32, SLOTS_MAX = 1 << 26, KEPT_WHEN_FULL = 8 };
 
-#define NOT_FOUND UINT32_MAX
+#define NOT_FOUND PP_STACK_NONE
 
 struct table {
     uint64_t mask;
@@ -79,7 +80,8 @@ static bool grow(struct shard *shard) {
     return true;
 }
 
-/* The last sixteenth of the nodes and of all memory is for stacks that are cut since the rest is full. */
+/* The last sixteenth of the nodes and of all memory is for stacks that are cut since the rest is
+ * full. */
 static uint64_t take_node(bool cut) {
     const struct pp_segment_header *header = pp_segment.header;
     const struct pp_area *area = &header->areas[PP_AREA_NODES];
@@ -107,25 +109,26 @@ PP_NOINLINE static uint32_t insert(uint64_t hash, uint64_t key, uint32_t parent,
     return id;
 }
 
+/* The node of `key` below `edge`: a node's number, with PP_NODE_EXACT where it applies. */
+PP_INLINE uint32_t extend(uint32_t edge, uint64_t key, bool cut) {
+    uint64_t hash = hash_key(key);
+    const struct table *table = atomic_load_explicit(&shard_of(hash)->table, memory_order_acquire);
+    uint32_t id = look_up(table, hash, key, edge);
+    return PP_LIKELY(id != NOT_FOUND) ? id : insert(hash, key, edge, cut);
+}
+
+uint32_t pp_stack_extend(uint32_t parent, uint64_t key) { return extend(parent, key, false); }
+
 /* The node of the innermost `count` frames of a trace below `parent`; NOT_FOUND. */
 static uint32_t intern_node(const struct pp_trace *trace, uint32_t count, uint32_t parent,
                             bool cut) {
-    for (uint32_t i = count; i-- > 0;) {
-        uint64_t key = trace->key[i], hash = hash_key(key);
-        const struct table *table =
-            atomic_load_explicit(&shard_of(hash)->table, memory_order_acquire);
-        uint32_t edge = parent | (trace->exact[i] ? PP_NODE_EXACT : 0);
-        parent = look_up(table, hash, key, edge);
-        if (PP_UNLIKELY(parent == NOT_FOUND)) {
-            parent = insert(hash, key, edge, cut);
-            if (parent == NOT_FOUND) return NOT_FOUND;
-        }
-    }
+    for (uint32_t i = count; i-- > 0 && parent != NOT_FOUND;)
+        parent = extend(parent | (trace->exact[i] ? PP_NODE_EXACT : 0), trace->key[i], cut);
     return parent;
 }
 
 /* The node's site, made on first use; 0: no room. */
-static uint32_t site_of(uint32_t id) {
+uint32_t pp_stack_site(uint32_t id) {
     struct pp_segment_node *node = PP_SEGMENT_NODE(id);
     uint32_t site = atomic_load_explicit(&node->site, memory_order_acquire);
     if (PP_LIKELY(site)) return site;
@@ -150,5 +153,5 @@ uint32_t pp_stack_intern(const struct pp_trace *trace) {
         uint32_t kept = trace->count < KEPT_WHEN_FULL ? trace->count : KEPT_WHEN_FULL;
         id = intern_node(trace, kept, PP_NODE_TRUNCATED, true);
     }
-    return id == NOT_FOUND ? 0 : site_of(id);
+    return id == NOT_FOUND ? 0 : pp_stack_site(id);
 }

@@ -71,7 +71,10 @@ static uint32_t new_entry(void) {
 
 static void fill(struct pp_thread *thread, uint32_t index) {
     struct pp_segment_thread *entry = PP_SEGMENT_THREAD(index);
-    *thread = (struct pp_thread){.index = index, .shared = entry};
+    struct pp_memo *memo = thread->memo; /* of the struct's former thread: its stack is gone */
+    if (memo == NULL) memo = pp_segment_private(sizeof *memo);
+    if (memo != NULL) memo->count = 0;
+    *thread = (struct pp_thread){.index = index, .shared = entry, .memo = memo};
     pp_os_thread_name(entry->name);
     entry->birth_tick = pp_segment_tick();
     entry->death_tick = 0;
@@ -104,6 +107,7 @@ static struct pp_thread *create(void) {
 static struct pp_thread *borrow(void) {
     if (!pp_lock(&borrowed_lock)) return NULL;
     if (borrowed == NULL) borrowed = create();
+    if (borrowed != NULL) borrowed->memo = NULL;
     if (borrowed == NULL) {
         pp_unlock(&borrowed_lock);
         return NULL;

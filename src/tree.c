@@ -110,7 +110,8 @@ static bool look_in(const char *place, struct chain *chain, struct pp_tree_place
     pp_fmt(path, sizeof path, "%.250s/poolprof-%u", place, pp_os_uid());
     int fd = pp_os_open(-100, path, 0200000 | 0400000 /* O_DIRECTORY|O_NOFOLLOW */, 0);
     if (fd < 0) return false;
-    while (pp_os_private_directory(path) && (got = pp_os_list(fd, buffer, sizeof buffer)) > 0) {
+    bool trusted = pp_os_private_directory(path);
+    while (trusted && (got = pp_os_list(fd, buffer, sizeof buffer)) > 0) {
         for (int64_t at = 0; at < got;) {
             const struct entry *entry = (const struct entry *)(buffer + at);
             int pid = pid_of_name(entry->name);

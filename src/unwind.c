@@ -1,15 +1,18 @@
 /*
- * The walk: one look-up of a rule and two loads per frame (rules.h), nothing else while all is regular.
+ * The walk: one look-up of a rule and two loads per frame (rules.h), nothing else while all is
+ * regular.
  *
- * What it may read without a question is [sp, high): the current frame and what lies above it on the
- * same stack. `high` is the thread's stack top as long as the walk is on the thread's own stack; its
- * lower bound is moved down page by page, each page asked for once (pp_os_readable). On any other stack
- * (coroutine, signal stack) `high` is the end of the page last asked for, so each page crossing is a
- * system call, and nothing learnt there is remembered: such a stack may be unmapped later.
- * sp rises strictly, and no word below sp is read unasked, so a stale bound below sp does no harm.
+ * What it may read without a question is [sp, high): the current frame and what lies above it on
+ * the same stack. `high` is the thread's stack top as long as the walk is on the thread's own
+ * stack; its lower bound is moved down page by page, each page asked for once (pp_os_readable). On
+ * any other stack (coroutine, signal stack) `high` is the end of the page last asked for, so each
+ * page crossing is a system call, and nothing learnt there is remembered: such a stack may be
+ * unmapped later. sp rises strictly, and no word below sp is read unasked, so a stale bound below
+ * sp does no harm.
  *
- * Frames that need registers besides sp and bp are rare (some assembler, the loader's trampolines): the
- * whole walk is then done again with all registers, from here on up (walk_full), ten times as slow.
+ * Frames that need registers besides sp and bp are rare (some assembler, the loader's trampolines):
+ * the whole walk is then done again with all registers, from here on up (walk_full), ten times as
+ * slow.
  *
  * Seam for the memo of verified traces: pp_unwind; walk() from any (pc, sp, bp) is its slow path.
  * Callers: heap.c on each tracked allocation. Any thread, signal handlers, re-entrant.
@@ -30,6 +33,7 @@ enum {
     STACK_SPAN = 64 << 20, /* how far from a known end an address may still be the same stack */
     FRAME_SPAN = 8 << 20,  /* the largest frame believed when only bp tells */
     RED_ZONE = 128,        /* bytes below sp that a leaf function may use (psABI) */
+    FIRST_FRAME = 64,      /* bytes that process entry code may have on its stack */
     RETRIES = 4,           /* walks repeated because a module was unloaded meanwhile */
     CAPTURED = 0x1f0c8,    /* rbx, rbp, rsp, r12-r15, rip by DWARF number */
     SCRATCH = 0xf37,       /* rax, rdx, rcx, rsi, rdi, r8-r11 */
@@ -66,8 +70,8 @@ static uintptr_t stack_top(uintptr_t sp) {
     return 0;
 }
 
-/* A hole in memory found before between `sp` and the stack, and still there: sp is on another stack.
-   The main thread's stack grows into its hole, so it is looked at again: one question. */
+/* A hole in memory found before between `sp` and the stack, and still there: sp is on another
+   stack. The main thread's stack grows into its hole, so it is looked at again: one question. */
 static bool behind_hole(struct pp_stack_bounds *bounds, uintptr_t sp) {
     if (sp >= bounds->hole || !bounds->hole) return false;
     if (!page_readable(bounds->hole - PP_PAGE_BYTES)) return true;
@@ -75,7 +79,8 @@ static bool behind_hole(struct pp_stack_bounds *bounds, uintptr_t sp) {
     return false;
 }
 
-/* Makes the bounds include `sp`, if it is on this thread's stack: all pages between are readable. */
+/* Makes the bounds include `sp`, if it is on this thread's stack: all pages between are readable.
+ */
 static bool extend_bounds(struct pp_stack_bounds *bounds, uintptr_t sp) {
     uintptr_t first = pp_round_down(sp, PP_PAGE_BYTES), page;
     if (behind_hole(bounds, sp)) return false;
@@ -132,8 +137,8 @@ static enum outcome step_regular(struct walk *w, pp_rule rule) {
     uintptr_t cfa =
         (rule & PP_RULE_FROM_BP ? w->bp : w->sp) + (uintptr_t)(intptr_t)PP_RULE_CFA(rule);
     uintptr_t bp = w->bp, saved = PP_RULE_SAVED_AT(rule);
-    /* In an epilogue, bp may have been popped already: what was its slot is below sp, and intact while
-       a signal handler runs, which leaves the red zone alone. */
+    /* In an epilogue, bp may have been popped already: what was its slot is below sp, and intact
+       while a signal handler runs, which leaves the red zone alone. */
     if ((intptr_t)(cfa - w->sp) < (intptr_t)saved - RED_ZONE) return TRUNCATED;
     if (rule & PP_RULE_BP_SAVED && !read_word(w, cfa - saved, &bp)) return TRUNCATED;
     return move_to(w, cfa, bp);
@@ -165,10 +170,13 @@ static enum outcome step_signal(struct walk *w) {
 }
 
 /* A frame without unwind information: a JIT's, or code compiled without. If bp looks like a frame
-   pointer (libunwind does the same), follow it, else the trace ends here. */
+   pointer (libunwind does the same), follow it, else the trace ends here. Right below the first
+   stack word of the process there is no room for a caller: the program's _start in old crt files,
+   and ld.so's while it runs constructors. */
 static enum outcome step_guess(struct walk *w) {
     uintptr_t bp, pc;
     struct pp_module module;
+    if ((uintptr_t)__libc_stack_end - w->sp < FIRST_FRAME) return COMPLETE;
     if (w->bp < w->sp || w->bp - w->sp > FRAME_SPAN || !read_word(w, w->bp, &bp) ||
         !read_word(w, w->bp + 8, &pc))
         return TRUNCATED;
@@ -345,7 +353,8 @@ static enum outcome step_row(struct full *f, const struct pp_cfi_range *range,
     if (next[PP_CFI_RIP].base || next[PP_CFI_RSP].base) return TRUNCATED;
     uintptr_t sp = (uintptr_t)next[PP_CFI_RSP].offset;
     bool same_stack = sp > f->walk.sp && sp <= f->walk.high;
-    /* Only an interrupted function may have no frame: its return address was popped to a register. */
+    /* Only an interrupted function may have no frame: its return address was popped to a register.
+     */
     if (sp == f->walk.sp && !f->walk.exact) return TRUNCATED;
     memcpy(f->machine.registers, next, sizeof next);
     f->walk.pc = (uintptr_t)next[PP_CFI_RIP].offset;

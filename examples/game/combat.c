@@ -34,7 +34,8 @@ void combat_fire(struct world *world, struct hero *hero)
         bullet->x = hero->x;
         bullet->y = hero->y;
         bullet->dx = (random_below(random, 2 * ONE) - ONE) * 2 + hero->heading;
-        bullet->dy = (random_below(random, 2 * ONE) - ONE) * 2 + random_below(random, spread);
+        bullet->dy = (random_below(random, 2 * ONE) - ONE) * 2;
+        bullet->dy += random_below(random, spread);
         bullet->damage = hero->weapon.damage + random_below(random, 5);
         bullet->ttl = BULLET_FRAMES;
         bullet->next = &world->bullets;

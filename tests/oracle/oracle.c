@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "config.h"
+#include "memo.h"
+#include "registry.h"
 #include "segment.h"
 #include "stack.h"
 #include "unwind.h"
@@ -69,6 +71,18 @@ static bool interned_right(void) {
     return node == (trace.truncated ? PP_NODE_TRUNCATED : PP_NODE_ROOT);
 }
 
+/* The memo must come to the same site as the walk from scratch. Never on top of itself, as in the heap. */
+static bool remembered_right(const struct pp_regs *regs) {
+    static __thread struct pp_memo memo;
+    static __thread volatile bool inside;
+    bool truncated;
+    if (inside) return true;
+    inside = true;
+    uint32_t site = pp_memo_site(&memo, &bounds, regs, PP_DEPTH_MAX, &truncated);
+    inside = false;
+    return site == pp_stack_intern(&trace) && truncated == trace.truncated;
+}
+
 static void print_frame(const char *who, uint32_t i, uintptr_t pc) {
     Dl_info info = {0};
     if (pc) dladdr((void *)(pc - 1), &info);
@@ -101,6 +115,8 @@ __attribute__((noinline, optimize("no-omit-frame-pointer"))) void oracle_check(v
     libunwind.count = got > 0 ? (uint32_t)got : 0;
     bool gcc = same(&libgcc), unw = same(&libunwind);
     atomic_fetch_add(&now->compared, 1);
+    if (!remembered_right(&regs))
+        fprintf(stderr, "%s: remembered wrongly\n", now->name), gcc = unw = false;
     if (!interned_right()) fprintf(stderr, "%s: interned wrongly\n", now->name), gcc = unw = false;
     if (gcc && unw) atomic_fetch_add(&now->equal, 1);
     else if (gcc) atomic_fetch_add(&now->libgcc_only, 1);
@@ -154,7 +170,7 @@ void pp_bug(const char *what, const char *file, int line) {
 int main(int argc, char **argv) {
     struct pp_options options;
     pp_config_defaults(&options);
-    if (!pp_segment_create(&options, NULL)) return 1;
+    if (!pp_segment_create(&options, NULL) || !pp_registry_init()) return 1;
     *(void **)&libunwind_backtrace = symbol_of("libunwind.so.8", "unw_backtrace");
     *(void **)&libgcc_backtrace = symbol_of("libgcc_s.so.1", "_Unwind_Backtrace");
     *(void **)&libgcc_ip = symbol_of("libgcc_s.so.1", "_Unwind_GetIP");

@@ -1,8 +1,8 @@
 /*
- * The unwinder against two others, at the same instant on the same stack: libunwind's unw_backtrace and
- * libgcc's _Unwind_Backtrace, both opened privately so that neither replaces the other. A situation is
- * a name and a way to bring a stack about; oracle_check() in its depth takes the three traces and counts
- * what they say.
+ * The unwinder against two others, at the same instant on the same stack: libunwind's unw_backtrace
+ * and libgcc's _Unwind_Backtrace, both opened privately so that neither replaces the other. A
+ * situation is a name and a way to bring a stack about; oracle_check() in its depth takes the three
+ * traces and counts what they say.
  */
 #ifndef ORACLE_H
 #define ORACLE_H
@@ -51,6 +51,9 @@ void situations_modules(const char *plugin_a, const char *plugin_b);
 void situations_cxx(void);
 void situations_bare(void);
 void situations_time(void);
+
+/* threads.c: 5,000 checks on a random walk; the argument is a seed. */
+void *walk_in_thread(void *seed);
 
 /* bare_*.c: without unwind information. */
 int bare_with_frame(void (*call)(void), int depth);

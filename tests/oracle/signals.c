@@ -25,7 +25,8 @@ static void handle(int number, void (*handler)(int), int flags) {
     sigaction(number, &action, NULL);
 }
 
-/* Leaf code, libc's hand-written loops, system calls, frames being built: whatever the clock hits. */
+/* Leaf code, libc's hand-written loops, system calls, frames being built: whatever the clock hits.
+ */
 static int compare(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 __attribute__((noinline)) static void busy(void) {
     static int x[4000];

@@ -1,6 +1,7 @@
 /*
- * A check at every single instruction (the trap flag): prologues, epilogues, PLT entries, the loader's
- * lazy binding, libc's assembler, exceptions in flight. What a signal handler may interrupt, complete.
+ * A check at every single instruction (the trap flag): prologues, epilogues, PLT entries, the
+ * loader's lazy binding, libc's assembler, exceptions in flight. What a signal handler may
+ * interrupt, complete.
  */
 #include <dlfcn.h>
 #include <search.h>

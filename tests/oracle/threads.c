@@ -9,7 +9,7 @@
 
 enum { THREADS = 8, COROUTINES = 4, STACK_BYTES = 256 << 10 };
 
-static void *walk_in_thread(void *argument) {
+void *walk_in_thread(void *argument) {
     struct walk w = {.random = (uint64_t)(uintptr_t)argument * 0x9e3779b97f4a7c15u + 1,
                      .depth_max = 40,
                      .checks = 5000};

@@ -1,5 +1,6 @@
-/* What a stack costs, beside unw_backtrace in the same run: `oracle_unwind time`. Printed, never judged:
-   the machine decides. Minima of several runs over one call site in functions of different frames. */
+/* What a stack costs, beside unw_backtrace in the same run: `oracle_unwind time`. Printed, never
+   judged: the machine decides. Minima of several runs over one call site in functions of different
+   frames. */
 #include <stdio.h>
 #include <time.h>
 
@@ -58,7 +59,8 @@ extern link *const links[8];
         return locals[0];                                                           \
     }
 LINK(0)
-LINK(1) LINK(2) LINK(3) LINK(4) LINK(5) LINK(6)
+LINK(1)
+LINK(2) LINK(3) LINK(4) LINK(5) LINK(6)
     LINK(7) link *const links[8] = {link_0, link_1, link_2, link_3, link_4, link_5, link_6, link_7};
 
 void situations_time(void) {

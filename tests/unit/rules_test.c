@@ -1,7 +1,7 @@
 /*
- * cfi and rules: hand-made unwind tables with each instruction that occurs and with every kind of damage
- * (the bytes lie between two unreadable pages, so a read too far is a crash), and every function of the
- * libraries in this process compiled, with a count of the kinds of rules.
+ * cfi and rules: hand-made unwind tables with each instruction that occurs and with every kind of
+ * damage (the bytes lie between two unreadable pages, so a read too far is a crash), and every
+ * function of the libraries in this process compiled, with a count of the kinds of rules.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -50,7 +50,8 @@ static void end_entry(struct image *i, uint8_t *entry) {
     memcpy(entry, &length, 4);
 }
 
-/* Lays out everything; `ops` are the FDE's instructions. The image ends where readable memory ends. */
+/* Lays out everything; `ops` are the FDE's instructions. The image ends where readable memory ends.
+ */
 static struct image make(const char *augmentation, const uint8_t *ops, size_t bytes) {
     static uint8_t scratch[IMAGE];
     struct image i = {.at = scratch, .end = scratch};

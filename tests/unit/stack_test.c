@@ -1,6 +1,7 @@
 /*
- * stack: equal traces get equal sites and different ones different sites, by one thread against a plain
- * reference and by four at once; what is in the tree is exactly what was put in; and a full tree.
+ * stack: equal traces get equal sites and different ones different sites, by one thread against a
+ * plain reference and by four at once; what is in the tree is exactly what was put in; and a full
+ * tree.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -127,8 +128,8 @@ static void four_threads(void **state) {
     free(sites);
 }
 
-/* When nodes run out: the innermost frames under TRUNCATED as long as that works, then 0; what was there
-   is still found. */
+/* When nodes run out: the innermost frames under TRUNCATED as long as that works, then 0; what was
+   there is still found. */
 static void full(void **state) {
     struct pp_trace trace;
     uint32_t kept = 0, lost = 0, whole = 0;

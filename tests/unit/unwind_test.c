@@ -1,7 +1,7 @@
 /*
- * unwind: walks over stacks made of numbers, with return addresses into assembler functions whose unwind
- * information is known, in memory that ends where reading must end; and what the walker learns about a
- * thread's real stack. That it is right on real stacks is tests/oracle's business.
+ * unwind: walks over stacks made of numbers, with return addresses into assembler functions whose
+ * unwind information is known, in memory that ends where reading must end; and what the walker
+ * learns about a thread's real stack. That it is right on real stacks is tests/oracle's business.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -177,8 +177,8 @@ static void signal_frame(void **state) {
     is_trace(true, 1, AT(restorer_return));
 }
 
-/* A stack that is not the thread's: the same walk with questions, over page borders, to the last word and
-   not beyond; and nothing of it is remembered. */
+/* A stack that is not the thread's: the same walk with questions, over page borders, to the last
+   word and not beyond; and nothing of it is remembered. */
 static void other_stack(void **state) {
     struct pp_stack_bounds bounds = {0, 0, 0};
     uintptr_t *sp = memory + 2, *at = sp;
@@ -247,8 +247,8 @@ static void real_stacks(void **state) {
     pthread_join(thread, NULL);
 }
 
-/* A stack below the thread's own, behind its guard page: met once, remembered as a hole, never taken for
-   the thread's; the thread's own goes on growing. */
+/* A stack below the thread's own, behind its guard page: met once, remembered as a hole, never
+   taken for the thread's; the thread's own goes on growing. */
 static void *beside_thread(void *argument) {
     learnt = (struct pp_stack_bounds){0, 0, 0};
     look();

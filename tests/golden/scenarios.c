@@ -1,0 +1,232 @@
+/*
+ * See scenarios.h. Names are put in by hand, address by address, so that expected output depends on no
+ * compiler; symbolising has its own test.
+ */
+#include "scenarios.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "aggregate.h"
+
+#define GAME 0x400000u
+#define LIBC 0x7f0000000000u
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* ---- names ---- */
+
+struct name {
+    uint64_t address; /* in memory, of the call: return address - 1 */
+    const char *function, *file;
+    unsigned line, inlined; /* inlined: into the next row */
+};
+
+static const struct name names[] = {
+    {GAME + 0x0ff, "load_texture", "/opt/game/src/texture.c", 42, 0},
+    {GAME + 0x1ff, "decode", "/opt/game/src/decode.h", 7, 1},
+    {GAME + 0x1ff, "load_level", "/opt/game/src/level.c", 17, 0},
+    {GAME + 0x2ff, "main", "/opt/game/src/main.c", 88, 0},
+    {GAME + 0x3ff, "descend", "/opt/game/src/tree.c", 9, 0},
+    {GAME + 0x4ff, "std::vector<std::pair<int, std::map<int, std::__cxx11::basic_string<char, "
+                   "std::char_traits<char>, std::allocator<char> > > > >::_M_realloc_insert("
+                   "__gnu_cxx::__normal_iterator<int*, std::vector<int> >, int const&)",
+     "/usr/include/c++/12/bits/vector.tcc", 440, 0},
+    {GAME + 0x5ff, "evil\x1b[2J\nname\xff", "/tmp/\x1b]0;owned\x07.c", 1, 0},
+    {LIBC + 0x0ff, "__libc_start_call_main", NULL, 0, 0},
+    {LIBC + 0x1ff, "__libc_start_main", NULL, 0, 0},
+    {GAME + 0x6ff, "_start", NULL, 0, 0}};
+
+static uint64_t memory_address(const struct model *model, const struct model_frame *frame) {
+    return frame->address + model->modules[frame->module].bias;
+}
+
+static void name_stack(struct model *model, struct model_stack *stack) {
+    struct model_frame *frames = model_alloc(stack->count * 2, sizeof *frames);
+    size_t used = 0;
+    for (size_t i = 0; i < stack->count; i++) {
+        size_t before = used;
+        for (size_t j = 0; j < COUNT(names); j++) {
+            if (names[j].address != memory_address(model, &stack->frames[i])) continue;
+            frames[used] = stack->frames[i];
+            frames[used].function = model_text(model, names[j].function);
+            frames[used].file = model_text(model, names[j].file);
+            frames[used].line = names[j].line;
+            frames[used++].inlined = names[j].inlined != 0;
+        }
+        if (used == before) frames[used++] = stack->frames[i];
+    }
+    free(stack->frames);
+    stack->frames = frames;
+    stack->count = used;
+}
+
+static void add_names(struct model *model) {
+    for (size_t i = 0; i < model->stack_count; i++)
+        if (model->stacks[i].count > 0) name_stack(model, &model->stacks[i]);
+}
+
+/* ---- segments ---- */
+
+static uint32_t game_module(struct segment_builder *builder) {
+    return segment_builder_module(builder, "/opt/game/bin/game", GAME, GAME + 0x10000, PP_MODULE_MAIN);
+}
+
+/* main and below it the runtime, as a complete stack's outer end. */
+static uint32_t main_node(struct segment_builder *builder, uint32_t game) {
+    uint32_t libc = segment_builder_module(builder, "/lib/x86_64-linux-gnu/libc.so.6", LIBC,
+                                           LIBC + 0x100000, 0);
+    uint32_t node = segment_builder_node(builder, game, GAME + 0x700, PP_NODE_ROOT);
+    node = segment_builder_node(builder, libc, LIBC + 0x200, node);
+    node = segment_builder_node(builder, libc, LIBC + 0x100, node);
+    return segment_builder_node(builder, game, GAME + 0x300, node);
+}
+
+static void build_empty(struct segment_builder *builder) { (void)builder; }
+
+static void build_clean(struct segment_builder *builder) {
+    uint32_t game = game_module(builder);
+    uint32_t site = segment_builder_site(builder, main_node(builder, game), 0, 0, 1);
+    for (int i = 0; i < 3; i++)
+        segment_builder_block(builder, (struct segment_builder_block){
+                                           .site = site, .state = PP_STATE_FREED, .bytes = 4096});
+    segment_builder_count(builder, 1, PP_COUNTER_TEMPORARY, 1);
+    builder->header.peak_bytes = 8192;
+}
+
+/* Three sites: one old, one by two threads, one of new[] with a tag. */
+static void build_leaks(struct segment_builder *builder) {
+    uint32_t game = game_module(builder), outer = main_node(builder, game);
+    uint32_t level = segment_builder_node(builder, game, GAME + 0x200, outer);
+    uint32_t texture = segment_builder_node(builder, game, GAME + 0x100, level);
+    uint32_t textures = segment_builder_site(builder, texture, 0, 0, 5);
+    uint32_t levels = segment_builder_site(builder, level, 0, 0, 0);
+    uint32_t worker = segment_builder_thread(builder, "worker");
+    for (uint32_t i = 0; i < 100; i++)
+        segment_builder_block(builder, (struct segment_builder_block){
+                                           .site = textures, .tick = 1000 * (i % 40), .bytes = 65536});
+    segment_builder_block(builder, (struct segment_builder_block){
+                                       .site = textures, .state = PP_STATE_FREED, .bytes = 65536});
+    for (uint32_t i = 0; i < 40; i++)
+        segment_builder_block(builder, (struct segment_builder_block){.site = levels,
+                                                                      .kind = PP_KIND_NEW,
+                                                                      .thread = i % 2 ? 1 : worker,
+                                                                      .tick = 39900,
+                                                                      .bytes = 48});
+    for (uint32_t i = 0; i < 8; i++)
+        segment_builder_block(builder, (struct segment_builder_block){.site = levels,
+                                                                      .kind = PP_KIND_NEW_ARRAY,
+                                                                      .tag = 3,
+                                                                      .tick = 39999,
+                                                                      .bytes = 20});
+    builder->header.threads_max = 2;
+    builder->header.peak_bytes = 6700000;
+    builder->header.peak_tick = 39980;
+}
+
+static void complete_leaks(struct model *model) {
+    add_names(model);
+    model_add_sample(model, (struct model_sample){0.01, 2097152, 1000, 10, 5});
+    model_add_sample(model, (struct model_sample){200, 9437184, 6500000, 130, 30});
+    model_add_sample(model, (struct model_sample){399.5, 8388608, 6555680, 148, 30});
+    model_add_alert(model, (struct model_alert){120.5, "mem_warn", "warn", "raised", 9000000, 8388608, 30});
+    model_add_alert(model, (struct model_alert){150.5, "mem_warn", "warn", "repeated", 9100000, 8388608, 60});
+    model_add_alert(model, (struct model_alert){390, "mem_warn", "warn", "resolved", 7000000, 8388608, 0});
+    struct model_child child = {.pid = 8, .status = 11, .lost_bytes = 0};
+    model_set(&child.exe, "/opt/game/bin/helper");
+    model_set(&child.end, "signal:11");
+    model_set(&child.profile, "helper.8.poolprof");
+    model_add_child(model, child);
+    model_set(&model->profile_path, "/opt/game/it's.7.poolprof");
+}
+
+/* Everything that can be missing, and what the program did wrong. */
+static void build_blind(struct segment_builder *builder) {
+    uint32_t game = game_module(builder);
+    const uint64_t addresses[] = {GAME + 0x400, GAME + 0x7777, 0x1234};
+    uint32_t cut = segment_builder_stack(builder, game, addresses, COUNT(addresses), PP_NODE_TRUNCATED);
+    segment_builder_block(builder, (struct segment_builder_block){.site = cut, .bytes = 100});
+    segment_builder_block(builder, (struct segment_builder_block){.site = 0, .bytes = 50, .tick = 10});
+    for (int counter = PP_COUNTER_DROPPED_RECORDS; counter < PP_COUNTER_COUNT; counter++)
+        segment_builder_count(builder, 1, (enum pp_counter)counter, 2 + (unsigned)counter);
+    segment_builder_count(builder, 1, PP_COUNTER_ALLOCATIONS, 1000);
+    segment_builder_count(builder, 1, PP_COUNTER_BYTES_ALLOCATED, 123456);
+    builder->header.forks = 2;
+    builder->header.degraded = PP_DEGRADED_MEMORY | PP_DEGRADED_LIMIT;
+    builder->header.end = PP_END_ABORT;
+    builder->header.status = 6;
+}
+
+static void build_recursion(struct segment_builder *builder) {
+    uint32_t game = game_module(builder), node = main_node(builder, game);
+    for (int i = 0; i < 100; i++)
+        node = segment_builder_node(builder, game, GAME + 0x400, node);
+    uint32_t site = segment_builder_site(builder, node, 0, 0, 0);
+    segment_builder_block(builder, (struct segment_builder_block){.site = site, .bytes = 24});
+    for (uint64_t i = 0; i < 100; i++) /* no two alike */
+        node = segment_builder_node(builder, game, GAME + 0x1000 + i, node);
+    site = segment_builder_site(builder, node, 0, 0, 0);
+    segment_builder_block(builder, (struct segment_builder_block){.site = site, .bytes = 23});
+}
+
+/* Names that try to command the terminal, or are too long for it. */
+static void build_hostile(struct segment_builder *builder) {
+    uint32_t game = segment_builder_module(builder, "/opt/\x1b[31m\xff\xfe/ga\nme", GAME,
+                                           GAME + 0x10000, PP_MODULE_MAIN);
+    uint32_t thread = segment_builder_thread(builder, "\x1b[H\xc3");
+    const uint64_t stack[] = {GAME + 0x600, GAME + 0x500, GAME + 0x300};
+    uint32_t site = segment_builder_stack(builder, game, stack, COUNT(stack), PP_NODE_ROOT);
+    segment_builder_block(builder, (struct segment_builder_block){.site = site, .thread = thread,
+                                                                  .bytes = 1});
+    builder->header.exe = segment_builder_text(builder, "/bin/\x1b[2Jx");
+    builder->header.end = PP_END_RUNNING;
+    builder->header.end_tick = 0;
+}
+
+static void complete_hostile(struct model *model) {
+    add_names(model);
+    model_set(&model->profile_path, "a \x1b[2J b");
+}
+
+static void build_untracked(struct segment_builder *builder) {
+    builder->header.options.TRACK = PP_TRACK_OFF;
+    segment_builder_count(builder, 1, PP_COUNTER_ALLOCATIONS, 1000);
+    segment_builder_count(builder, 1, PP_COUNTER_FREES, 900);
+    segment_builder_count(builder, 1, PP_COUNTER_BYTES_ALLOCATED, 1000000);
+    segment_builder_count(builder, 1, PP_COUNTER_BYTES_FREED, 900000);
+    builder->header.end = PP_END_EXEC;
+}
+
+static void complete_killed(struct model *model) {
+    add_names(model);
+    model_set(&model->process.end, "signal:9");
+    model->process.status = 9;
+}
+
+const struct scenario scenarios[] = {
+    {"empty", build_empty, NULL},
+    {"clean", build_clean, add_names},
+    {"leaks", build_leaks, complete_leaks},
+    {"blind", build_blind, NULL},
+    {"recursion", build_recursion, complete_killed},
+    {"hostile", build_hostile, complete_hostile},
+    {"untracked", build_untracked, NULL}};
+const size_t scenario_count = COUNT(scenarios);
+
+struct model *scenario_model(const struct scenario *scenario) {
+    struct segment_builder builder;
+    char why[256];
+    segment_builder_init(&builder);
+    scenario->build(&builder);
+    int fd = segment_builder_open(&builder);
+    segment_builder_fini(&builder);
+    struct view *view = view_open_fd(fd, why, sizeof why);
+    close(fd);
+    if (view == NULL) return NULL;
+    struct aggregate_peak *peak = aggregate_peak_take(view, 399.8);
+    struct model *model = aggregate(view, AGGREGATE_LAST_TRACE, peak);
+    aggregate_peak_free(peak);
+    view_close(view);
+    if (scenario->complete != NULL) scenario->complete(model);
+    return model;
+}

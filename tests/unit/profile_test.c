@@ -1,0 +1,638 @@
+/* The profile file: nothing is lost in it, nothing is replaced by it, nothing hostile is believed. */
+#include "profile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "locate.h"
+
+static char directory[] = "/tmp/profile-XXXXXX";
+static char path_buffer[PATH_MAX];
+
+static const char *path_of(const char *name) {
+    snprintf(path_buffer, sizeof path_buffer, "%s/%s", directory, name);
+    return path_buffer;
+}
+
+static int enter(void **state) {
+    (void)state;
+    strcpy(directory + sizeof "/tmp/profile-" - 1, "XXXXXX");
+    return mkdtemp(directory) != NULL ? 0 : -1;
+}
+
+static int leave(void **state) {
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", directory);
+    return system(command);
+}
+
+static size_t files_there(void) {
+    char command[128];
+    size_t count = 0;
+    snprintf(command, sizeof command, "ls -A '%s' | wc -l", directory);
+    FILE *from = popen(command, "r");
+    assert_int_equal(fscanf(from, "%zu", &count), 1);
+    pclose(from);
+    return count;
+}
+
+/* ---- a model with something in every field ---- */
+
+static uint64_t any(void) { return (uint64_t)random() << 20 ^ (uint64_t)random(); }
+static const char *any_text(void) {
+    static const char *const texts[] = {"", "a", "operator new(unsigned long)", "it's; DROP TABLE sites",
+                                        "\xc3\xa4\xe2\x82\xac", "with\nnewline\ttab", "std::vector<int>"};
+    return texts[random() % 7];
+}
+
+static void fill_site(struct model *model, struct model_site *site) {
+    *site = (struct model_site){.kind = (enum model_kind)(random() % MODEL_KIND_COUNT),
+                                .stack = (uint32_t)((size_t)random() % model->stack_count),
+                                .tag = model_text(model, random() % 2 ? any_text() : NULL),
+                                .type = model_text(model, random() % 2 ? any_text() : NULL),
+                                .thread = model_text(model, any_text()),
+                                .objects = any(), .bytes = any(), .oldest_s = random() / 128.0,
+                                .newest_s = random() / 256.0, .allocations = any(),
+                                .bytes_allocated = any(), .temporary = any(), .stale_objects = any(),
+                                .retained_bytes = any(), .suspect_objects = any(),
+                                .suspect_bytes = any(), .makers = (unsigned)random() % 16};
+    for (int i = 0; i < MODEL_AGE_COUNT; i++) {
+        if (random() % 2) continue;
+        site->ages.objects[i] = 1 + any();
+        site->ages.bytes[i] = any();
+    }
+}
+
+static void fill_stacks(struct model *model, size_t count) {
+    free(model->stacks);
+    model->stack_count = count;
+    model->stacks = model_alloc(count, sizeof *model->stacks);
+    model->stacks[0].truncated = true;
+    for (size_t i = 1; i < count; i++) {
+        struct model_stack *stack = &model->stacks[i];
+        stack->count = 1 + (size_t)random() % 20;
+        stack->truncated = random() % 2;
+        stack->frames = model_alloc(stack->count, sizeof *stack->frames);
+        for (size_t j = 0; j < stack->count; j++)
+            stack->frames[j] = (struct model_frame){
+                .function = model_text(model, random() % 4 ? any_text() : NULL),
+                .file = model_text(model, random() % 4 ? any_text() : NULL),
+                .line = random() % 3 ? (unsigned)random() : 0,
+                .module = (uint32_t)((size_t)random() % model->module_count),
+                .address = j == 0 ? i : any() % 8 == 0 ? UINT64_MAX : any() % 5,
+                .inlined = random() % 2};
+    }
+}
+
+static void fill_modules(struct model *model, size_t count) {
+    free(model->modules[0].path);
+    free(model->modules);
+    model->module_count = count;
+    model->modules = model_alloc(count, sizeof *model->modules);
+    for (size_t i = 0; i < count; i++) {
+        struct model_module *module = &model->modules[i];
+        model_set(&module->path, i == 0 ? "" : any_text());
+        if (i == 0) continue;
+        *module = (struct model_module){.path = module->path, .start = any(), .end = UINT64_MAX - any(),
+                                        .bias = UINT64_MAX - any(), .flags = (unsigned)random() % 4};
+        module->build_id_bytes = (unsigned)random() % 33;
+        for (unsigned j = 0; j < module->build_id_bytes; j++)
+            module->build_id[j] = (uint8_t)random();
+    }
+}
+
+static void fill_lists(struct model *model) {
+    for (int i = 0; i < 5; i++) {
+        model_add_sample(model, (struct model_sample){random() / 3.0, (int64_t)any(), -5, INT64_MAX, 0.5});
+        model_add_alert(model, (struct model_alert){random() / 3.0, "growth", "critical", "resolved",
+                                                    1.0 / 3, 1e300, 30});
+        struct model_child child = {.pid = (uint32_t)random(), .status = -1, .lost_bytes = -7};
+        model_set(&child.exe, any_text());
+        model_set(&child.end, "signal:9");
+        if (i % 2) model_set(&child.profile, "x.8.poolprof");
+        model_add_child(model, child);
+    }
+    model_add_blind_spot(model, "dropped_records", 7, "some");
+    model_add_blind_spot(model, "foreign_heap", 1, NULL);
+    model_add_blind_spot(model, "dropped_records", 3, "more");
+}
+
+static struct model *any_model(unsigned seed) {
+    struct model *model = model_create();
+    srandom(seed);
+    fill_modules(model, 1 + (size_t)random() % 10);
+    fill_stacks(model, 1 + (size_t)random() % 50);
+    model->process.pid = 4000000000u;
+    model->process.parent = 1;
+    model_set(&model->process.exe, "/bin/\xc3\xa4 b");
+    model_set(&model->process.end, "signal:11");
+    model_set(&model->process.cwd, "/c'w\"d");
+    model_set(&model->process.host, "h");
+    model_set(&model->scan, "failed: because");
+    model->process.argc = 3;
+    model->process.argv = model_alloc(3, sizeof(char *));
+    for (int i = 0; i < 3; i++)
+        model_set(&model->process.argv[i], any_text());
+    model->process.started_realtime_ns = 1769860800123456789;
+    model->process.duration_s = 1.0 / 3;
+    model->process.status = -11;
+    uint64_t *totals = (uint64_t *)&model->totals;
+    for (size_t i = 0; i < sizeof model->totals / sizeof *totals; i++)
+        totals[i] = any();
+    model->peak.t_s = 0.1;
+    model->peak.bytes = any();
+    model->errors.invalid_frees = any();
+    model->errors.mismatched_frees = any();
+    model->tracked = random() % 2;
+    model->leak_age_s = 0.25;
+    model->tracker_bytes = any();
+    model->site_count = (size_t)random() % 60;
+    model->sites = model_alloc(model->site_count, sizeof *model->sites);
+    for (size_t i = 0; i < model->site_count; i++) {
+        fill_site(model, &model->sites[i]);
+        model->kinds[model->sites[i].kind].objects += model->sites[i].objects;
+        model->kinds[model->sites[i].kind].bytes += model->sites[i].bytes;
+    }
+    model->peak_site_count = (size_t)random() % 20;
+    model->peak_sites = model_alloc(model->peak_site_count, sizeof *model->peak_sites);
+    for (size_t i = 0; i < model->peak_site_count; i++)
+        model->peak_sites[i] = (struct model_site){
+            .kind = MODEL_OUTSTANDING, .objects = any(), .bytes = any(),
+            .stack = (uint32_t)((size_t)random() % model->stack_count),
+            .tag = model_text(model, any_text())};
+    fill_lists(model);
+    return model;
+}
+
+/* ---- equality ---- */
+
+static void same_text(const char *a, const char *b) {
+    if (a == NULL || b == NULL) assert_ptr_equal(a, b);
+    else assert_string_equal(a, b);
+}
+
+static void same_stack(const struct model *a, uint32_t ai, const struct model *b, uint32_t bi) {
+    const struct model_stack *left = &a->stacks[ai], *right = &b->stacks[bi];
+    assert_int_equal(left->count, right->count);
+    if (left->count > 0) assert_int_equal(left->truncated, right->truncated);
+    for (size_t i = 0; i < left->count; i++) {
+        same_text(left->frames[i].function, right->frames[i].function);
+        same_text(left->frames[i].file, right->frames[i].file);
+        assert_int_equal(left->frames[i].line, right->frames[i].line);
+        assert_int_equal(left->frames[i].module, right->frames[i].module);
+        assert_int_equal(left->frames[i].address, right->frames[i].address);
+        assert_int_equal(left->frames[i].inlined, right->frames[i].inlined);
+    }
+}
+
+static void same_sites(const struct model *a, const struct model_site *left, const struct model *b,
+                       const struct model_site *right, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        struct model_site x = left[i], y = right[i];
+        same_stack(a, x.stack, b, y.stack);
+        same_text(x.tag, y.tag);
+        same_text(x.type, y.type);
+        same_text(x.thread, y.thread);
+        x.stack = y.stack = 0;
+        x.tag = y.tag = x.type = y.type = x.thread = y.thread = NULL;
+        assert_memory_equal(&x, &y, sizeof x);
+    }
+}
+
+static void same_process(const struct model *a, const struct model *b) {
+    assert_int_equal(a->process.pid, b->process.pid);
+    assert_int_equal(a->process.parent, b->process.parent);
+    assert_int_equal(a->process.started_realtime_ns, b->process.started_realtime_ns);
+    assert_true(a->process.duration_s == b->process.duration_s);
+    assert_int_equal(a->process.status, b->process.status);
+    same_text(a->process.exe, b->process.exe);
+    same_text(a->process.end, b->process.end);
+    same_text(a->process.cwd, b->process.cwd);
+    same_text(a->process.host, b->process.host);
+    same_text(a->scan, b->scan);
+    assert_int_equal(a->process.argc, b->process.argc);
+    for (size_t i = 0; i < a->process.argc; i++)
+        same_text(a->process.argv[i], b->process.argv[i]);
+    assert_memory_equal(&a->totals, &b->totals, sizeof a->totals);
+    assert_memory_equal(&a->kinds, &b->kinds, sizeof a->kinds);
+    assert_memory_equal(&a->peak, &b->peak, sizeof a->peak);
+    assert_memory_equal(&a->errors, &b->errors, sizeof a->errors);
+    assert_int_equal(a->tracked, b->tracked);
+    assert_true(a->leak_age_s == b->leak_age_s);
+    assert_int_equal(a->tracker_bytes, b->tracker_bytes);
+}
+
+static void same_lists(const struct model *a, const struct model *b) {
+    assert_int_equal(a->module_count, b->module_count);
+    for (size_t i = 0; i < a->module_count; i++) {
+        struct model_module x = a->modules[i], y = b->modules[i];
+        same_text(x.path, y.path);
+        x.path = y.path = NULL;
+        assert_memory_equal(&x, &y, sizeof x);
+    }
+    assert_int_equal(a->sample_count, b->sample_count);
+    assert_memory_equal(a->samples, b->samples, a->sample_count * sizeof *a->samples);
+    assert_int_equal(a->alert_count, b->alert_count);
+    for (size_t i = 0; i < a->alert_count; i++) {
+        same_text(a->alerts[i].rule, b->alerts[i].rule);
+        same_text(a->alerts[i].level, b->alerts[i].level);
+        same_text(a->alerts[i].state, b->alerts[i].state);
+        assert_memory_equal(&a->alerts[i].value, &b->alerts[i].value, 3 * sizeof(double));
+    }
+    assert_int_equal(a->child_count, b->child_count);
+    for (size_t i = 0; i < a->child_count; i++) {
+        same_text(a->children[i].exe, b->children[i].exe);
+        same_text(a->children[i].end, b->children[i].end);
+        same_text(a->children[i].profile, b->children[i].profile);
+        assert_int_equal(a->children[i].pid, b->children[i].pid);
+        assert_int_equal(a->children[i].status, b->children[i].status);
+        assert_int_equal(a->children[i].lost_bytes, b->children[i].lost_bytes);
+    }
+    assert_int_equal(a->blind_spot_count, b->blind_spot_count);
+    for (size_t i = 0; i < a->blind_spot_count; i++) {
+        same_text(a->blind_spots[i].what, b->blind_spots[i].what);
+        same_text(a->blind_spots[i].detail, b->blind_spots[i].detail);
+        assert_int_equal(a->blind_spots[i].count, b->blind_spots[i].count);
+    }
+}
+
+/* ---- tests ---- */
+
+static void nothing_is_lost(void **state) {
+    (void)state;
+    char why[512];
+    for (unsigned seed = 1; seed <= 40; seed++) {
+        struct model *model = any_model(seed);
+        char *used = profile_save(model, path_of("x.poolprof"), why, sizeof why);
+        if (used == NULL) fail_msg("%s", why);
+        struct model *loaded = profile_load(used, why, sizeof why);
+        if (loaded == NULL) fail_msg("seed %u: %s", seed, why);
+        same_process(model, loaded);
+        same_lists(model, loaded);
+        assert_int_equal(model->site_count, loaded->site_count);
+        same_sites(model, model->sites, loaded, loaded->sites, model->site_count);
+        assert_int_equal(model->peak_site_count, loaded->peak_site_count);
+        same_sites(model, model->peak_sites, loaded, loaded->peak_sites, model->peak_site_count);
+        same_text(loaded->profile_path, used);
+        model_destroy(loaded);
+        model_destroy(model);
+        unlink(used);
+        free(used);
+    }
+    assert_int_equal(files_there(), 0);
+}
+
+static void existing_files_are_kept(void **state) {
+    (void)state;
+    char why[512];
+    struct model *model = any_model(1);
+    const char *expected[] = {"x.7.poolprof", "x.7.poolprof.2", "x.7.poolprof.3"};
+    for (int i = 0; i < 3; i++) {
+        char *used = profile_save(model, path_of("x.7.poolprof"), why, sizeof why);
+        assert_non_null(used);
+        assert_string_equal(strrchr(used, '/') + 1, expected[i]);
+        free(used);
+    }
+    assert_int_equal(symlink("/nonexistent/target", path_of("dangling.poolprof")), 0);
+    char *used = profile_save(model, path_of("dangling.poolprof"), why, sizeof why);
+    assert_string_equal(strrchr(used, '/') + 1, "dangling.poolprof.2");
+    free(used);
+    assert_int_equal(files_there(), 5);
+    model_destroy(model);
+}
+
+/* Names that mean something to SQLite, to URIs or to shells. */
+static void odd_names_are_only_names(void **state) {
+    (void)state;
+    char why[512], cwd[PATH_MAX];
+    const char *names[] = {"a b?mode=memory#%41.poolprof", ":memory:", "-x.poolprof", "\xff\xfe.poolprof"};
+    struct model *model = any_model(3);
+    assert_non_null(getcwd(cwd, sizeof cwd));
+    assert_int_equal(chdir(directory), 0);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *used = profile_save(model, names[i], why, sizeof why);
+        if (used == NULL) fail_msg("%s", why);
+        assert_string_equal(used, names[i]);
+        assert_int_equal(access(names[i], F_OK), 0);
+        struct model *loaded = profile_load(used, why, sizeof why);
+        if (loaded == NULL) fail_msg("%s: %s", names[i], why);
+        model_destroy(loaded);
+        free(used);
+    }
+    assert_int_equal(chdir(cwd), 0);
+    assert_int_equal(files_there(), sizeof names / sizeof *names);
+    model_destroy(model);
+}
+
+static void expect_failure(const struct model *model, const char *path, const char *reason) {
+    char why[512] = "";
+    assert_null(profile_save(model, path, why, sizeof why));
+    if (strstr(why, reason) == NULL || strstr(why, path) == NULL) fail_msg("'%s'", why);
+    assert_null(strchr(why, '\n'));
+}
+
+static void failures_leave_nothing(void **state) {
+    (void)state;
+    struct model *model = any_model(5);
+    expect_failure(model, "/nonexistent/x.poolprof", "No such file or directory");
+    expect_failure(model, "/proc/x.poolprof", "/proc/x.poolprof");
+    /* A disk that is full after two pages. */
+    struct rlimit before, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 8192;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    char why[512] = "";
+    char *used = profile_save(model, path_of("x.poolprof"), why, sizeof why);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_null(used);
+    assert_non_null(strstr(why, "cannot write"));
+    assert_int_equal(files_there(), 0);
+    model_destroy(model);
+}
+
+static void a_killed_writer_leaves_no_half_profile(void **state) {
+    (void)state;
+    char why[512];
+    struct model *model = any_model(7);
+    for (int delay_us = 0; delay_us < 4000; delay_us += 150) {
+        pid_t child = fork();
+        if (child == 0) {
+            for (;;) {
+                char *used = profile_save(model, path_of("x.poolprof"), why, sizeof why);
+                if (used == NULL) _exit(1);
+                unlink(used);
+            }
+        }
+        usleep((useconds_t)delay_us);
+        kill(child, SIGKILL);
+        int status;
+        waitpid(child, &status, 0);
+        assert_true(WIFSIGNALED(status));
+        const char *path = path_of("x.poolprof");
+        if (access(path, F_OK) != 0) continue;
+        struct model *loaded = profile_load(path, why, sizeof why);
+        if (loaded == NULL) fail_msg("%s", why);
+        model_destroy(loaded);
+        unlink(path);
+    }
+    model_destroy(model);
+}
+
+/* ---- what is refused ---- */
+
+static void save_good(const char *name) {
+    char why[512];
+    struct model *model = any_model(14);
+    assert_true(model->site_count > 5 && model->peak_site_count > 5 && model->module_count > 3);
+    assert_true(model->stack_count > 5);
+    char *used = profile_save(model, path_of(name), why, sizeof why);
+    assert_non_null(used);
+    free(used);
+    model_destroy(model);
+}
+
+static void expect_refused(const char *path, const char *word) {
+    char why[512] = "";
+    struct model *model = profile_load(path, why, sizeof why);
+    if (model != NULL) fail_msg("%s was read; expected: %s", path, word);
+    if (strstr(why, word) == NULL) fail_msg("'%s' does not say '%s'", why, word);
+    assert_null(strchr(why, '\n'));
+}
+
+static void change(const char *path, const char *sql) {
+    sqlite3 *database;
+    char *error = NULL;
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    if (sqlite3_exec(database, sql, NULL, NULL, &error) != SQLITE_OK) fail_msg("%s: %s", sql, error);
+    sqlite3_close(database);
+}
+
+static void write_text(const char *path, const char *text, size_t bytes) {
+    int fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+    assert_int_equal(write(fd, text, bytes), (ssize_t)bytes);
+    close(fd);
+}
+
+static void refuses_what_is_no_profile(void **state) {
+    (void)state;
+    char garbage[5000];
+    srandom(1);
+    for (size_t i = 0; i < sizeof garbage; i++)
+        garbage[i] = (char)random();
+    expect_refused("/nonexistent", "not a poolprof profile");
+    expect_refused(directory, "not a poolprof profile");
+    write_text(path_of("g"), garbage, sizeof garbage);
+    expect_refused(path_of("g"), "not a poolprof profile");
+    memcpy(garbage, "SQLite format 3", 16);
+    write_text(path_of("g"), garbage, sizeof garbage);
+    expect_refused(path_of("g"), "not a poolprof profile");
+    write_text(path_of("g"), "", 0);
+    expect_refused(path_of("g"), "not a poolprof profile");
+    unlink(path_of("g"));
+    change(path_of("g"), "CREATE TABLE bookmarks(url); INSERT INTO bookmarks VALUES('x');");
+    expect_refused(path_of("g"), "an SQLite database, but not a poolprof profile");
+    assert_int_equal(files_there(), 1); /* reading creates nothing beside it */
+}
+
+static void refuses_other_versions(void **state) {
+    (void)state;
+    save_good("v");
+    change(path_of("v"), "UPDATE meta SET value = 2 WHERE key = 'version'");
+    expect_refused(path_of("v"), "version 2; this poolprof reads version 1 (a newer one wrote it)");
+    change(path_of("v"), "DELETE FROM meta WHERE key = 'version'");
+    expect_refused(path_of("v"), "version -1");
+}
+
+static void refuses_damage(void **state) {
+    (void)state;
+    static const char *const damages[][2] = {
+        {"DELETE FROM processes", "processes"},
+        {"INSERT INTO processes SELECT * FROM processes", "processes"},
+        {"DELETE FROM modules WHERE id = 0", "modules"},
+        {"UPDATE modules SET id = 70000 WHERE id = (SELECT max(id) FROM modules)", "modules"},
+        {"DELETE FROM frames WHERE id = 3", "frames"},
+        {"UPDATE frames SET module = 99999", "frames"},
+        {"UPDATE frames SET module = -1", "frames"},
+        {"UPDATE stacks SET parent = id", "stacks"},
+        {"UPDATE stacks SET parent = id + 1 WHERE id = 1", "stacks"},
+        {"UPDATE stacks SET parent = -1 WHERE id = 2", "stacks"},
+        {"UPDATE stacks SET frame = 0 WHERE id = 2", "stacks"},
+        {"UPDATE stacks SET frame = 1000000 WHERE id = 2", "stacks"},
+        {"UPDATE sites SET stack = 1000000", "sites"},
+        {"UPDATE sites SET stack = -5", "sites"},
+        {"UPDATE sites SET kind = 'gone'", "sites"},
+        {"UPDATE sites SET kind = NULL", "sites"},
+        {"DELETE FROM sites WHERE id = 1", "sites"},
+        {"UPDATE ages SET bucket = 8", "ages"},
+        {"UPDATE ages SET site = 0", "ages"},
+        {"UPDATE peak_sites SET stack = 1000000", "peak_sites"},
+        {"DROP TABLE samples", "samples"},
+        {"ALTER TABLE sites RENAME COLUMN bytes TO octets", "sites"},
+        {"DROP TABLE sites; CREATE VIEW sites AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
+         "FROM n) SELECT i AS id FROM n",
+         "not a poolprof profile"},
+        {"ALTER TABLE samples ADD COLUMN more GENERATED ALWAYS AS (zeroblob(100000000))",
+         "not a poolprof profile"},
+        {"CREATE VIRTUAL TABLE other USING fts5(x)", "not a poolprof profile"},
+    };
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        save_good("d");
+        change(path_of("d"), damages[i][0]);
+        char why[512] = "";
+        alarm(20);
+        struct model *model = profile_load(path_of("d"), why, sizeof why);
+        alarm(0);
+        if (model != NULL || strstr(why, damages[i][1]) == NULL)
+            fail_msg("%s: '%s'", damages[i][0], why);
+        unlink(path_of("d"));
+    }
+}
+
+/* 200,000 stacks that share one long tail: unfolded it would be more memory than any machine has. */
+static void refuses_to_unfold_a_bomb(void **state) {
+    (void)state;
+    save_good("b");
+    change(path_of("b"),
+           "DELETE FROM stacks; DELETE FROM sites; DELETE FROM ages; DELETE FROM peak_sites;"
+           "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)"
+           "INSERT INTO stacks SELECT i, CASE WHEN i > 1 THEN i - 1 END, 1 FROM n;"
+           "INSERT INTO sites(id, kind, stack) SELECT id, 'lost', id FROM stacks; VACUUM;");
+    expect_refused(path_of("b"), "damaged profile: table sites");
+}
+
+static void refuses_truncation_anywhere(void **state) {
+    (void)state;
+    struct stat status;
+    char why[512];
+    save_good("t");
+    assert_int_equal(stat(path_of("t"), &status), 0);
+    for (off_t bytes = status.st_size - 512; bytes > 0; bytes -= 1536) {
+        assert_int_equal(truncate(path_of("t"), bytes), 0);
+        struct model *model = profile_load(path_of("t"), why, sizeof why);
+        assert_null(model);
+    }
+}
+
+static void wrong_types_read_as_nothing(void **state) {
+    (void)state;
+    char why[512];
+    save_good("w");
+    change(path_of("w"), "UPDATE processes SET pid = 'x', argv = '{', exe = NULL, allocations = x'00ff',"
+                         "frees = -1, duration_s = 'long'; UPDATE sites SET objects = -5, tag = 7;"
+                         "UPDATE alerts SET rule = 'x', level = NULL, state = 3;"
+                         "UPDATE blind_spots SET what = 'new thing', count = 'many';"
+                         "UPDATE modules SET build_id = 'xyz';");
+    struct model *model = profile_load(path_of("w"), why, sizeof why);
+    if (model == NULL) fail_msg("%s", why);
+    assert_int_equal(model->process.pid, 0);
+    assert_int_equal(model->process.argc, 0);
+    assert_string_equal(model->process.exe, "");
+    assert_int_equal(model->totals.frees, 0);
+    assert_int_equal(model->sites[0].objects, 0);
+    assert_string_equal(model->sites[0].tag, "7");
+    assert_string_equal(model->alerts[0].rule, "mem_warn");
+    assert_string_equal(model->blind_spots[0].what, "other");
+    model_destroy(model);
+}
+
+/* ---- names ---- */
+
+static void expect_expanded(const char *pattern, const char *expected) {
+    struct model *model = model_create();
+    model->process.pid = 7;
+    model->process.started_realtime_ns = INT64_C(1769860800999999999);
+    model_set(&model->process.exe, "/opt/game/bin/game");
+    model_set(&model->process.cwd, "/srv/w");
+    model_set(&model->process.host, "arcade");
+    char *path = profile_expand(pattern, model);
+    if (expected == NULL) assert_null(path);
+    else assert_string_equal(path, expected);
+    free(path);
+    model_destroy(model);
+}
+
+static void patterns_are_expanded(void **state) {
+    (void)state;
+    char longest[5000];
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = 0;
+    expect_expanded("%n.%p.poolprof", "/srv/w/game.7.poolprof");
+    expect_expanded("/x/%h-%t-100%%.poolprof", "/x/arcade-20260131-120000-100%.poolprof");
+    expect_expanded("sub/../%n", "/srv/w/sub/../game");
+    expect_expanded("none", NULL);
+    expect_expanded("", NULL);
+    expect_expanded("%q", NULL);
+    expect_expanded("x%", NULL);
+    expect_expanded(longest, NULL);
+}
+
+static void names_of_profiles_are_known(void **state) {
+    (void)state;
+    assert_true(profile_is_name("game.7.poolprof"));
+    assert_true(profile_is_name("game.7.poolprof.2"));
+    assert_true(profile_is_name("a.poolprof.b.poolprof.17"));
+    assert_false(profile_is_name(".poolprof"));
+    assert_false(profile_is_name(".poolprof-77.tmp"));
+    assert_false(profile_is_name("game.7.poolprof."));
+    assert_false(profile_is_name("game.7.poolprof.2b"));
+    assert_false(profile_is_name("game.7.poolprof2"));
+    assert_false(profile_is_name("game"));
+}
+
+static void profiles_are_listed_newest_first(void **state) {
+    (void)state;
+    size_t count;
+    const char *names[] = {"b.poolprof", "a.poolprof.2", "c.poolprof"};
+    for (int i = 0; i < 3; i++) {
+        struct timespec times[2] = {{.tv_sec = 1000 + i}, {.tv_sec = 1000 + i}};
+        write_text(path_of(names[i]), "x", 1);
+        utimensat(AT_FDCWD, path_of(names[i]), times, 0);
+    }
+    write_text(path_of("other.txt"), "x", 1);
+    assert_int_equal(mkdir(path_of("dir.poolprof"), 0700), 0);
+    struct locate_profile *profiles = locate_profiles(directory, &count);
+    assert_int_equal(count, 3);
+    for (int i = 0; i < 3; i++)
+        assert_string_equal(profiles[i].name, names[2 - i]);
+    locate_profiles_free(profiles, count);
+    assert_null(locate_profiles("/nonexistent", &count));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(nothing_is_lost),
+        TEST(existing_files_are_kept),
+        TEST(odd_names_are_only_names),
+        TEST(failures_leave_nothing),
+        TEST(a_killed_writer_leaves_no_half_profile),
+        TEST(refuses_what_is_no_profile),
+        TEST(refuses_other_versions),
+        TEST(refuses_damage),
+        TEST(refuses_to_unfold_a_bomb),
+        TEST(refuses_truncation_anywhere),
+        TEST(wrong_types_read_as_nothing),
+        TEST(patterns_are_expanded),
+        TEST(names_of_profiles_are_known),
+        TEST(profiles_are_listed_newest_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
