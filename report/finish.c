@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "death.h"
+#include "family.h"
 #include "json.h"
 #include "profile.h"
 #include "pulse.h"
@@ -30,6 +31,7 @@
 struct finishing {
     struct watched *watched;
     enum finish_cause cause;
+    struct family *family;
     struct model *model;
     struct pulse pulse;
     bool keep_segment;      /* the data could be stored nowhere else */
@@ -50,9 +52,13 @@ static void settle_end(struct finishing *finishing) {
     const struct watched *watched = finishing->watched;
     struct model *model = finishing->model;
     int status = 0;
+    uint32_t said = view_header(watched->view)->end;
+    if (finishing->cause == FINISH_EXEC || said == PP_END_EXEC) {
+        model_set(&model->process.end, "exec"); /* how the next image ended says nothing of this one */
+        return;
+    }
     if (finishing->cause == FINISH_HANDOVER)
         return; /* the segment says it, and so does the model */
-    uint32_t said = view_header(watched->view)->end;
     if (watched->pidfd < 0 || !death_status(watched->pidfd, watched->pid, &status)) {
         if (said == PP_END_RUNNING)
             model_set(&model->process.end, "unknown");
@@ -81,11 +87,16 @@ static void keep_last_peak(struct watched *watched) {
     watched->peak_sites = sites;
 }
 
+/* Children and images that were replaced by exec are told of in the first process's report only. */
+static bool is_silent(const struct finishing *finishing) {
+    return finishing->watched->is_child || finishing->cause == FINISH_EXEC;
+}
+
 static void build_model(struct finishing *finishing) {
     struct watched *watched = finishing->watched;
     bool was_alive = watched->pidfd >= 0;
     int64_t now_ns = was_alive ? watched_now_ns() : AGGREGATE_LAST_TRACE;
-    if (finishing->cause == FINISH_HANDOVER)
+    if (finishing->cause == FINISH_HANDOVER && !watched->is_child)
         watched_sample(watched);
     view_refresh(watched->view);
     if (was_alive)
@@ -95,6 +106,7 @@ static void build_model(struct finishing *finishing) {
     sample_history_store(&watched->history, finishing->model);
     for (size_t i = 0; i < watched->told_count; i++)
         model_add_alert(finishing->model, watched->told[i]);
+    if (!is_silent(finishing)) family_list(finishing->family, finishing->model);
     pulse_tick(&finishing->pulse);
     const struct symbol_options options = {.tick = pulse_tick, .context = &finishing->pulse};
     symbol_resolve(finishing->model, &options);
@@ -180,7 +192,7 @@ static void print(struct finishing *finishing) {
     int64_t kind = atomic_load(&watched->header->options.REPORT);
     char *text = NULL;
     size_t bytes = 0;
-    if (kind == PP_REPORT_NONE)
+    if (kind == PP_REPORT_NONE || is_silent(finishing))
         return;
     if (finishing->cause == FINISH_HANDOVER && watched->stderr_left)
         output_take_stderr(watched->pidfd);
@@ -212,22 +224,26 @@ static void remove_segment(struct finishing *finishing) {
 }
 
 /* The program goes on to die; stderr must be free before it does, or who reads it waits for us. */
-static void say_done(struct watched *watched) {
-    output_drop_stderr();
+static void say_done(const struct finishing *finishing) {
+    struct watched *watched = finishing->watched;
+    if (!is_silent(finishing))
+        output_drop_stderr();
     atomic_store(&watched->header->handover, PP_HANDOVER_DONE);
     syscall(SYS_futex, &watched->header->handover, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-void finish(struct watched *watched, enum finish_cause cause) {
-    struct finishing finishing = {.watched = watched, .cause = cause};
-    pulse_start(&finishing.pulse, &watched->header->tree.heartbeat);
+void finish(struct watched *watched, enum finish_cause cause, struct family *family) {
+    struct finishing finishing = {.watched = watched, .cause = cause, .family = family};
+    pulse_start(&finishing.pulse, &watched->tree->heartbeat);
     uint32_t requested = PP_HANDOVER_REQUESTED;
     atomic_compare_exchange_strong(&watched->header->handover, &requested, PP_HANDOVER_TAKEN);
     build_model(&finishing);
     store(&finishing);
     print(&finishing);
+    if (is_silent(&finishing))
+        family_add(family, finishing.model);
     remove_segment(&finishing);
     pulse_stop(&finishing.pulse);
-    say_done(watched);
+    say_done(&finishing);
     model_destroy(finishing.model);
 }

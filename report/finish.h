@@ -10,10 +10,13 @@
 /* How we learnt of the end. */
 enum finish_cause {
     FINISH_HANDOVER, /* the program waits: it is still there, and is told when the report is out */
-    FINISH_DEATH     /* the pidfd says so, or it was gone before we came */
+    FINISH_DEATH,    /* the pidfd says so, or it was gone before we came */
+    FINISH_EXEC      /* another image has taken the process over */
 };
 
-/* Afterwards only watched_destroy is left to be called. */
-void finish(struct watched *watched, enum finish_cause cause);
+/* `family` are the tree's ended processes so far: the first process's report lists them, any other's
+   row is added. Afterwards only watched_destroy is left to be called. */
+struct family;
+void finish(struct watched *watched, enum finish_cause cause, struct family *family);
 
 #endif

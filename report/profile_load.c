@@ -436,10 +436,10 @@ static bool check_format(struct loader *loader, const char *path, char *why, siz
     if (!open_database(loader, path)) reason = "not a poolprof profile";
     else if (ask(loader, "SELECT count(*) FROM main.sqlite_schema") < 0)
         reason = "not a poolprof profile (no SQLite database, or damaged)";
-    else if (!is_whole(loader, path)) reason = "damaged profile: its end is missing";
     else if (!only_tables(loader) || ask(loader, "SELECT count(*) FROM main.meta WHERE key = 'format' "
                                                  "AND value = '" PROFILE_FORMAT "'") != 1)
         reason = "an SQLite database, but not a poolprof profile";
+    else if (!is_whole(loader, path)) reason = "damaged profile: its end is missing";
     if (reason != NULL) {
         snprintf(why, why_bytes, "%s", reason);
         return false;

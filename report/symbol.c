@@ -46,36 +46,49 @@ static uint64_t hash_place(uint32_t module, uint64_t address) {
     return hash ^ hash >> 32;
 }
 
-/* Distinct places by a hash set first: stacks share most of their frames, sorting all would be slow. */
+/* Distinct places, by a hash set of their numbers + 1: stacks share most of their frames, sorting all of
+   them would be slow. */
+struct place_set {
+    uint32_t *slots;
+    size_t room;        /* a power of two */
+    size_t place_room;  /* of work.places */
+};
+
+static uint32_t *slot_of(const struct work *work, const struct place_set *set, uint32_t module,
+                         uint64_t address) {
+    uint64_t at = hash_place(module, address) & (set->room - 1);
+    for (; set->slots[at] != 0; at = (at + 1) & (set->room - 1)) {
+        const struct symbol_place *place = &work->places[set->slots[at] - 1];
+        if (place->address == address && place->module == module) break;
+    }
+    return &set->slots[at];
+}
+
+static void enlarge(const struct work *work, struct place_set *set) {
+    free(set->slots);
+    set->room = set->room > 0 ? set->room * 4 : 1024;
+    set->slots = model_alloc(set->room, sizeof *set->slots);
+    for (size_t i = 0; i < work->count; i++)
+        *slot_of(work, set, work->places[i].module, work->places[i].address) = (uint32_t)i + 1;
+}
+
+static void add_place(struct work *work, struct place_set *set, const struct model_frame *frame) {
+    if (work->count * 2 >= set->room) enlarge(work, set);
+    uint32_t *slot = slot_of(work, set, frame->module, frame->address);
+    if (*slot != 0) return;
+    work->places = model_grow(work->places, work->count, &set->place_room, sizeof *work->places);
+    work->places[work->count++] =
+        (struct symbol_place){.address = frame->address, .module = frame->module};
+    *slot = (uint32_t)work->count;
+}
+
 static void collect(struct work *work) {
     const struct model *model = work->model;
-    size_t room = 1024, place_room = 0;
-    uint32_t *slots = model_alloc(room, sizeof *slots); /* place index + 1 */
-    for (size_t i = 0; i < model->stack_count; i++) {
-        for (size_t j = 0; j < model->stacks[i].count; j++) {
-            const struct model_frame *frame = &model->stacks[i].frames[j];
-            uint64_t at = hash_place(frame->module, frame->address) & (room - 1);
-            while (slots[at] != 0 && (work->places[slots[at] - 1].address != frame->address ||
-                                      work->places[slots[at] - 1].module != frame->module))
-                at = (at + 1) & (room - 1);
-            if (slots[at] != 0) continue;
-            work->places = model_grow(work->places, work->count, &place_room, sizeof *work->places);
-            work->places[work->count++] =
-                (struct symbol_place){.address = frame->address, .module = frame->module};
-            slots[at] = (uint32_t)work->count;
-            if (work->count * 2 < room) continue;
-            free(slots);
-            room *= 4;
-            slots = model_alloc(room, sizeof *slots);
-            for (size_t k = 0; k < work->count; k++) {
-                at = hash_place(work->places[k].module, work->places[k].address) & (room - 1);
-                while (slots[at] != 0)
-                    at = (at + 1) & (room - 1);
-                slots[at] = (uint32_t)k + 1;
-            }
-        }
-    }
-    free(slots);
+    struct place_set set = {0};
+    for (size_t i = 0; i < model->stack_count; i++)
+        for (size_t j = 0; j < model->stacks[i].count; j++)
+            add_place(work, &set, &model->stacks[i].frames[j]);
+    free(set.slots);
     if (work->count > 0) qsort(work->places, work->count, sizeof *work->places, by_place);
 }
 

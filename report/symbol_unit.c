@@ -7,12 +7,16 @@
  * address without function is there a second one that enters those too.
  */
 #include <dwarf.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "symbol.h"
 #include "symbol_dwarf.h"
 
 #define DEPTH_MAX 256 /* of nested DIEs: more is damage */
+#define ORIGINS_MAX 16 /* abstract origins and specifications in a row, likewise */
+#define QUALIFIED_MAX 1024
 
 struct scope {
     Dwarf_Die die;
@@ -22,11 +26,20 @@ struct scope {
     bool named;             /* function has been looked up */
 };
 
+/* Qualifying a name searches the unit: once for each function. */
+struct qualified {
+    Dwarf_Off offset;
+    char *name;
+};
+
 struct unit_walk {
     struct symbol_unit *unit;
     struct scope **scopes;  /* by place: the innermost so far */
     struct scope *made;
     bool enter_rangeless;
+    bool qualify;           /* the language has scopes */
+    struct qualified *names;
+    size_t name_count, name_room;
 };
 
 /* First place at or after a DWARF address. */
@@ -117,20 +130,85 @@ static bool any_without_scope(const struct unit_walk *walk) {
 
 /* ---- frames ---- */
 
-static char *function_of(struct model *model, struct scope *scope) {
-    if (scope->named) return scope->function;
+static bool has_scopes(Dwarf_Die *unit) {
+    switch (dwarf_srclang(unit)) {
+    case DW_LANG_C_plus_plus:
+    case DW_LANG_C_plus_plus_03:
+    case DW_LANG_C_plus_plus_11:
+    case DW_LANG_C_plus_plus_14:
+    case DW_LANG_D:
+    case DW_LANG_Rust:
+    case DW_LANG_Swift: return true;
+    default: return false;
+    }
+}
+
+/* The DIE whose place in the tree tells the scope: the declaration. */
+static Dwarf_Die declaration_of(const struct scope *scope) {
+    Dwarf_Die die = scope->die, next;
     Dwarf_Attribute attribute;
-    const char *name = NULL;
-    scope->named = true;
+    for (int i = 0; i < ORIGINS_MAX; i++) {
+        bool more = dwarf_attr(&die, DW_AT_abstract_origin, &attribute) != NULL ||
+                    dwarf_attr(&die, DW_AT_specification, &attribute) != NULL;
+        if (!more || dwarf_formref_die(&attribute, &next) == NULL) break;
+        die = next;
+    }
+    return die;
+}
+
+/* Puts "outer::" before what is in `text` already. */
+static void prepend(char text[QUALIFIED_MAX], const char *outer) {
+    size_t length = strlen(outer), rest = strlen(text);
+    if (length + 2 + rest >= QUALIFIED_MAX) return;
+    memmove(text + length + 2, text, rest + 1);
+    memcpy(text, outer, length);
+    memcpy(text + length, "::", 2);
+}
+
+/* What a compiler gives no linkage name (static functions, members of local classes, lambdas) is named
+   by the scopes round its declaration. */
+static char *qualified_name(struct unit_walk *walk, const struct scope *scope, const char *name) {
+    struct model *model = walk->unit->job->model;
+    Dwarf_Die declaration = declaration_of(scope), *outer = NULL;
+    Dwarf_Off offset = dwarf_dieoffset(&declaration);
+    char text[QUALIFIED_MAX];
+    for (size_t i = 0; i < walk->name_count; i++)
+        if (walk->names[i].offset == offset) return walk->names[i].name;
+    snprintf(text, sizeof text, "%s", name);
+    int count = dwarf_getscopes_die(&declaration, &outer);
+    for (int i = 1; i < count; i++) {
+        int tag = dwarf_tag(&outer[i]);
+        const char *outer_name = dwarf_diename(&outer[i]);
+        if (tag == DW_TAG_namespace && outer_name == NULL) outer_name = "(anonymous namespace)";
+        if (tag != DW_TAG_compile_unit && tag != DW_TAG_lexical_block && outer_name != NULL)
+            prepend(text, outer_name);
+    }
+    free(outer);
+    walk->names = model_grow(walk->names, walk->name_count, &walk->name_room, sizeof *walk->names);
+    walk->names[walk->name_count] = (struct qualified){offset, model_text(model, text)};
+    return walk->names[walk->name_count++].name;
+}
+
+static char *linkage_name(struct model *model, struct scope *scope) {
+    Dwarf_Attribute attribute;
+    const char *mangled = NULL;
     if (dwarf_attr_integrate(&scope->die, DW_AT_linkage_name, &attribute) != NULL ||
         dwarf_attr_integrate(&scope->die, DW_AT_MIPS_linkage_name, &attribute) != NULL)
-        name = dwarf_formstring(&attribute);
-    if (name == NULL) name = dwarf_diename(&scope->die);
-    if (name != NULL) {
-        char *readable = symbol_demangle(name);
-        scope->function = model_text(model, readable);
-        free(readable);
-    }
+        mangled = dwarf_formstring(&attribute);
+    if (mangled == NULL) return NULL;
+    char *readable = symbol_demangle(mangled), *name = model_text(model, readable);
+    free(readable);
+    return name;
+}
+
+static char *function_of(struct unit_walk *walk, struct scope *scope) {
+    struct model *model = walk->unit->job->model;
+    if (scope->named) return scope->function;
+    scope->named = true;
+    scope->function = linkage_name(model, scope);
+    const char *name = scope->function == NULL ? dwarf_diename(&scope->die) : NULL;
+    if (name != NULL && walk->qualify) scope->function = qualified_name(walk, scope, name);
+    else if (name != NULL) scope->function = model_text(model, name);
     return scope->function;
 }
 
@@ -159,8 +237,8 @@ static void set_call(const struct symbol_unit *unit, const struct scope *inlined
     frame->file = model_text(unit->job->model, dwarf_filesrc(files, number, NULL, NULL));
 }
 
-static void make_frames(const struct symbol_unit *unit, struct symbol_place *place,
-                        struct scope *innermost) {
+static void make_frames(struct unit_walk *walk, struct symbol_place *place, struct scope *innermost) {
+    const struct symbol_unit *unit = walk->unit;
     size_t count = 0;
     for (const struct scope *at = innermost; at != NULL; at = at->up)
         count++;
@@ -170,7 +248,7 @@ static void make_frames(const struct symbol_unit *unit, struct symbol_place *pla
     size_t used = 0;
     for (struct scope *at = innermost; at != NULL; at = (struct scope *)at->up) {
         struct model_frame *frame = &frames[used++];
-        frame->function = function_of(unit->job->model, at);
+        frame->function = function_of(walk, at);
         if (at->up == NULL) break;
         frame->inlined = true;
         frames[used] = (struct model_frame){.module = place->module, .address = place->address};
@@ -185,7 +263,7 @@ static void make_frames(const struct symbol_unit *unit, struct symbol_place *pla
 }
 
 void symbol_unit_resolve(struct symbol_unit *unit) {
-    struct unit_walk walk = {.unit = unit};
+    struct unit_walk walk = {.unit = unit, .qualify = has_scopes(&unit->tree)};
     walk.scopes = model_alloc(unit->count, sizeof(struct scope *));
     walk_children(&walk, &unit->tree, NULL, 0);
     if (any_without_scope(&walk)) {
@@ -193,10 +271,11 @@ void symbol_unit_resolve(struct symbol_unit *unit) {
         walk_children(&walk, &unit->tree, NULL, 0);
     }
     for (size_t i = 0; i < unit->count; i++)
-        make_frames(unit, unit->places[i], walk.scopes[i]);
+        make_frames(&walk, unit->places[i], walk.scopes[i]);
     for (struct scope *at = walk.made, *next; at != NULL; at = next) {
         next = (struct scope *)at->next_made;
         free(at);
     }
     free(walk.scopes);
+    free(walk.names);
 }

@@ -5,7 +5,7 @@
  * One thread does all the work: it sleeps in poll on the processes' pidfds, the bell and the time of
  * the next look. A second thread only turns the doorbell, a futex word in the segment that programs
  * ring without a system call of their own choosing, into a descriptor that poll understands.
- * The processes are an array; children of the tree will join it while we run.
+ * The processes are an array; the tree's other processes join it when they ring (family.h).
  */
 #include <errno.h>
 #include <limits.h>
@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "family.h"
 #include "finish.h"
 #include "model.h"
 #include "watched.h"
@@ -37,6 +38,7 @@ struct watch {
     struct watched **items;
     size_t count, room;
     struct pp_tree *tree;   /* in the first process's header; mapped for the watcher's whole life */
+    struct family family;
     int bell;               /* eventfd */
 };
 
@@ -123,7 +125,7 @@ static void hang_bell(struct watch *watch) {
 
 static bool add(struct watch *watch, int fd) {
     char why[512] = "no memory";
-    struct watched *watched = watched_create(fd, why, sizeof why);
+    struct watched *watched = watched_create(fd, watch->tree, why, sizeof why);
     if (!watched) {
         fprintf(stderr, "poolprof watch: %s\n", why);
         return false;
@@ -132,6 +134,16 @@ static bool add(struct watch *watch, int fd) {
     watch->items[watch->count++] = watched;
     return true;
 }
+
+static bool knows(void *context, uint32_t pid, uint64_t nonce) {
+    const struct watch *watch = context;
+    for (size_t i = 0; i < watch->count; i++)
+        if (watch->items[i]->header->pid == pid && watch->items[i]->header->nonce == nonce)
+            return true;
+    return false;
+}
+
+static void found(void *context, int fd) { add(context, fd); }
 
 /* The tree's words live in the first process's header: it stays mapped when the process is gone. */
 static void drop(struct watch *watch, size_t at) {
@@ -147,21 +159,52 @@ static bool has_died(const struct watched *watched) {
     return watched->pidfd < 0 || poll(&wanted, 1, 0) > 0;
 }
 
-/* Ends what has ended, looks at the rest. Returns seconds until the next look is due. */
-static double turn(struct watch *watch) {
-    double next_s = WATCH_LOOK_MAX_S;
+/* A later image of the same process is being watched: this one's exec succeeded. */
+static bool was_replaced(const struct watch *watch, const struct watched *watched) {
+    for (size_t i = 0; i < watch->count; i++) {
+        const struct watched *other = watch->items[i];
+        if (other != watched && other->pid == watched->pid &&
+            other->header->started_monotonic_ns > watched->header->started_monotonic_ns)
+            return true;
+    }
+    return false;
+}
+
+/* How it ended, if it has. Asked, then killed: the kernel's word counts. A child does not wait for us,
+   so that it asked and is dead is as it should be, and its own word counts. */
+static bool has_ended(const struct watch *watch, const struct watched *watched,
+                      enum finish_cause *cause) {
+    bool asked = atomic_load(&watched->header->handover) == PP_HANDOVER_REQUESTED;
+    bool died = has_died(watched);
+    *cause = asked && (watched->is_child || !died) ? FINISH_HANDOVER
+             : was_replaced(watch, watched)        ? FINISH_EXEC
+                                                   : FINISH_DEATH;
+    return asked || died || *cause == FINISH_EXEC;
+}
+
+/* Ends what has ended, children first: the first process's report lists them. */
+static void bury(struct watch *watch, bool children) {
     for (size_t at = 0; at < watch->count;) {
         struct watched *watched = watch->items[at];
-        bool asked = atomic_load(&watched->header->handover) == PP_HANDOVER_REQUESTED;
-        bool died = has_died(watched); /* asked, then killed: the kernel's word counts */
-        if (asked || died) {
-            finish(watched, died ? FINISH_DEATH : FINISH_HANDOVER);
-            drop(watch, at);
+        enum finish_cause cause;
+        bool silent = watched->is_child || was_replaced(watch, watched);
+        if (silent != children || !has_ended(watch, watched, &cause)) {
+            at++;
             continue;
         }
-        next_s = fmin(next_s, watched_look(watched));
-        at++;
+        finish(watched, cause, &watch->family);
+        drop(watch, at);
     }
+}
+
+/* Returns seconds until the next look is due. */
+static double turn(struct watch *watch) {
+    double next_s = WATCH_LOOK_MAX_S;
+    family_search(&watch->family, knows, found, watch);
+    bury(watch, true);
+    bury(watch, false);
+    for (size_t at = 0; at < watch->count; at++)
+        next_s = fmin(next_s, watched_look(watch->items[at]));
     return next_s;
 }
 
@@ -199,14 +242,17 @@ int watch_main(int argc, char **argv) {
     if (!add(&watch, fd))
         return STATUS_UNREADABLE;
     close(fd);
-    watch.tree = &watch.items[0]->header->tree;
+    watch.tree = watch.items[0]->tree;
+    family_init(&watch.family, watch.items[0]->segment_path, watch.items[0]->header->nonce);
     atomic_store(&watch.tree->watcher_pid, (int32_t)getpid());
     atomic_fetch_add(&watch.tree->heartbeat, 1);
     hang_bell(&watch);
     for (;;) {
         double next_s = turn(&watch);
-        if (watch.count == 0)
+        if (watch.count == 0) {
+            family_fini(&watch.family);
             return STATUS_DONE;
+        }
         sleep_until(&watch, step_ms(&watch, next_s));
     }
 }

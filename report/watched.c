@@ -40,7 +40,7 @@ double watched_now_s(const struct watched *watched) {
 
 void watched_tick(void *context) {
     struct watched *watched = context;
-    atomic_fetch_add(&watched->header->tree.heartbeat, 1);
+    atomic_fetch_add(&watched->tree->heartbeat, 1);
 }
 
 void watched_log(struct watched *watched, int level, const char *format, ...) {
@@ -105,7 +105,7 @@ static void open_outputs(struct watched *watched) {
         watched_log(watched, PP_LOG_WARN, "warn events: %s; none are written", why);
 }
 
-struct watched *watched_create(int fd, char *why, size_t why_bytes) {
+struct watched *watched_create(int fd, struct pp_tree *tree, char *why, size_t why_bytes) {
     struct watched *watched = calloc(1, sizeof *watched);
     if (!watched)
         return NULL;
@@ -116,6 +116,9 @@ struct watched *watched_create(int fd, char *why, size_t why_bytes) {
         return NULL;
     }
     const struct pp_segment_header *header = view_header(watched->view);
+    watched->tree = tree ? tree : &watched->header->tree;
+    /* An image that the first process became by exec stays the first process. */
+    watched->is_child = header->pid != header->tree_pid;
     watched->pid = (int)header->pid;
     watched->pidfd = death_open(watched->pid, header->started_monotonic_ns);
     watched->segment_path = path_of(fd);
@@ -238,7 +241,7 @@ static bool sample_is_due(const struct watched *watched, double now_s) {
 double watched_look(struct watched *watched) {
     double now_s = watched_now_s(watched);
     if (now_s >= watched->glance_s) {
-        if (!watched->stderr_left)
+        if (!watched->stderr_left && !watched->is_child)
             watched->stderr_left = output_follow_stderr(watched->pid);
         if (!keep_peak(watched, now_s)) /* while it grows, keep looking as often */
             watched->glance_step_s = fmin(watched->glance_step_s * GLANCE_GROWTH, GLANCE_MAX_S);

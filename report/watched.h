@@ -22,6 +22,8 @@ struct watched {
     /* Read-only after watched_create. */
     struct view *view;
     struct pp_segment_header *header; /* shared and writable */
+    struct pp_tree *tree;             /* words of its tree, in the first process's header */
+    bool is_child;                    /* prints nothing, waits for nothing: tree.h */
     int pid, pidfd;                   /* pidfd -1: it was dead before we came */
     char *segment_path;               /* NULL: already removed, or not to be found */
     char *exe, *cwd, *host;           /* as at start: at the end /proc may be closed to us */
@@ -40,9 +42,9 @@ struct watched {
     double sample_s, glance_s, glance_step_s; /* next ones' times; on the process's clock */
 };
 
-/* Takes over the segment behind `fd` (the descriptor is kept open by the caller). NULL: it is none, and
-   `why` holds one line. */
-struct watched *watched_create(int fd, char *why, size_t why_bytes);
+/* Takes over the segment behind `fd` (the descriptor is kept open by the caller). `tree` NULL: it is the
+   first process of its tree, whose words are its own. NULL: it is none, and `why` holds one line. */
+struct watched *watched_create(int fd, struct pp_tree *tree, char *why, size_t why_bytes);
 void watched_destroy(struct watched *watched);
 
 /* Seconds since the process's start, by CLOCK_MONOTONIC. */

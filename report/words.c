@@ -100,12 +100,12 @@ static bool is_name(char c) {
 
 /* Length of an operator's name at `at`, whose brackets are none: operator<<, operator->, operator(). */
 static size_t operator_length(const char *text, const char *at) {
+    static const char *const names[] = {"<<=", ">>=", "<=>", "->*", "()", "->", "<<",
+                                        ">>",  "<=",  ">=",  "<",   ">"}; /* longest first */
     if (strncmp(at, "operator", 8) != 0 || (at > text && is_name(at[-1]))) return 0;
-    size_t length = 8;
-    if (strncmp(at + length, "()", 2) == 0) return length + 2;
-    while (at[length] != 0 && strchr("<>=-!", at[length]) != NULL)
-        length++;
-    return length > 8 ? length : 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(at + 8, names[i], strlen(names[i])) == 0) return 8 + strlen(names[i]);
+    return 0;
 }
 
 /* Empties each outermost pair of brackets whose inside is long: <...>. In place. */

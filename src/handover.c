@@ -96,22 +96,26 @@ void pp_handover_join(struct pp_tree *tree) {
     pp_tree_ring(tree);
 }
 
-/* Waits for our own watcher's DONE. */
-static bool wait_for_report(struct pp_segment_header *header) {
+/* Is there still somebody who could report? Our own watcher's end shows in its stub's. */
+static bool watcher_is_gone(const struct pp_tree *tree) {
+    return stub_pid > 0 ? pp_os_reaped(stub_pid) : !pp_os_alive(PP_LOAD(&tree->watcher_pid));
+}
+
+static bool wait_for_report(struct pp_segment_header *header, const struct pp_tree *tree) {
     int64_t last_sign = pp_os_now();
-    uint32_t heartbeat = PP_LOAD(&header->tree.heartbeat);
+    uint32_t heartbeat = PP_LOAD(&tree->heartbeat);
     for (;;) {
         uint32_t now = atomic_load(&header->handover);
         if (now == PP_HANDOVER_DONE) return true;
         pp_os_futex_wait(&header->handover, now, SLICE_NS);
         if (atomic_load(&header->handover) == PP_HANDOVER_DONE) return true;
-        if (pp_os_reaped(stub_pid)) {
+        if (watcher_is_gone(tree)) {
             if (atomic_load(&header->handover) == PP_HANDOVER_DONE) return true;
             pp_log(PP_LOG_ERROR, "the watcher has died; this is the brief report");
             return false;
         }
-        if (PP_LOAD(&header->tree.heartbeat) != heartbeat) {
-            heartbeat = PP_LOAD(&header->tree.heartbeat);
+        if (PP_LOAD(&tree->heartbeat) != heartbeat) {
+            heartbeat = PP_LOAD(&tree->heartbeat);
             last_sign = pp_os_now();
         } else if (pp_os_now() - last_sign > PATIENCE_NS) {
             pp_log(PP_LOG_ERROR, "the watcher does not answer; not waiting for its report");
@@ -122,9 +126,12 @@ static bool wait_for_report(struct pp_segment_header *header) {
 
 bool pp_handover_finish(void) {
     struct pp_segment_header *header = pp_segment.header;
+    struct pp_tree *tree = joined != NULL ? joined : &header->tree;
     uint32_t none = PP_HANDOVER_NONE;
     if (stub_pid <= 0 && joined == NULL) return false;
     atomic_compare_exchange_strong(&header->handover, &none, PP_HANDOVER_REQUESTED);
-    pp_tree_ring(joined != NULL ? joined : &header->tree);
-    return joined != NULL || wait_for_report(header);
+    pp_tree_ring(tree);
+    /* A child prints nothing and waits for nothing; an image that the first process became by exec is
+       still the first process. */
+    return header->pid != header->tree_pid || wait_for_report(header, tree);
 }

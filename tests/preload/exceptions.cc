@@ -37,10 +37,10 @@ int main() {
     pthread_t threads[4];
     for (pthread_t &t : threads) CHECK(pthread_create(&t, nullptr, thrower, nullptr) == 0);
     for (pthread_t t : threads) pthread_join(t, nullptr);
-    EXPECT("site function=leak_in_catch() objects=800 bytes=32000");
-    EXPECT("site function=leak_below() objects=800 bytes=32800");
-    EXPECT("stack function=leak_below() names=leak_below(),nested(int),nested(int),nested(int)");
-    EXPECT("none function=nested(int)");
+    EXPECT("site function=leak_in_catch objects=800 bytes=32000");
+    EXPECT("site function=leak_below objects=800 bytes=32800");
+    EXPECT("stack function=leak_below names=leak_below,nested,nested,nested");
+    EXPECT("none function=nested");
     EXPECT("none function=__cxa_allocate_exception");
     return 0;
 }

@@ -7,21 +7,14 @@ caller, line, file (which sites), oldest_min/max, newest_min/max (seconds), thre
 import fnmatch
 import sys
 
-from driver import Failure, Sandbox, check, main, sites_of
+from driver import Failure, Sandbox, check, main, name_of, sites_of
 
 SUMS = {"objects": "objects", "bytes": "bytes", "allocations": "allocations", "allocated": "bytes_allocated"}
 
 
 def parse(line):
     kind, _, rest = line.partition(" ")
-    facts, key = {}, None
-    for word in rest.split(" "):
-        if "=" in word:
-            key, _, value = word.partition("=")
-            facts[key] = value
-        elif key:
-            facts[key] += " " + word  # a C++ name with a blank in it
-    return kind, facts
+    return kind, dict(word.split("=") for word in rest.split())
 
 
 def check_site(report, facts):
@@ -47,15 +40,11 @@ def check_site(report, facts):
 def check_stack(report, facts):
     sites = sites_of(report, facts["function"])
     check(sites, facts, "no such site")
-    patterns = [escape(name) for name in facts["names"].split(",")]
+    patterns = facts["names"].split(",")
     for site in sites:
-        names = [frame["function"] or "?" for frame in site["stack"]]
+        names = [name_of(frame) for frame in site["stack"]]
         same = len(names) >= len(patterns) and all(map(fnmatch.fnmatchcase, names, patterns))
         check(same, "stack is", names[:len(patterns) + 3], "should begin with", patterns)
-
-
-def escape(name):
-    return name.replace("[", "[[]")
 
 
 def check_fact(report, line):

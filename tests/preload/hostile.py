@@ -79,6 +79,8 @@ def good_values():
         for value in [default] + [v for v in values if v]:
             with Sandbox() as box:
                 options = {"OUTPUT": "none", name: value}
+                if name.startswith("MEM_") and value == "2097152":
+                    continue  # raises an alert
                 if (name, value) in (("REPORT", "text"), ("REPORT", "json"), ("LOG_LEVEL", "debug"),
                                      ("LOG_LEVEL", "info"), ("WATCH", "0")):
                     continue  # these do print

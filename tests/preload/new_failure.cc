@@ -56,6 +56,6 @@ int main() {
     operator delete(zero);
     operator delete[](other);
     sink = leak_after();
-    EXPECT("site function=leak_after() objects=1 bytes=55");
+    EXPECT("site function=leak_after objects=1 bytes=55");
     return 0;
 }

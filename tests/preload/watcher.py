@@ -1,5 +1,6 @@
 """The watcher dies or is stopped in the middle: the host runs on and ends in time with its own status."""
 import os
+import select
 import signal
 import time
 
@@ -38,16 +39,19 @@ def begin(box):
     return process, watcher_of(process.pid)
 
 
-def finish(process, seconds):
+def finish(process, seconds, afterwards=lambda: None):
     begun = time.monotonic()
     process.stdin.write("go\n")
     process.stdin.close()
     process.stdin = None
-    out, err = process.communicate(timeout=60)
-    took = time.monotonic() - begun
+    try:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    finally:
+        took = time.monotonic() - begun
+        afterwards()
+    out, err = process.communicate(timeout=30)
     check(process.returncode == 5 and out == "to stdout\n", "status", process.returncode, out, err)
     check(took < seconds, "took", took, "s")
-    return err
 
 
 def killed():
@@ -64,11 +68,22 @@ def stopped():
     with Sandbox() as box:
         process, watcher = begin(box)
         os.kill(watcher, signal.SIGSTOP)
-        try:
-            finish(process, 13)
-        finally:
-            os.kill(watcher, signal.SIGCONT)
+        finish(process, 13, lambda: os.kill(watcher, signal.SIGCONT))
         check_outstanding(box.report(process.pid, "hello"), "leak_big", 1, 200000)
+
+
+def pipe_released():
+    """A program that gives its stderr up lets the pipe's reader go on: the watcher does not hold it."""
+    for redirect in ("2>&-", "2>/dev/null"):
+        with Sandbox() as box:
+            process = box.start("/bin/bash", "-c", f"exec {redirect}; read x; read x; exit 3", stdin=-1)
+            watcher_of(process.pid)
+            process.stdin.write("x\n")
+            process.stdin.flush()
+            readable = select.select([process.stderr], [], [], 5)[0]
+            check(readable and process.stderr.read() == "", redirect, "the pipe is still held after 5 s")
+            process.stdin.close()
+            check(process.wait() == 3, "status", process.returncode)
 
 
 def gone_afterwards():
@@ -94,4 +109,5 @@ def gone_afterwards():
 
 
 if __name__ == "__main__":
-    main({"killed": killed, "stopped": stopped, "gone_afterwards": gone_afterwards})
+    main({"killed": killed, "stopped": stopped, "pipe_released": pipe_released,
+          "gone_afterwards": gone_afterwards})

@@ -1,0 +1,417 @@
+/*
+ * Symbolising, on this program itself: functions note where they were called from, and the lines they
+ * were called from are known by __LINE__. Copies made with objcopy stand for stripped and replaced files.
+ */
+#include "symbol.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
+#include <search.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "poolprof/segment.h"
+
+#define PLACES 16
+#define KEEP __attribute__((noinline, noclone))
+
+/* ---- places in this program ---- */
+
+static uint64_t caller;
+static int line_of_call, line_of_inner_call;
+static volatile int sink;
+
+KEEP void note_caller(void) { caller = (uint64_t)__builtin_return_address(0) - 1; }
+
+KEEP void plain_function(void) {
+    line_of_call = __LINE__; note_caller(); sink++;
+}
+
+static inline __attribute__((always_inline)) void innermost_inlined(void) {
+    line_of_inner_call = __LINE__; note_caller(); sink++;
+}
+static inline __attribute__((always_inline)) void middle_inlined(void) {
+    sink++;
+    innermost_inlined(); sink++;
+}
+KEEP void outer_function(void) {
+    sink++;
+    line_of_call = __LINE__; middle_inlined(); sink++;
+}
+
+/* ---- modules ---- */
+
+struct found {
+    const char *wanted; /* part of the path; "": the program */
+    struct model_module module;
+};
+
+static void take_build_id(struct model_module *module, const struct dl_phdr_info *info,
+                          const ElfW(Phdr) *segment) {
+    const char *at = (const char *)info->dlpi_addr + segment->p_vaddr, *end = at + segment->p_memsz;
+    while (at < end) {
+        const ElfW(Nhdr) *note = (const void *)at;
+        const char *name = at + sizeof *note, *data = name + ((note->n_namesz + 3) & ~3u);
+        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4 && memcmp(name, "GNU", 4) == 0) {
+            module->build_id_bytes = note->n_descsz;
+            memcpy(module->build_id, data, note->n_descsz);
+        }
+        at = data + ((note->n_descsz + 3) & ~3u);
+    }
+}
+
+static int look(struct dl_phdr_info *info, size_t size, void *argument) {
+    struct found *found = argument;
+    char self[4096];
+    (void)size;
+    bool program = found->wanted[0] == 0;
+    if (found->module.path != NULL) return 0;
+    if (program ? info->dlpi_name[0] != 0 : strstr(info->dlpi_name, found->wanted) == NULL) return 0;
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length] = 0;
+    model_set(&found->module.path, program ? self : info->dlpi_name);
+    found->module.bias = info->dlpi_addr;
+    for (int i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_NOTE)
+            take_build_id(&found->module, info, &info->dlpi_phdr[i]);
+    return 0;
+}
+
+/* Module 1 is what `wanted` names; one stack of the given addresses in it. */
+static struct model *model_of(const char *wanted, const uint64_t *addresses, size_t count) {
+    struct found found = {.wanted = wanted};
+    struct model *model = model_create();
+    dl_iterate_phdr(look, &found);
+    assert_non_null(found.module.path);
+    model->modules = realloc(model->modules, 2 * sizeof *model->modules);
+    model->modules[1] = found.module;
+    model->module_count = 2;
+    model->stacks = realloc(model->stacks, 2 * sizeof *model->stacks);
+    model->stack_count = 2;
+    model->stacks[1] = (struct model_stack){.count = count};
+    model->stacks[1].frames = model_alloc(count, sizeof(struct model_frame));
+    for (size_t i = 0; i < count; i++)
+        model->stacks[1].frames[i] =
+            (struct model_frame){.module = 1, .address = addresses[i] - found.module.bias};
+    return model;
+}
+
+static const struct symbol_options quiet = {.quiet = true};
+
+static const struct model_frame *resolved(struct model *model, size_t expected) {
+    symbol_resolve(model, &quiet);
+    assert_int_equal(model->stacks[1].count, expected);
+    return model->stacks[1].frames;
+}
+
+static void expect_frame(const struct model_frame *frame, const char *function, const char *file,
+                         int line, bool inlined) {
+    assert_non_null(frame->function);
+    assert_string_equal(frame->function, function);
+    if (file != NULL) {
+        assert_non_null(frame->file);
+        assert_non_null(strstr(frame->file, file));
+        assert_int_equal(frame->line, line);
+    }
+    assert_int_equal(frame->inlined, inlined);
+}
+
+static bool has_debug_information(void) {
+    static int known = -1;
+    char command[4200], self[4096];
+    if (known >= 0) return known;
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length] = 0;
+    snprintf(command, sizeof command, "readelf -SW '%s' | grep -q '\\.debug_info'", self);
+    known = system(command) == 0;
+    return known;
+}
+
+/* ---- tests ---- */
+
+static void a_call_has_function_file_and_line(void **state) {
+    (void)state;
+    if (!has_debug_information()) skip();
+    plain_function();
+    struct model *model = model_of("", &caller, 1);
+    expect_frame(resolved(model, 1), "plain_function", "symbol_test.c", line_of_call, false);
+    assert_int_equal(model->blind_spot_count, 0);
+    model_destroy(model);
+}
+
+static void inlined_calls_come_innermost_first(void **state) {
+    (void)state;
+    if (!has_debug_information()) skip();
+    outer_function();
+    struct model *model = model_of("", &caller, 1);
+    const struct model_frame *frames = resolved(model, 3);
+    expect_frame(&frames[0], "innermost_inlined", "symbol_test.c", line_of_inner_call, true);
+    expect_frame(&frames[1], "middle_inlined", "symbol_test.c", line_of_inner_call + 4, true);
+    expect_frame(&frames[2], "outer_function", "symbol_test.c", line_of_call, false);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(frames[i].address, caller - model->modules[1].bias);
+    model_destroy(model);
+}
+
+static void libraries_have_exported_names(void **state) {
+    (void)state;
+    uint64_t address = (uint64_t)&insque + 1;
+    struct model *model = model_of("/libc.so", &address, 1);
+    const struct model_frame *frames = resolved(model, model->stacks[1].count);
+    assert_non_null(strstr(frames[model->stacks[1].count - 1].function, "insque"));
+    model_destroy(model);
+}
+
+/* The kernel's page: found in this process, by its build-id. */
+static void the_vdso_is_known(void **state) {
+    (void)state;
+    const unsigned char *image = (const unsigned char *)getauxval(AT_SYSINFO_EHDR);
+    if (image == NULL) skip();
+    struct found found = {.wanted = "linux-vdso"};
+    dl_iterate_phdr(look, &found);
+    const ElfW(Ehdr) *header = (const void *)image;
+    uint64_t address = 0;
+    const ElfW(Shdr) *sections = (const void *)(image + header->e_shoff);
+    for (int i = 0; i < header->e_shnum; i++) { /* the first function among its dynamic symbols */
+        if (sections[i].sh_type != SHT_DYNSYM) continue;
+        const ElfW(Sym) *symbols = (const void *)(image + sections[i].sh_offset);
+        for (size_t j = 1; j < sections[i].sh_size / sizeof *symbols; j++)
+            if (ELF64_ST_TYPE(symbols[j].st_info) == STT_FUNC) address = symbols[j].st_value;
+    }
+    assert_int_not_equal(address, 0);
+    uint64_t memory = address + (uint64_t)image;
+    struct model *model = model_of("linux-vdso", &memory, 1);
+    model_set(&model->modules[1].path, "[vdso]");
+    const struct model_frame *frames = resolved(model, model->stacks[1].count);
+    assert_non_null(frames[model->stacks[1].count - 1].function);
+    model->modules[1].build_id[0] ^= 1;
+    model_destroy(model);
+    free(found.module.path);
+}
+
+static void expect_unknown(struct model *model, const char *reason) {
+    uint64_t before = model->stacks[1].frames[0].address;
+    const struct model_frame *frames = resolved(model, 1);
+    assert_null(frames[0].function);
+    assert_null(frames[0].file);
+    assert_int_equal(frames[0].address, before);
+    assert_int_equal(model->blind_spot_count, 1);
+    assert_string_equal(model->blind_spots[0].what, "missing_symbols");
+    assert_int_equal(model->blind_spots[0].count, 1);
+    if (strstr(model->blind_spots[0].detail, reason) == NULL)
+        fail_msg("'%s' does not say '%s'", model->blind_spots[0].detail, reason);
+    model_destroy(model);
+}
+
+static void another_build_is_not_believed(void **state) {
+    (void)state;
+    plain_function();
+    struct model *model = model_of("", &caller, 1);
+    if (model->modules[1].build_id_bytes > 0) {
+        model->modules[1].build_id[3] ^= 1;
+        expect_unknown(model, "is another build now");
+        model = model_of("", &caller, 1);
+        model->modules[1].build_id_bytes--;
+        expect_unknown(model, "is another build now");
+        /* A module whose id is not known, but the file has one. */
+        model = model_of("", &caller, 1);
+        model->modules[1].build_id_bytes = 0;
+        expect_unknown(model, "is another build now");
+        model = model_of("", &caller, 1);
+    }
+    model_set(&model->modules[1].path, "/nonexistent/game");
+    expect_unknown(model, "/nonexistent/game not found");
+    model = model_of("", &caller, 1);
+    model_set(&model->modules[1].path, "relative/game");
+    expect_unknown(model, "not found");
+    model = model_of("", &caller, 1);
+    model_set(&model->modules[1].path, "/etc/passwd");
+    expect_unknown(model, "cannot be read");
+    model = model_of("", &caller, 1);
+    model_set(&model->modules[1].path, "/dev/zero");
+    expect_unknown(model, "not found");
+    model = model_of("", &caller, 1);
+    model->stacks[1].frames[0].module = 0;
+    expect_unknown(model, "outside of all modules");
+    model = model_of("", &caller, 1);
+    model->stacks[1].frames[0].address = 3; /* in the module, but in no function */
+    expect_unknown(model, "has no symbols there");
+}
+
+/* Runs objcopy on this program with the arguments; the copy's path, or NULL without objcopy. */
+static char *copy_of_self(const char *arguments) {
+    static char path[] = "/tmp/symbol-XXXXXX";
+    char command[9000], self[4096];
+    strcpy(path + sizeof path - 7, "XXXXXX");
+    close(mkstemp(path));
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length] = 0;
+    snprintf(command, sizeof command, "objcopy %s '%s' %s 2>/dev/null", arguments, self, path);
+    if (system(command) == 0) return path;
+    unlink(path);
+    return NULL;
+}
+
+static void stripped_files_give_what_they_have(void **state) {
+    (void)state;
+    char *copy = copy_of_self("--strip-debug");
+    if (copy == NULL) skip();
+    outer_function();
+    struct model *model = model_of("", &caller, 1);
+    model_set(&model->modules[1].path, copy);
+    expect_frame(resolved(model, 1), "outer_function", NULL, 0, false);
+    assert_null(model->stacks[1].frames[0].file);
+    assert_int_equal(model->blind_spot_count, 0);
+    model_destroy(model);
+    unlink(copy);
+    /* No symbols at all: no name, rather than that of whatever is exported before it. */
+    copy = copy_of_self("--strip-all");
+    model = model_of("", &caller, 1);
+    model_set(&model->modules[1].path, copy);
+    expect_unknown(model, "has no symbols there");
+    unlink(copy);
+}
+
+static void roots_are_tried_first(void **state) {
+    (void)state;
+    char self[4096], root[] = "/tmp/symbol-root-XXXXXX", path[5000];
+    plain_function();
+    assert_non_null(mkdtemp(root));
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length] = 0;
+    snprintf(path, sizeof path, "%s/prog", root);
+    assert_int_equal(symlink(self, path), 0);
+    struct model *model = model_of("", &caller, 1);
+    model_set(&model->modules[1].path, "/prog");
+    struct symbol_options options = {.root = root, .quiet = true};
+    symbol_resolve(model, &options);
+    assert_non_null(model->stacks[1].frames[0].function);
+    model_destroy(model);
+    /* Nothing below the root: the path itself. */
+    model = model_of("", &caller, 1);
+    symbol_resolve(model, &options);
+    assert_non_null(model->stacks[1].frames[0].function);
+    model_destroy(model);
+    unlink(path);
+    rmdir(root);
+}
+
+/* Same address in several stacks and twice in one; an unknown one between. */
+static void each_address_is_looked_up_once(void **state) {
+    (void)state;
+    plain_function();
+    uint64_t plain = caller;
+    outer_function();
+    const uint64_t addresses[] = {plain, caller, plain, caller, plain};
+    struct model *model = model_of("", addresses, 5);
+    model->stacks[1].frames[2].address = 1;
+    symbol_resolve(model, &quiet);
+    size_t plains = 0, outers = 0, unknown = 0;
+    for (size_t i = 0; i < model->stacks[1].count; i++) {
+        const char *function = model->stacks[1].frames[i].function;
+        unknown += function == NULL;
+        plains += function != NULL && strcmp(function, "plain_function") == 0;
+        outers += function != NULL && strcmp(function, "outer_function") == 0;
+    }
+    assert_int_equal(plains, 2);
+    assert_int_equal(outers, 2);
+    assert_int_equal(unknown, 1);
+    model_destroy(model);
+}
+
+static size_t ticks;
+static void count_tick(void *context) {
+    assert_ptr_equal(context, &ticks);
+    ticks++;
+}
+
+static void an_empty_model_is_fine(void **state) {
+    (void)state;
+    struct model *model = model_create();
+    struct symbol_options options = {.tick = count_tick, .context = &ticks};
+    symbol_resolve(model, &options);
+    symbol_resolve(model, NULL);
+    assert_int_equal(model->blind_spot_count, 0);
+    model_destroy(model);
+}
+
+static void ticks_come_while_it_works(void **state) {
+    (void)state;
+    plain_function();
+    struct model *model = model_of("", &caller, 1);
+    struct symbol_options options = {.tick = count_tick, .context = &ticks, .quiet = true};
+    ticks = 0;
+    symbol_resolve(model, &options);
+    assert_true(ticks >= 1);
+    model_destroy(model);
+}
+
+/* ---- names ---- */
+
+static void expect_name(const char *mangled, const char *expected) {
+    char *name = symbol_demangle(mangled);
+    assert_string_equal(name, expected);
+    free(name);
+}
+
+static void names_are_readable(void **state) {
+    (void)state;
+    expect_name("main", "main");
+    expect_name("", "");
+    expect_name("_Z", "_Z");
+    expect_name("_Z3foov", "foo()");
+    expect_name("_ZN4game4loadEi", "game::load(int)");
+    expect_name("_ZN4game4loadEi.part.0", "game::load(int) [clone .part.0]");
+    expect_name("_ZNSt6vectorIiSaIiEE9push_backERKi",
+                "std::vector<int, std::allocator<int> >::push_back(int const&)");
+    expect_name("_ZNotmangled", "_ZNotmangled");
+    expect_name("_ZN4core3fmt5write17h0123456789abcdefE", "core::fmt::write");
+    expect_name("_ZN4core3fmt5write17h0123456789abcdegE", "core::fmt::write::h0123456789abcdeg");
+    expect_name("_ZN60_$LT$alloc..string..String$u20$as$u20$core..fmt..Display$GT$3fmt17h0123456789abcdefE",
+                "<alloc::string::String as core::fmt::Display>::fmt");
+    expect_name("_ZN4test28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE", "test::{{closure}}");
+    expect_name("_RNvC6mycrate3foo", "_RNvC6mycrate3foo");
+}
+
+static void deep_names_do_not_exhaust_the_stack(void **state) {
+    (void)state;
+    size_t sizes[] = {100, 5000, 16000, 100000};
+    for (size_t i = 0; i < 4; i++) {
+        char *mangled = malloc(sizes[i] + 8);
+        strcpy(mangled, "_Z1f");
+        memset(mangled + 4, 'P', sizes[i]);
+        strcpy(mangled + 4 + sizes[i], "v");
+        char *name = symbol_demangle(mangled);
+        assert_non_null(name);
+        free(name);
+        free(mangled);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_has_function_file_and_line),
+        cmocka_unit_test(inlined_calls_come_innermost_first),
+        cmocka_unit_test(libraries_have_exported_names),
+        cmocka_unit_test(the_vdso_is_known),
+        cmocka_unit_test(another_build_is_not_believed),
+        cmocka_unit_test(stripped_files_give_what_they_have),
+        cmocka_unit_test(roots_are_tried_first),
+        cmocka_unit_test(each_address_is_looked_up_once),
+        cmocka_unit_test(an_empty_model_is_fine),
+        cmocka_unit_test(ticks_come_while_it_works),
+        cmocka_unit_test(names_are_readable),
+        cmocka_unit_test(deep_names_do_not_exhaust_the_stack),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
