@@ -19,29 +19,33 @@ static void *find(void *bound, const char *name) {
     return bound != NULL ? bound : dlsym(RTLD_DEFAULT, name);
 }
 
-/* Calls the new-handler once; false: there is none. */
-static bool call_handler(void) {
+static handler new_handler(void) {
     handler (*get)(void) = (handler(*)(void))find((void *)_ZSt15get_new_handlerv, "_ZSt15get_new_handlerv");
-    handler now = get != NULL ? get() : NULL;
-    if (now != NULL) now();
-    return now != NULL;
+    return get != NULL ? get() : NULL;
 }
 
-static PP_COLD void *retry(size_t bytes, size_t alignment, enum pp_kind kind, const void *frame) {
-    void *block = NULL;
-    while (block == NULL && call_handler())
-        block = alignment != 0 ? pp_heap_allocate_aligned(bytes, alignment, kind, frame)
-                               : pp_heap_allocate(bytes, kind, frame);
-    return block;
-}
-
+/* As C++ has it: the handler makes room, throws, or takes itself away. */
 static PP_COLD void *retry_or_throw(size_t bytes, size_t alignment, enum pp_kind kind,
                                     const void *frame) {
-    void *block = retry(bytes, alignment, kind, frame);
+    void *block = NULL;
+    for (handler now; block == NULL && (now = new_handler()) != NULL;) {
+        now();
+        block = alignment != 0 ? pp_heap_allocate_aligned(bytes, alignment, kind, frame)
+                               : pp_heap_allocate(bytes, kind, frame);
+    }
     if (block != NULL) return block;
     void (*fail)(void) = (void (*)(void))find((void *)_ZSt17__throw_bad_allocv, "_ZSt17__throw_bad_allocv");
     if (fail != NULL) fail();
     abort();
+}
+
+/* What a handler throws must not leave a nothrow form, and C cannot catch it: libstdc++'s own form calls
+   ours that throws, and catches. `alignment` 0: the form without. */
+static PP_COLD void *retry_caught(const char *name, size_t bytes, size_t alignment, const void *nothrow) {
+    void *own = new_handler() != NULL ? dlsym(RTLD_NEXT, name) : NULL;
+    if (own == NULL) return NULL;
+    if (alignment == 0) return ((void *(*)(size_t, const void *))own)(bytes, nothrow);
+    return ((void *(*)(size_t, size_t, const void *))own)(bytes, alignment, nothrow);
 }
 
 #define NEW(name, kind)                                                                            \
@@ -61,13 +65,13 @@ static PP_COLD void *retry_or_throw(size_t bytes, size_t alignment, enum pp_kind
     void *name(size_t bytes, const void *nothrow);                                                 \
     PP_EXPORT void *name(size_t bytes, const void *nothrow) {                                      \
         void *block = pp_heap_allocate(bytes, kind, PP_FRAME());                                   \
-        return PP_LIKELY(block != NULL) ? block : retry(bytes, 0, kind, PP_FRAME());               \
+        return PP_LIKELY(block != NULL) ? block : retry_caught(#name, bytes, 0, nothrow);          \
     }
 #define NEW_ALIGNED_NOTHROW(name, kind)                                                            \
     void *name(size_t bytes, size_t alignment, const void *nothrow);                               \
     PP_EXPORT void *name(size_t bytes, size_t alignment, const void *nothrow) {                    \
         void *block = pp_heap_allocate_aligned(bytes, alignment, kind, PP_FRAME());                \
-        return PP_LIKELY(block != NULL) ? block : retry(bytes, alignment, kind, PP_FRAME());       \
+        return PP_LIKELY(block != NULL) ? block : retry_caught(#name, bytes, alignment, nothrow);  \
     }
 #define DELETE(name, kind, ...)                                                                    \
     void name(void *block __VA_OPT__(, ) __VA_ARGS__);                                             \

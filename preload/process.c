@@ -4,10 +4,10 @@
 #include "names.h"
 #include "os.h"
 
-void pp_exec_init(void);
+void pp_ends_init(void);
 
 __attribute__((constructor)) static void construct(int argc, char **argv, char **envp) {
-    pp_exec_init();
+    pp_ends_init();
     pp_process_construct(envp);
 }
 

@@ -133,7 +133,11 @@ bool pp_process_passes(void) {
 
 static void on_end(int status, void *unused) { pp_process_finish(PP_END_EXIT, status); }
 
-static void on_quick_end(void) { pp_process_finish(PP_END_QUICK_EXIT, -1); }
+static int quick_status = -1;
+
+void pp_process_quick_status(int status) { quick_status = status; }
+
+static void on_quick_end(void) { pp_process_finish(PP_END_QUICK_EXIT, quick_status); }
 
 static void count_fork(void) {
     if (life() == PP_LIFE_LIVE)

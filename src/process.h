@@ -33,6 +33,9 @@ void pp_process_construct(char **envp);
    process that owns the segment (not in forked or vforked children). */
 void pp_process_finish(enum pp_end end, int status);
 
+/* quick_exit was called with this status; its handlers run next. */
+void pp_process_quick_status(int status);
+
 /* Before an exec: true if it is told to the watcher (only the owner's), then pp_process_exec_failed must
    follow if the exec returns. */
 bool pp_process_exec(void);

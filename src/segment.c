@@ -247,11 +247,20 @@ static bool write_all(int fd, const char *from, uint64_t bytes, uint64_t offset)
     return true;
 }
 
+/* Bytes of a compacted copy. */
+static uint64_t saved_bytes(const struct pp_segment_header *header) {
+    uint64_t at = PP_SEGMENT_HEADER_BYTES;
+    for (unsigned i = 0; i < PP_AREA_COUNT; i++)
+        at += pp_round_up(PP_LOAD(&header->areas[i].count) * header->areas[i].stride, PP_PAGE_BYTES);
+    return at;
+}
+
 bool pp_segment_save(const char *path) {
     enum { WRITE_NEW = 01 | 0100 | 0200 | 0400000 }; /* O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW */
     struct pp_segment_header *header = pp_segment.header;
     struct pp_area areas[PP_AREA_COUNT];
     uint64_t at = PP_SEGMENT_HEADER_BYTES;
+    if (saved_bytes(header) > pp_os_limit(RLIMIT_FSIZE)) return false; /* would be SIGXFSZ */
     int fd = pp_os_open(-100, path, WRITE_NEW, 0600);
     if (fd < 0) return false;
     bool good = write_all(fd, (const char *)header, PP_SEGMENT_HEADER_BYTES, 0);

@@ -27,7 +27,8 @@ run() {
   debug) row debug -DCMAKE_BUILD_TYPE=Debug -DPP_DEBUG=3 ;;
   release) row release -DCMAKE_BUILD_TYPE=Release ;;
   address) row address -DPP_DEBUG=3 -DPP_SANITIZE=address,undefined ;;
-  thread) row thread -DPP_DEBUG=2 -DPP_SANITIZE=thread ;;
+  # gcc warns of each fence that TSan does not model; the tests run all the same.
+  thread) row thread -DPP_DEBUG=2 -DPP_SANITIZE=thread -DCMAKE_C_FLAGS=-Wno-tsan ;;
   clang) row clang -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ ;;
   clang-debug) row clang-debug -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DPP_DEBUG=3 -DCMAKE_BUILD_TYPE=Debug ;;
   *) echo "no row $1" && failed=$((failed + 1)) ;;

@@ -38,7 +38,7 @@ def die(way):
             check(done.err == "", "words on stderr:", done.err)
         check_blocks(report, handlers_ran)
         if way == "exec":
-            check(box.report(done.pid, SHELL)["process"]["end"] == "exit", "the new image's profile")
+            check(box.report(done.pid, SHELL)["process"]["end"] in ("exit", "_exit"), "the new image's profile")
 
 
 def killed(number, end):

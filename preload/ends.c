@@ -1,11 +1,12 @@
 /*
  * exec: the end of a program image, told to the watcher before it happens and taken back if it fails.
  * execl and its like call execve inside libc, past any interposition, so all nine names are here; the
- * variadic ones copy their list as libc does.
+ * variadic ones copy their list as libc does. And quick_exit, whose handlers are not told the status.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "names.h"
@@ -19,21 +20,23 @@ static struct {
     int (*execvpe)(const char *, list, list);
     int (*fexecve)(int, list, list);
     int (*execveat)(int, const char *, list, list, int);
+    void (*quick_exit)(int);
 } real;
 
 extern char **environ;
 
-void pp_exec_init(void);
-void pp_exec_init(void) {
+void pp_ends_init(void);
+void pp_ends_init(void) {
     real.execve = (int (*)(const char *, list, list))dlsym(RTLD_NEXT, "execve");
     real.execvpe = (int (*)(const char *, list, list))dlsym(RTLD_NEXT, "execvpe");
     real.fexecve = (int (*)(int, list, list))dlsym(RTLD_NEXT, "fexecve");
     real.execveat = (int (*)(int, const char *, list, list, int))dlsym(RTLD_NEXT, "execveat");
+    real.quick_exit = (void (*)(int))dlsym(RTLD_NEXT, "quick_exit");
 }
 
 #define CALL(name, ...)                                                                            \
     do {                                                                                           \
-        if (real.name == NULL) pp_exec_init(); /* a constructor that runs before ours */           \
+        if (real.name == NULL) pp_ends_init(); /* a constructor that runs before ours */           \
         if (real.name == NULL) {                                                                   \
             errno = ENOSYS;                                                                        \
             return -1;                                                                             \
@@ -80,4 +83,11 @@ PP_EXPORT int execle(const char *path, const char *first, ...) {
     char *const *envp = va_arg(again, char *const *);
     va_end(again);
     CALL(execve, path, argv, envp);
+}
+
+PP_EXPORT __attribute__((noreturn)) void quick_exit(int status) {
+    pp_process_quick_status(status & 0xff);
+    if (real.quick_exit == NULL) pp_ends_init();
+    if (real.quick_exit != NULL) real.quick_exit(status);
+    _exit(status);
 }

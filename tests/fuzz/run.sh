@@ -1,0 +1,30 @@
+#!/bin/sh
+# Fuzzes view and profile with libFuzzer for MINUTES each (default 10), on all processors, in a folder
+# of its own under /tmp that keeps corpus and crashes from run to run. Needs clang.
+set -eu
+cd "$(dirname "$0")/../.."
+minutes=${1:-10}
+work=${FUZZ_DIR:-/tmp/poolprof-fuzz}
+jobs=$(nproc)
+mkdir -p "$work"
+
+sources=$(sed -n 's/^  \(.*\.c\)$/\1/p' tests/fuzz/sources.cmake)
+flags="-std=gnu17 -g -O1 -D_GNU_SOURCE -DPP_DEBUG=0 -DPP_VERSION=\"fuzz\"
+       -Iinclude -Isrc -Ireport -Itests/golden $(pkg-config --cflags sqlite3 jansson)"
+libraries="$(pkg-config --libs sqlite3 jansson) -lm"
+
+for target in view profile; do
+    # shellcheck disable=SC2086
+    clang $flags -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+        -o "$work/${target}_fuzz" "tests/fuzz/${target}_fuzz.c" $sources $libraries
+    # shellcheck disable=SC2086
+    clang $flags -fsanitize=address -o "$work/${target}_seeds" "tests/fuzz/${target}_fuzz.c" \
+        tests/fuzz/driver.c $sources $libraries
+    mkdir -p "$work/$target"
+    "$work/${target}_seeds" --write-seeds "$work/$target"
+done
+for target in view profile; do
+    echo "== $target, $minutes minutes"
+    (cd "$work" && "./${target}_fuzz" -max_total_time=$((minutes * 60)) -fork="$jobs" -max_len=200000 \
+        -rss_limit_mb=4096 -timeout=20 -artifact_prefix="$target-" "$target")
+done

@@ -1,0 +1,20 @@
+# What the fuzzers are made of; run.sh reads this list too: one path a line, from the repository's root.
+set(fuzz_sources
+  report/model.c
+  report/view.c
+  report/aggregate.c
+  report/aggregate_model.c
+  report/words.c
+  report/text.c
+  report/text_stack.c
+  report/json.c
+  report/profile.c
+  report/profile_load.c
+  report/profile_stacks.c
+  src/config.c
+  src/fmt.c
+  src/pattern.c
+  tests/golden/segment_builder.c
+  tests/golden/scenarios.c
+)
+list(TRANSFORM fuzz_sources PREPEND ${PROJECT_SOURCE_DIR}/)
