@@ -27,6 +27,7 @@ struct table {
 static int rank_of(const GElf_Sym *symbol, const char *name) {
     int binding = GELF_ST_BIND(symbol->st_info);
     int rank = binding == STB_GLOBAL ? 20 : binding == STB_WEAK ? 10 : 0;
+    if (strncmp(name, "_ZGT", 4) == 0) rank -= 5; /* transaction clones share the function's code */
     for (; *name == '_' && name[1] != 'Z'; name++) /* malloc rather than __libc_malloc */
         rank--;
     return rank;

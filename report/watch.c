@@ -182,13 +182,16 @@ static bool has_ended(const struct watch *watch, const struct watched *watched,
     return asked || died || *cause == FINISH_EXEC;
 }
 
-/* Ends what has ended, children first: the first process's report lists them. */
-static void bury(struct watch *watch, bool children) {
+static bool is_silent(const struct watch *watch, const struct watched *watched) {
+    return watched->is_child || was_replaced(watch, watched);
+}
+
+/* Ends those that have ended: the tree's other processes, or the first. */
+static void bury(struct watch *watch, bool silent) {
     for (size_t at = 0; at < watch->count;) {
         struct watched *watched = watch->items[at];
         enum finish_cause cause;
-        bool silent = watched->is_child || was_replaced(watch, watched);
-        if (silent != children || !has_ended(watch, watched, &cause)) {
+        if (is_silent(watch, watched) != silent || !has_ended(watch, watched, &cause)) {
             at++;
             continue;
         }
@@ -197,12 +200,23 @@ static void bury(struct watch *watch, bool children) {
     }
 }
 
+static bool first_has_ended(const struct watch *watch) {
+    enum finish_cause cause;
+    for (size_t at = 0; at < watch->count; at++)
+        if (!is_silent(watch, watch->items[at]) && has_ended(watch, watch->items[at], &cause))
+            return true;
+    return false;
+}
+
 /* Returns seconds until the next look is due. */
 static double turn(struct watch *watch) {
     double next_s = WATCH_LOOK_MAX_S;
+    bool first = first_has_ended(watch);
     family_search(&watch->family, knows, found, watch);
     bury(watch, true);
-    bury(watch, false);
+    /* Asked before the search: whoever came and went before the first process ended is in its report. */
+    if (first)
+        bury(watch, false);
     for (size_t at = 0; at < watch->count; at++)
         next_s = fmin(next_s, watched_look(watch->items[at]));
     return next_s;

@@ -76,6 +76,8 @@ bool pp_os_executable(const char *path); /* exists and may be executed by us */
 /* A file mapped shared over `reserve` bytes, sparse, hidden from forks and core dumps; the descriptor
    is closed. Only `header` bytes have memory at first. NULL when refused: then nothing is left. */
 void *pp_os_map_file(const char *path, size_t reserve, size_t header);
+/* The same without a name, for where no directory will do: a memfd, which stays open as *fd. */
+void *pp_os_map_memory_file(size_t reserve, size_t header, int *fd);
 /* Maps the start of an open file shared; NULL: refused, or the file is shorter. */
 void *pp_os_map_shared(int fd, size_t bytes);
 /* Raw directory entries (struct linux_dirent64); 0 at the end. */

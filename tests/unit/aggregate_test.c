@@ -235,7 +235,8 @@ static void blocks_with_bad_indices_count_as_unknown(void **state) {
     (void)state;
     struct segment_builder builder;
     segment_builder_init(&builder);
-    segment_builder_block(&builder, (struct segment_builder_block){.site = 12345, .bytes = 10});
+    segment_builder_block(&builder, (struct segment_builder_block){.site = 1, .bytes = 5}); /* count */
+    segment_builder_block(&builder, (struct segment_builder_block){.site = 12345, .bytes = 5});
     segment_builder_block(&builder, (struct segment_builder_block){.site = 0x0fffffff, .bytes = 10});
     segment_builder_block(&builder, (struct segment_builder_block){.thread = 0xfffff, .bytes = 10});
     struct pp_segment_block *odd = segment_builder_at(
@@ -244,7 +245,7 @@ static void blocks_with_bad_indices_count_as_unknown(void **state) {
     odd->word0 = PP_WORD0(0, 7, 0, 3, 1023); /* a state and a kind that do not exist */
     struct model *model = model_of(&builder);
     assert_int_equal(model->site_count, 1);
-    assert_int_equal(model->sites[0].objects, 3);
+    assert_int_equal(model->sites[0].objects, 4);
     assert_int_equal(model->sites[0].bytes, 30);
     assert_int_equal(model->sites[0].stack, 0);
     assert_string_equal(model->sites[0].thread, "*2");
@@ -288,6 +289,11 @@ static void ages_know_what_now_is(void **state) {
     segment_builder_block(&builder, (struct segment_builder_block){.tick = 15 * SECOND,
                                                                    .state = PP_STATE_FREED});
     assert_true(age_at(&builder, AGGREGATE_LAST_TRACE, &duration_s) == 5.0 && duration_s == 15.0);
+    struct pp_segment_thread *thread = segment_builder_at(&builder, PP_AREA_THREADS, 1);
+    thread->birth_tick = 16 * SECOND;
+    assert_true(age_at(&builder, AGGREGATE_LAST_TRACE, &duration_s) == 6.0 && duration_s == 16.0);
+    thread->death_tick = 18 * SECOND;
+    assert_true(age_at(&builder, AGGREGATE_LAST_TRACE, &duration_s) == 8.0 && duration_s == 18.0);
     segment_builder_fini(&builder);
 }
 
@@ -327,7 +333,73 @@ static void names_of_used_again_entries_are_not_believed(void **state) {
     segment_builder_fini(&builder);
 }
 
+static void expect_thread(const char *name, const char *expected) {
+    struct segment_builder builder;
+    segment_builder_init(&builder);
+    uint32_t thread = segment_builder_thread(&builder, name);
+    segment_builder_block(&builder, (struct segment_builder_block){.thread = thread});
+    struct model *model = model_of(&builder);
+    assert_string_equal(model->sites[0].thread, expected);
+    model_destroy(model);
+    segment_builder_fini(&builder);
+}
+
+static void threads_have_names(void **state) {
+    (void)state;
+    expect_thread("", "?");
+    expect_thread("a", "a");
+    expect_thread("sixteen letters!", "sixteen letters!"); /* without terminator */
+}
+
+static void modules_are_copied_whole(void **state) {
+    (void)state;
+    struct segment_builder builder;
+    segment_builder_init(&builder);
+    for (uint32_t bytes = 0; bytes <= 33; bytes += 11) {
+        uint32_t index = segment_builder_module(&builder, "/m", 0x1000, 0x2000, PP_MODULE_MAIN);
+        struct pp_segment_module *module = segment_builder_at(&builder, PP_AREA_MODULES, index);
+        module->build_id_bytes = bytes;
+        module->bias = 0x800;
+        memset(module->build_id, 0x5a, sizeof module->build_id);
+    }
+    struct model *model = model_of(&builder);
+    const unsigned expected[] = {0, 11, 22, 0}; /* 33 is more than there is */
+    assert_int_equal(model->module_count, 5);
+    for (int i = 0; i < 4; i++) {
+        const struct model_module *module = &model->modules[i + 1];
+        assert_int_equal(module->build_id_bytes, expected[i]);
+        for (unsigned j = 0; j < module->build_id_bytes; j++)
+            assert_int_equal(module->build_id[j], 0x5a);
+        assert_int_equal(module->start, 0x1000);
+        assert_int_equal(module->end, 0x2000);
+        assert_int_equal(module->bias, 0x800);
+        assert_int_equal(module->flags, PP_MODULE_MAIN);
+        assert_string_equal(module->path, "/m");
+    }
+    model_destroy(model);
+    segment_builder_fini(&builder);
+}
+
 /* ---- totals, process, peak ---- */
+
+/* A block that moves between threads while they are read may be seen freed, not allocated. */
+static void totals_are_never_negative(void **state) {
+    (void)state;
+    char why[256];
+    struct aggregate_totals totals = {-1, -1};
+    struct segment_builder builder;
+    segment_builder_init(&builder);
+    segment_builder_count(&builder, 1, PP_COUNTER_FREES, 1);
+    segment_builder_count(&builder, 1, PP_COUNTER_BYTES_FREED, 100);
+    int fd = segment_builder_open(&builder);
+    struct view *view = view_open_fd(fd, why, sizeof why);
+    aggregate_totals(view, &totals);
+    assert_int_equal(totals.objects, 0);
+    assert_int_equal(totals.heap_bytes, 0);
+    view_close(view);
+    segment_builder_fini(&builder);
+    close(fd);
+}
 
 static void dropped_records_leave_the_totals_right(void **state) {
     (void)state;
@@ -476,6 +548,9 @@ int main(void) {
         cmocka_unit_test(ages_know_what_now_is),
         cmocka_unit_test(age_buckets_have_the_right_bounds),
         cmocka_unit_test(names_of_used_again_entries_are_not_believed),
+        cmocka_unit_test(threads_have_names),
+        cmocka_unit_test(modules_are_copied_whole),
+        cmocka_unit_test(totals_are_never_negative),
         cmocka_unit_test(dropped_records_leave_the_totals_right),
         cmocka_unit_test(argv_ends_with_the_texts),
         cmocka_unit_test(ends_have_the_contracts_words),

@@ -297,6 +297,42 @@ static void nothing_is_lost(void **state) {
     assert_int_equal(files_there(), 0);
 }
 
+static int64_t ask(const char *path, const char *sql) {
+    sqlite3 *database;
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(database, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t value = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(database);
+    return value;
+}
+
+/* 2,000 stacks of 40 frames that share all but the innermost: 2,000 + 39 rows, not 80,000. */
+static void size_grows_with_what_is_different(void **state) {
+    (void)state;
+    enum { STACKS = 2000, DEPTH = 40 };
+    char why[512];
+    struct model *model = model_create();
+    model->stacks = realloc(model->stacks, (STACKS + 1) * sizeof *model->stacks);
+    model->stack_count = STACKS + 1;
+    for (uint64_t i = 1; i <= STACKS; i++) {
+        model->stacks[i] = (struct model_stack){.count = DEPTH};
+        model->stacks[i].frames = model_alloc(DEPTH, sizeof(struct model_frame));
+        for (uint64_t j = 0; j < DEPTH; j++)
+            model->stacks[i].frames[j] = (struct model_frame){
+                .address = j == 0 ? 1000 + i : j % 5, .function = model_text(model, j % 2 ? "f" : "g")};
+    }
+    char *used = profile_save(model, path_of("x.poolprof"), why, sizeof why);
+    assert_int_equal(ask(used, "SELECT count(*) FROM stacks"), STACKS + DEPTH - 1);
+    assert_int_equal(ask(used, "SELECT count(*) FROM frames"), STACKS + 10);
+    assert_int_equal(ask(used, "SELECT count(*) FROM (SELECT DISTINCT parent, frame FROM stacks)"),
+                     STACKS + DEPTH - 1);
+    free(used);
+    model_destroy(model);
+}
+
 static void existing_files_are_kept(void **state) {
     (void)state;
     char why[512];
@@ -620,6 +656,7 @@ static void profiles_are_listed_newest_first(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(nothing_is_lost),
+        TEST(size_grows_with_what_is_different),
         TEST(existing_files_are_kept),
         TEST(odd_names_are_only_names),
         TEST(failures_leave_nothing),
