@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +61,9 @@ static void settle_end(struct finishing *finishing) {
     if (finishing->cause == FINISH_HANDOVER)
         return; /* the segment says it, and so does the model */
     if (watched->pidfd < 0 || !death_status(watched->pidfd, watched->pid, &status)) {
-        if (said == PP_END_RUNNING)
+        if (said == PP_END_ABORT)
+            set_signal(model, SIGABRT);
+        else if (said == PP_END_RUNNING)
             model_set(&model->process.end, "unknown");
         return;
     }

@@ -123,9 +123,9 @@ static void hang_bell(struct watch *watch) {
 
 /* ---- the loop ---- */
 
-static bool add(struct watch *watch, int fd) {
+static bool add(struct watch *watch, int fd, int pidfd) {
     char why[512] = "no memory";
-    struct watched *watched = watched_create(fd, watch->tree, why, sizeof why);
+    struct watched *watched = watched_create(fd, pidfd, watch->tree, why, sizeof why);
     if (!watched) {
         fprintf(stderr, "poolprof watch: %s\n", why);
         return false;
@@ -143,7 +143,7 @@ static bool knows(void *context, uint32_t pid, uint64_t nonce) {
     return false;
 }
 
-static void found(void *context, int fd) { add(context, fd); }
+static void found(void *context, int fd) { add(context, fd, -1); }
 
 /* The tree's words live in the first process's header: it stays mapped when the process is gone. */
 static void drop(struct watch *watch, size_t at) {
@@ -241,19 +241,20 @@ static void sleep_until(struct watch *watch, int milliseconds) {
     atomic_fetch_add(&watch->tree->heartbeat, 1);
 }
 
-static int parse_fd(int argc, char **argv) {
+/* A descriptor's number after `name` at argv[at]; -1: not there. */
+static int parse_fd(int argc, char **argv, int at, const char *name) {
     char *end = NULL;
-    long fd = argc == 3 && !strcmp(argv[1], "--fd") ? strtol(argv[2], &end, 10) : -1;
-    return end && end != argv[2] && *end == 0 && fd > STDERR_FILENO && fd <= INT_MAX ? (int)fd : -1;
+    long fd = at + 1 < argc && !strcmp(argv[at], name) ? strtol(argv[at + 1], &end, 10) : -1;
+    return end && end != argv[at + 1] && *end == 0 && fd > STDERR_FILENO && fd <= INT_MAX ? (int)fd : -1;
 }
 
 int watch_main(int argc, char **argv) {
     struct watch watch = {.bell = -1};
-    int fd = parse_fd(argc, argv);
+    int fd = parse_fd(argc, argv, 1, "--fd"), pidfd = parse_fd(argc, argv, 3, "--pidfd");
     if (fd < 0)
-        return usage_error("watch", "started by the library only: watch --fd N");
+        return usage_error("watch", "started by the library only: watch --fd N [--pidfd N]");
     stand_alone();
-    if (!add(&watch, fd))
+    if (!add(&watch, fd, pidfd))
         return STATUS_UNREADABLE;
     close(fd);
     watch.tree = watch.items[0]->tree;

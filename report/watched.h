@@ -42,9 +42,10 @@ struct watched {
     double sample_s, glance_s, glance_step_s; /* next ones' times; on the process's clock */
 };
 
-/* Takes over the segment behind `fd` (the descriptor is kept open by the caller). `tree` NULL: it is the
+/* Takes over the segment behind `fd` (kept open by the caller). `pidfd` is the process's and taken over
+   too; where it is -1, one is opened if the process still lives. `tree` NULL: it is the
    first process of its tree, whose words are its own. NULL: it is none, and `why` holds one line. */
-struct watched *watched_create(int fd, struct pp_tree *tree, char *why, size_t why_bytes);
+struct watched *watched_create(int fd, int pidfd, struct pp_tree *tree, char *why, size_t why_bytes);
 void watched_destroy(struct watched *watched);
 
 /* Seconds since the process's start, by CLOCK_MONOTONIC. */

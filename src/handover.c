@@ -85,7 +85,7 @@ void pp_handover_start(char *const *envp) {
     size_t bytes;
     int fd = take_descriptor(program, sizeof program);
     char **clean = fd >= 0 ? clean_environment(envp, &bytes) : NULL;
-    char *argv[] = {program, "watch", "--fd", "3", NULL};
+    char *argv[] = {program, "watch", "--fd", "3", "--pidfd", "4", NULL};
     stub_pid = clean != NULL ? pp_os_start_hidden(argv, clean, fd) : 0;
     if (fd >= 0 && stub_pid <= 0)
         pp_log(PP_LOG_WARN, "the watcher could not be started; a brief report follows at exit");

@@ -88,8 +88,8 @@ bool pp_os_populate(void *at, size_t bytes);
 
 /* Starts argv[0] as a process that the host cannot see: no SIGCHLD, no wait answers for it, no thread,
    no descriptor. It gets its own session, default signal dispositions, an empty mask, `fd` as its
-   descriptor 3, /dev/null as 0 and 1, and the host's 2. Returns the pid of the stub that waits for it
-   (for pp_os_reaped), or negative errno. os_start.c has the recipe. */
+   descriptor 3, a pidfd of the host as 4, /dev/null as 0 and 1, and the host's 2. Returns the pid of
+   the stub that waits for it (for pp_os_reaped), or negative errno. os_start.c has the recipe. */
 int pp_os_start_hidden(char *const argv[], char *const envp[], int fd);
 
 __attribute__((noreturn)) void pp_os_exit_group(int status);

@@ -42,6 +42,9 @@ static struct pp_options options; /* as parsed; those in force are in the segmen
 
 _Atomic uint32_t pp_tracking;
 
+#define FINISH_PATIENCE_NS INT64_C(60000000000)
+#define FINISH_SLICE_NS INT64_C(50000000)
+
 static enum pp_life life(void) { return (enum pp_life)PP_LOAD(&wiped->life); }
 
 static void complain(const char *line) { pp_log(PP_LOG_WARN, "%s", line); }
@@ -172,7 +175,7 @@ bool pp_process_passes(void) {
     return life() != PP_LIFE_LIVE && life() != PP_LIFE_STARTING;
 }
 
-static void on_end(int status, void *unused) { pp_process_finish(PP_END_EXIT, status); }
+static void on_end(int status, void *unused) { pp_process_finish(PP_END_EXIT, status & 0xff); }
 
 static int quick_status = -1;
 
@@ -204,16 +207,40 @@ bool pp_process_profile_path(char *to, size_t bytes) {
     return pp_pattern_expand(header->options.OUTPUT, &with, to, bytes);
 }
 
+/* Set when the report is out; others that end the process at the same time wait for it, or they would
+   take the waiting thread down with them. */
+static _Atomic uint32_t finished;
+static _Atomic uint32_t finisher; /* its lock id */
+
+static void wait_for_finisher(void) {
+    if (PP_LOAD(&finisher) == pp_lock_self()) return; /* a signal handler on top of the wait */
+    for (int64_t waited = 0; waited < FINISH_PATIENCE_NS && PP_LOAD(&finished) == 0;
+         waited += FINISH_SLICE_NS)
+        pp_os_futex_wait(&finished, 0, FINISH_SLICE_NS);
+}
+
 void pp_process_finish(enum pp_end end, int status) {
     uint32_t live = PP_LIFE_LIVE;
     struct pp_segment_header *header = pp_segment.header;
-    if (life() != PP_LIFE_LIVE || pp_os_pid() != PP_LOAD(&wiped->pid)) return;
-    if (!atomic_compare_exchange_strong(&wiped->life, &live, PP_LIFE_DONE)) return;
+    if ((life() != PP_LIFE_LIVE && life() != PP_LIFE_DONE) || pp_os_pid() != PP_LOAD(&wiped->pid))
+        return;
+    if (!atomic_compare_exchange_strong(&wiped->life, &live, PP_LIFE_DONE)) {
+        wait_for_finisher();
+        return;
+    }
+    PP_STORE(&finisher, pp_lock_self());
     PP_STORE(&pp_tracking, 0);
     PP_STORE(&header->status, status);
     PP_STORE(&header->end_tick, pp_segment_tick());
     atomic_store_explicit(&header->end, end, memory_order_release);
     if (!pp_handover_finish()) pp_brief_report();
+    PP_STORE(&finished, 1);
+    pp_os_futex_wake(&finished);
+}
+
+void pp_process_abort(void) {
+    if (life() == PP_LIFE_LIVE && pp_os_pid() == PP_LOAD(&wiped->pid))
+        PP_STORE(&pp_segment.header->end, PP_END_ABORT);
 }
 
 bool pp_process_exec(void) {

@@ -24,7 +24,7 @@ ABORTS = {way: ("signal:6", -6, False) for way in (
     "abort", "abort_handled", "assert", "fortify", "stack_check", "terminate", "throw", "throw_noexcept")}
 FAULTS = {"segv": ("signal:11", -11, False), "bus": ("signal:7", -7, False), "ill": ("signal:4", -4, False),
           "trap": ("signal:5", -5, False), "fpe": ("signal:8", -8, False), "overflow": ("signal:11", -11, False),
-          "overflow_thread": ("signal:11", -11, False), "strict": ("signal:9", -9, False),
+          "overflow_thread": ("signal:11", -11, False), "forbidden": ("signal:31", -31, False),
           "cpu_limit": ("signal:9", -9, False), "raw_exit": ("_exit", 23, False)}
 EXECS = {"exec": ("exec", 23, False), "exec_thread": ("exec", 23, False)}
 FATAL = [number for number in range(1, 65) if number not in (
