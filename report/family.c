@@ -9,9 +9,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "symbol_cache.h"
+
 void family_init(struct family *family, const char *segment_path, uint64_t nonce) {
     const char *slash = segment_path ? strrchr(segment_path, '/') : NULL;
-    *family = (struct family){.directory = -1, .nonce = nonce};
+    *family = (struct family){.directory = -1, .nonce = nonce, .symbols = symbol_cache_create()};
     if (!slash)
         return;
     char *path = strndup(segment_path, (size_t)(slash - segment_path));
@@ -27,6 +29,7 @@ void family_fini(struct family *family) {
         free(family->rows[i].profile);
     }
     free(family->rows);
+    symbol_cache_destroy(family->symbols);
     if (family->directory >= 0)
         close(family->directory);
 }

@@ -19,6 +19,7 @@ struct family {
     struct model_child *rows;
     size_t count, room;
     uint64_t beyond;        /* ended processes that got no row */
+    struct symbol_cache *symbols; /* the members share their libraries */
 };
 
 /* `segment_path` is the first process's; NULL: only it will be watched. */

@@ -111,7 +111,8 @@ static void build_model(struct finishing *finishing) {
         model_add_alert(finishing->model, watched->told[i]);
     if (!is_silent(finishing)) family_list(finishing->family, finishing->model);
     pulse_tick(&finishing->pulse);
-    const struct symbol_options options = {.tick = pulse_tick, .context = &finishing->pulse};
+    const struct symbol_options options = {.tick = pulse_tick, .context = &finishing->pulse,
+                                           .cache = finishing->family->symbols};
     symbol_resolve(finishing->model, &options);
 }
 

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "symbol_cache.h"
 #include "symbol_module.h"
 #include "words.h"
 
@@ -24,6 +25,7 @@
 struct work {
     struct model *model;
     const char *root;
+    struct symbol_cache *cache;
     struct symbol_place *places;
     size_t count;
     _Atomic size_t done;
@@ -94,6 +96,25 @@ static void collect(struct work *work) {
 
 /* ---- the worker ---- */
 
+static enum symbol_outcome resolve_module(struct work *work, uint32_t module,
+                                          struct symbol_place *places, size_t count) {
+    enum symbol_outcome outcome;
+    if (work->cache == NULL)
+        return symbol_module_resolve(work->model, module, places, count, work->root, &work->done);
+    struct symbol_place *missing = model_alloc(count, sizeof *missing);
+    size_t unknown = symbol_cache_fill(work->cache, work->model, module, places, count, missing, &outcome);
+    atomic_fetch_add(&work->done, count - unknown);
+    if (unknown > 0) {
+        outcome = symbol_module_resolve(work->model, module, missing, unknown, work->root, &work->done);
+        symbol_cache_keep(work->cache, work->model, module, missing, unknown, outcome);
+    }
+    /* Both are sorted by address: the missing ones go back to their places. */
+    for (size_t i = 0, from = 0; from < unknown; i++)
+        if (places[i].address == missing[from].address) places[i] = missing[from++];
+    free(missing);
+    return outcome;
+}
+
 static void resolve_all(struct work *work) {
     for (size_t first = 0, next; first < work->count; first = next) {
         uint32_t module = work->places[first].module;
@@ -103,8 +124,7 @@ static void resolve_all(struct work *work) {
             atomic_fetch_add(&work->done, next - first);
             continue;
         }
-        work->outcomes[module] = symbol_module_resolve(work->model, module, work->places + first,
-                                                       next - first, work->root, &work->done);
+        work->outcomes[module] = resolve_module(work, module, work->places + first, next - first);
     }
 }
 
@@ -269,7 +289,8 @@ static void count_missing(const struct work *work) {
 
 void symbol_resolve(struct model *model, const struct symbol_options *options) {
     static const struct symbol_options none;
-    struct work work = {.model = model, .root = options != NULL ? options->root : NULL};
+    struct work work = {.model = model, .root = options != NULL ? options->root : NULL,
+                        .cache = options != NULL ? options->cache : NULL};
     if (options == NULL) options = &none;
     unsetenv("DEBUGINFOD_URLS"); /* libdwfl would ask the network */
     collect(&work);

@@ -19,6 +19,7 @@ struct symbol_options {
     void *context;
     const char *root; /* tried before each module's path: "/proc/7/root"; NULL: none */
     bool quiet;       /* no progress line even on a terminal */
+    struct symbol_cache *cache; /* what was looked up for other models; NULL: none */
 };
 
 /* `options` may be NULL. Call once per model. */

@@ -5,6 +5,7 @@
  *   X_fuzz FILE...                       these inputs, as they are
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,12 @@ static struct input current;
 void __asan_on_error(void);
 void __asan_on_error(void) { write_file("crash-input", &current); }
 
+static void on_abort(int number) {
+    write_file("crash-input", &current);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 static int run_file(const char *path) {
     FILE *from = fopen(path, "rb");
     if (from == NULL) {
@@ -137,6 +144,7 @@ static void run(size_t iterations) {
 
 int main(int argc, char **argv) {
     size_t iterations = 1000;
+    signal(SIGABRT, on_abort);
     for (; seed_count < SEEDS_MAX; seed_count++) {
         struct input *seed = &seeds[seed_count];
         seed->data = fuzz_seed(seed_count, &seed->bytes);
