@@ -45,7 +45,8 @@ static void put_end_name(FILE *to, const char *end, int status) {
     } else if (strcmp(end, "exec") == 0) {
         fputs("became another program by exec", to);
     } else {
-        fprintf(to, "%s, status %d", end, status);
+        put_safe(to, end);
+        fprintf(to, ", status %d", status);
     }
 }
 
@@ -152,9 +153,11 @@ static void put_site_origin(const struct text *text, const struct model_site *si
     char count[WORDS_BYTES], bytes[WORDS_BYTES];
     const char *makers = makers_text(site->makers);
     fputs("    ", text->to);
-    if (site->thread != NULL && site->thread[0] == '*')
-        fprintf(text->to, "by %s threads", site->thread + 1);
-    else if (site->thread != NULL) {
+    if (site->thread != NULL && site->thread[0] == '*') {
+        fputs("by ", text->to);
+        put_safe(text->to, site->thread + 1);
+        fputs(" threads", text->to);
+    } else if (site->thread != NULL) {
         fputs("by thread ", text->to);
         put_safe(text->to, site->thread);
     }

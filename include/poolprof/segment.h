@@ -187,6 +187,8 @@ struct pp_segment_header {
     uint32_t flags;             /* PP_SEGMENT_* */
     int64_t started_realtime_ns;  /* CLOCK_REALTIME at start */
     int64_t started_monotonic_ns; /* CLOCK_MONOTONIC_COARSE at start: tick 0 */
+    uint64_t start_ticks;       /* field 22 of /proc/PID/stat: tells this process from a later one of
+                                   its pid; 0: not known */
     uint32_t exe, argv, cwd, host; /* TEXT; argv: argc strings one after the other */
 
     struct pp_area areas[16];   /* by enum pp_area_id; unused ones zero */

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from ends import (BARE, SHELL, REPORT_LINE, Box, Failure, Skip, blind, check, check_outstanding, main, name_of,
-                  outstanding, read_report)
+                  outstanding, parent_of, read_report)
 
 # way: (end, status as Popen says it, atexit handlers ran, an image by exec follows)
 NORMAL = {
@@ -109,7 +109,7 @@ def killed_from_outside():
         with Box(run) as box:
             process = box.start("die", "wait", options={"REPORT": "json", "LOG": box.path("log.%p")})
             check(process.stdout.readline() == "ready\n", "did not start")
-            pid = max(box.processes("die"))
+            pid = process.pid if not run else [p for p in box.processes("die") if parent_of(p) == process.pid][0]
             os.kill(pid, signal.SIGKILL)
             process.communicate()
             check(process.returncode == -9, "status", process.returncode)

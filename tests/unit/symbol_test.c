@@ -287,6 +287,123 @@ static void stripped_files_give_what_they_have(void **state) {
     unlink(copy);
 }
 
+/* Linked without a build-id: believed only if it was not changed since the process started. */
+static void without_build_id_the_file_must_be_older(void **state) {
+    (void)state;
+    char *copy = copy_of_self("--remove-section=.note.gnu.build-id");
+    if (copy == NULL) skip();
+    plain_function();
+    struct model *model = model_of("", &caller, 1);
+    model_set(&model->modules[1].path, copy);
+    model->modules[1].build_id_bytes = 0;
+    model->process.started_realtime_ns = INT64_MAX;
+    expect_frame(resolved(model, 1), "plain_function", NULL, 0, false);
+    model_destroy(model);
+    model = model_of("", &caller, 1);
+    model_set(&model->modules[1].path, copy);
+    model->modules[1].build_id_bytes = 0;
+    model->process.started_realtime_ns = 1000000000;
+    expect_unknown(model, "is another build now");
+    unlink(copy);
+}
+
+/* ---- what other compilers write ---- */
+
+static const char c_source[] = "int sink;\n"
+                               "static inline __attribute__((always_inline)) void deep(int i) {\n"
+                               "    sink += i;\n"
+                               "    __asm__ volatile(\".globl mark\\nmark: nop\");\n"
+                               "}\n"
+                               "__attribute__((noinline)) int visible(int i) {\n"
+                               "    deep(i);\n"
+                               "    return i;\n"
+                               "}\n"
+                               "int main(void) { return visible(0); }\n";
+
+static const char cc_source[] =
+    "int sink;\n"
+    "namespace {\n"
+    "struct Local {\n"
+    "    template <class T> __attribute__((noinline)) void hidden(T t) {\n"
+    "        t(); __asm__ volatile(\".globl mark\\nmark: nop\");\n"
+    "    }\n"
+    "};\n"
+    "}\n"
+    "int main() { Local local; local.hidden([] { sink++; }); }\n";
+
+static bool run_in(const char *folder, const char *command) {
+    char line[1024];
+    snprintf(line, sizeof line, "cd %s && (%s) >/dev/null 2>&1", folder, command);
+    return system(line) == 0;
+}
+
+/* Compiles, and looks up `mark`. NULL: there is no such compiler. */
+static struct model *compiled(const char *folder, const char *name, const char *source,
+                              const char *command) {
+    char path[256];
+    unsigned long address;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *to = fopen(path, "w");
+    fputs(source, to);
+    fclose(to);
+    if (!run_in(folder, command) || !run_in(folder, "nm p | grep ' mark$' > mark")) return NULL;
+    snprintf(path, sizeof path, "%s/mark", folder);
+    FILE *from = fopen(path, "r");
+    assert_int_equal(fscanf(from, "%lx", &address), 1);
+    fclose(from);
+    uint64_t memory = address;
+    struct model *model = model_of("", &memory, 1);
+    snprintf(path, sizeof path, "%s/p", folder);
+    model_set(&model->modules[1].path, path);
+    model->stacks[1].frames[0].address = address;
+    model->modules[1].build_id_bytes = 0; /* the commands link with --build-id=none */
+    model->process.started_realtime_ns = INT64_MAX;
+    symbol_resolve(model, &quiet);
+    return model;
+}
+
+static void every_kind_of_debug_information(void **state) {
+    (void)state;
+    static const char *const compilers[] = {
+        "gcc -g -gdwarf-4",   "gcc -g -gdwarf-5",  "gcc -g -gdwarf-5 -gsplit-dwarf",
+        "gcc -g -gz",         "gcc -g -no-pie",    "gcc -g -flto -O2",
+        "clang -g -gdwarf-4", "clang -g -gdwarf-5"};
+    char folder[] = "/tmp/symbol-XXXXXX", command[256];
+    size_t tried = 0;
+    assert_non_null(mkdtemp(folder));
+    for (size_t i = 0; i < sizeof compilers / sizeof *compilers; i++) {
+        snprintf(command, sizeof command, "%s -O1 x.c -o p -Wl,--build-id=none", compilers[i]);
+        struct model *model = compiled(folder, "x.c", c_source, command);
+        if (model == NULL) continue;
+        if (model->stacks[1].count < 2) fail_msg("%s: nothing inlined", compilers[i]);
+        expect_frame(&model->stacks[1].frames[0], "deep", "x.c", 4, true);
+        expect_frame(&model->stacks[1].frames[1], "visible", "x.c", 7, false);
+        model_destroy(model);
+        tried++;
+    }
+    run_in(folder, "rm -f x.c p mark *.dwo");
+    rmdir(folder);
+    if (tried == 0) skip();
+}
+
+static void names_without_linkage_are_qualified(void **state) {
+    (void)state;
+    static const char *const compilers[] = {"g++ -g -O1", "clang++ -g -O1"};
+    char folder[] = "/tmp/symbol-XXXXXX", command[256];
+    assert_non_null(mkdtemp(folder));
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(command, sizeof command, "%s x.cc -o p -Wl,--build-id=none", compilers[i]);
+        struct model *model = compiled(folder, "x.cc", cc_source, command);
+        if (model == NULL) continue;
+        const char *function = model->stacks[1].frames[0].function;
+        if (strstr(function, "(anonymous namespace)::Local::hidden<") == NULL)
+            fail_msg("%s: '%s'", compilers[i], function);
+        model_destroy(model);
+    }
+    run_in(folder, "rm -f x.cc p mark");
+    rmdir(folder);
+}
+
 static void roots_are_tried_first(void **state) {
     (void)state;
     char self[4096], root[] = "/tmp/symbol-root-XXXXXX", path[5000];
@@ -412,6 +529,9 @@ int main(void) {
         cmocka_unit_test(the_vdso_is_known),
         cmocka_unit_test(another_build_is_not_believed),
         cmocka_unit_test(stripped_files_give_what_they_have),
+        cmocka_unit_test(without_build_id_the_file_must_be_older),
+        cmocka_unit_test(every_kind_of_debug_information),
+        cmocka_unit_test(names_without_linkage_are_qualified),
         cmocka_unit_test(roots_are_tried_first),
         cmocka_unit_test(each_address_is_looked_up_once),
         cmocka_unit_test(an_empty_model_is_fine),
