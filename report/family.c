@@ -22,12 +22,24 @@ void family_init(struct family *family, const char *segment_path, uint64_t nonce
     free(path);
 }
 
-void family_fini(struct family *family) {
-    for (size_t i = 0; i < family->count; i++) {
-        free(family->rows[i].exe);
-        free(family->rows[i].end);
-        free(family->rows[i].profile);
+void family_forget(struct family *family, size_t count) {
+    while (family->count > count) {
+        struct model_child *row = &family->rows[--family->count];
+        free(row->exe);
+        free(row->end);
+        free(row->profile);
     }
+}
+
+bool family_has_profile(const struct family *family, const char *profile) {
+    for (size_t i = 0; i < family->count; i++)
+        if (family->rows[i].profile && !strcmp(family->rows[i].profile, profile))
+            return true;
+    return false;
+}
+
+void family_fini(struct family *family) {
+    family_forget(family, 0);
     free(family->rows);
     symbol_cache_destroy(family->symbols);
     if (family->directory >= 0)
@@ -42,13 +54,13 @@ static struct model_child copy(const struct model_child *row) {
     return to;
 }
 
-void family_add(struct family *family, const struct model *model) {
+void family_add(struct family *family, const struct model *model, const char *profile) {
     const struct model_child row = {.pid = model->process.pid,
                                     .exe = model->process.exe,
                                     .end = model->process.end,
                                     .status = model->process.status,
                                     .lost_bytes = (int64_t)model->kinds[MODEL_LOST].bytes,
-                                    .profile = model->profile_path};
+                                    .profile = (char *)(uintptr_t)profile};
     if (family->count >= FAMILY_ROWS_MAX) {
         family->beyond++;
         return;

@@ -26,8 +26,11 @@ struct family {
 void family_init(struct family *family, const char *segment_path, uint64_t nonce);
 void family_fini(struct family *family);
 
-/* One row, from an ended process's model. */
-void family_add(struct family *family, const struct model *model);
+/* One row, from a process's model; `profile` is where its profile is or will be (NULL: nowhere). */
+void family_add(struct family *family, const struct model *model, const char *profile);
+bool family_has_profile(const struct family *family, const char *profile);
+/* Takes the newest rows back, down to `count`. */
+void family_forget(struct family *family, size_t count);
 /* All rows so far into the first process's model. */
 void family_list(const struct family *family, struct model *model);
 

@@ -244,10 +244,46 @@ void finish(struct watched *watched, enum finish_cause cause, struct family *fam
     build_model(&finishing);
     store(&finishing);
     print(&finishing);
-    if (is_silent(&finishing))
-        family_add(family, finishing.model);
+    if (is_silent(&finishing) && !watched->announced)
+        family_add(family, finishing.model, finishing.model->profile_path);
     remove_segment(&finishing);
     pulse_stop(&finishing.pulse);
     say_done(&finishing);
+    model_destroy(finishing.model);
+}
+
+/* The name that store() will find free, as far as can be known now; malloc'ed. */
+static char *predict_path(const struct model *model, const char *pattern, const struct family *family) {
+    char *path = profile_expand(pattern, model), *numbered = NULL;
+    if (!path)
+        return NULL;
+    for (int number = 2; number < 10000; number++) {
+        const char *candidate = numbered ? numbered : path;
+        if (access(candidate, F_OK) != 0 && !family_has_profile(family, candidate))
+            break;
+        free(numbered);
+        if (asprintf(&numbered, "%s.%d", path, number) < 0)
+            numbered = NULL;
+    }
+    if (!numbered)
+        return path;
+    free(path);
+    return numbered;
+}
+
+void finish_announce(struct watched *watched, bool running, enum finish_cause cause,
+                     struct family *family) {
+    struct finishing finishing = {.watched = watched, .cause = cause, .family = family};
+    view_refresh(watched->view);
+    finishing.model = aggregate(watched->view, watched_now_ns(), NULL);
+    if (running)
+        model_set(&finishing.model->process.end, "running");
+    else
+        settle_end(&finishing);
+    char *path = running ? NULL
+                         : predict_path(finishing.model, watched->header->options.OUTPUT, family);
+    family_add(family, finishing.model, path);
+    watched->announced = !running;
+    free(path);
     model_destroy(finishing.model);
 }

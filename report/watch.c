@@ -33,6 +33,8 @@
 #include "watched.h"
 
 #define WATCH_LOOK_MAX_S 60.0
+/* How long the first process's end waits for profiles of children that ended before it. */
+#define FIRST_PATIENCE_S 0.5
 
 struct watch {
     struct watched **items;
@@ -123,6 +125,8 @@ static void hang_bell(struct watch *watch) {
 
 /* ---- the loop ---- */
 
+static double now_s(void) { return (double)watched_now_ns() / 1e9; }
+
 static bool add(struct watch *watch, int fd, int pidfd) {
     char why[512] = "no memory";
     struct watched *watched = watched_create(fd, pidfd, watch->tree, why, sizeof why);
@@ -186,9 +190,11 @@ static bool is_silent(const struct watch *watch, const struct watched *watched) 
     return watched->is_child || was_replaced(watch, watched);
 }
 
-/* Ends those that have ended: the tree's other processes, or the first. */
-static void bury(struct watch *watch, bool silent) {
-    for (size_t at = 0; at < watch->count;) {
+/* Ends those that have ended: the tree's other processes, or the first. New members are looked for
+   before each: who dies soon after its start must be caught while it can be seen how. Until `until_s`;
+   what is left then has its turn later. */
+static void bury(struct watch *watch, bool silent, double until_s) {
+    for (size_t at = 0; at < watch->count && now_s() < until_s;) {
         struct watched *watched = watch->items[at];
         enum finish_cause cause;
         if (is_silent(watch, watched) != silent || !has_ended(watch, watched, &cause)) {
@@ -197,7 +203,26 @@ static void bury(struct watch *watch, bool silent) {
         }
         finish(watched, cause, &watch->family);
         drop(watch, at);
+        family_search(&watch->family, knows, found, watch);
     }
+}
+
+/* The first process waits: its report lists all others, those also whose own turn comes later. */
+static void bury_first(struct watch *watch) {
+    size_t ended;
+    bury(watch, true, now_s() + FIRST_PATIENCE_S);
+    for (size_t at = 0; at < watch->count; at++) {
+        struct watched *watched = watch->items[at];
+        enum finish_cause cause;
+        if (is_silent(watch, watched) && has_ended(watch, watched, &cause))
+            finish_announce(watched, false, cause, &watch->family);
+    }
+    ended = watch->family.count;
+    for (size_t at = 0; at < watch->count; at++)
+        if (is_silent(watch, watch->items[at]) && !watch->items[at]->announced)
+            finish_announce(watch->items[at], true, FINISH_DEATH, &watch->family);
+    bury(watch, false, INFINITY);
+    family_forget(&watch->family, ended);
 }
 
 static bool first_has_ended(const struct watch *watch) {
@@ -213,10 +238,11 @@ static double turn(struct watch *watch) {
     double next_s = WATCH_LOOK_MAX_S;
     bool first = first_has_ended(watch);
     family_search(&watch->family, knows, found, watch);
-    bury(watch, true);
     /* Asked before the search: whoever came and went before the first process ended is in its report. */
     if (first)
-        bury(watch, false);
+        bury_first(watch);
+    else
+        bury(watch, true, INFINITY);
     for (size_t at = 0; at < watch->count; at++)
         next_s = fmin(next_s, watched_look(watch->items[at]));
     return next_s;

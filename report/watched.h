@@ -23,6 +23,7 @@ struct watched {
     struct view *view;
     struct pp_segment_header *header; /* shared and writable */
     struct pp_tree *tree;             /* words of its tree, in the first process's header */
+    bool announced;                   /* its row is in the first process's report already */
     bool is_child;                    /* prints nothing, waits for nothing: tree.h */
     int pid, pidfd;                   /* pidfd -1: it was dead before we came */
     char *segment_path;               /* NULL: already removed, or not to be found */

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../preload"))
-from driver import (BARE, LIBRARY, PATIENCE_S, PROGRAM, SHELL, Failure, Sandbox, check,  # noqa: F401, E402
+from driver import (BARE, LIBRARY, PATIENCE_S, PROGRAM, PROGRAMS, SHELL, Failure, Sandbox, check,  # noqa: F401, E402
                     check_outstanding, check_sums, name_of, outstanding, read_report, sites_of)
 
 SKIPPED = 77
