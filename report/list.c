@@ -16,7 +16,7 @@
 #define DEAD_SHOWN 20u
 
 static const char list_help[] =
-    "usage: poolprof list [--prune]\n"
+    "usage: poolprof list [--prune] [--all]\n"
     "Profiles in this directory, and segments of running or dead processes of yours.\n"
     "  --prune    removes the segments of dead processes\n"
     "  --all      shows all dead ones, not just the newest\n";

@@ -50,7 +50,8 @@ static void let_go(struct waited *waited) {
 }
 
 /* The header of the segment `name`; NULL if it is none of that process. `fd` gets the open file. */
-static const struct pp_segment_header *map_segment(int directory, const char *name, int pid, int *fd) {
+static const struct pp_segment_header *map_segment(int directory, const char *name, int pid,
+                                                   int *fd) {
     struct stat file;
     const struct pp_segment_header *header = MAP_FAILED;
     *fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
@@ -69,8 +70,8 @@ static const struct pp_segment_header *map_segment(int directory, const char *na
     return NULL;
 }
 
-/* The first process's header, where the watcher's words are. Once that segment is gone the process's
-   own words, which nobody writes, stand in: then its own end is what can be waited for. */
+/* The first process's header, where the watcher's words are. Once that segment is gone the
+   process's own words, which nobody writes, stand in: its own end is all one can wait for then. */
 static void find_first(struct waited *waited, int directory) {
     char name[64];
     int fd;
@@ -126,7 +127,8 @@ static bool find_in(struct waited *waited, const char *place, int pid, int64_t s
 }
 
 /* The places of src/segment.c, in its order. */
-static bool find(struct waited *waited, int pid, int64_t since_ns, const struct pp_options *options) {
+static bool find(struct waited *waited, int pid, int64_t since_ns,
+                 const struct pp_options *options) {
     const char *asked = strcmp(options->SEGMENT_DIR, "auto") ? options->SEGMENT_DIR : NULL;
     const char *places[] = {asked, getenv("XDG_RUNTIME_DIR"), "/dev/shm", "/tmp"};
     for (size_t i = 0; i < PP_COUNT_OF(places); i++)

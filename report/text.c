@@ -39,7 +39,7 @@ static void put_end_name(FILE *to, const char *end, int status) {
         fprintf(to, "killed by signal %d%s%s", number, name != NULL ? " SIG" : "",
                 name ? name : "");
     } else if (strcmp(end, "unknown") == 0) {
-        fputs("ended, how is not known", to);
+        fputs("how it ended is not known", to);
     } else if (strcmp(end, "running") == 0) {
         fputs("running", to);
     } else if (strcmp(end, "exec") == 0) {

@@ -168,7 +168,7 @@ static bool was_replaced(const struct watch *watch, const struct watched *watche
     for (size_t i = 0; i < watch->count; i++) {
         const struct watched *other = watch->items[i];
         if (other != watched && other->pid == watched->pid &&
-            other->header->started_monotonic_ns > watched->header->started_monotonic_ns)
+            other->header->started_realtime_ns > watched->header->started_realtime_ns)
             return true;
     }
     return false;
@@ -290,7 +290,13 @@ int watch_main(int argc, char **argv) {
     hang_bell(&watch);
     for (;;) {
         double next_s = turn(&watch);
-        if (watch.count == 0) {
+        if (watch.count == 0) { /* from here on nobody joins; who did meanwhile has rung */
+            atomic_store(&watch.tree->watcher_pid, -1);
+            family_search(&watch.family, knows, found, &watch);
+        }
+        if (watch.count > 0)
+            atomic_store(&watch.tree->watcher_pid, (int32_t)getpid());
+        else {
             family_fini(&watch.family);
             return STATUS_DONE;
         }

@@ -39,6 +39,7 @@ struct watched {
     struct alerts alerts;
     struct model_alert *told;         /* alerts so far, oldest first */
     size_t told_count;
+    int seccomp;                      /* its mode at start; -1: not known */
     bool stderr_left;                 /* we let go of descriptor 2, see output.h */
     double sample_s, glance_s, glance_step_s; /* next ones' times; on the process's clock */
 };

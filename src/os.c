@@ -105,6 +105,10 @@ int pp_os_tid(void) { return (int)pp_syscall0(SYS_gettid); }
 unsigned pp_os_uid(void) { return (unsigned)pp_syscall0(SYS_geteuid); }
 bool pp_os_alive(int pid) { return pp_syscall3(SYS_kill, pid, 0, 0) != -3 /* ESRCH */; }
 
+void pp_os_kill(int pid) { pp_syscall3(SYS_kill, pid, 9, 0); }
+
+bool pp_os_sandboxed(void) { return pp_syscall3(SYS_prctl, PR_GET_SECCOMP, 0, 0) == 2; }
+
 bool pp_os_reaped(int pid) {
     int status;
     int64_t got = pp_syscall4(SYS_wait4, pid, (int64_t)&status, WNOHANG_ | WALL_, 0);

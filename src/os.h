@@ -43,6 +43,8 @@ int pp_os_parent_pid(void);
 int pp_os_tid(void);
 unsigned pp_os_uid(void);
 bool pp_os_alive(int pid); /* a process of this pid exists */
+void pp_os_kill(int pid); /* SIGKILL; negative: the group of that number */
+bool pp_os_sandboxed(void); /* this process is under a seccomp filter */
 bool pp_os_reaped(int pid); /* our hidden child `pid` has ended (and is reaped now) */
 uint64_t pp_os_memory_limit(void); /* bytes: physical memory or the cgroup's limit, the lower */
 void pp_os_thread_name(char name[16]);

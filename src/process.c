@@ -118,8 +118,14 @@ static enum pp_life begin(bool forked) {
 }
 
 static void find_watcher(void) {
+    struct pp_segment_header *header = pp_segment.header;
+    if (tree.words != NULL && PP_LOAD(&tree.words->watcher_pid) < 0) { /* it was about to leave */
+        tree.words = NULL;
+        header->tree_pid = header->pid;
+        header->tree_nonce = header->nonce;
+    }
     bool join = tree.words != NULL && pp_segment.path[0] != 0 &&
-                PP_LOAD(&pp_segment.header->options.WATCH) != 0;
+                PP_LOAD(&header->options.WATCH) != 0;
     if (join) pp_handover_join(tree.words);
     else pp_handover_start(initial_envp);
 }
@@ -132,7 +138,11 @@ static enum pp_life start(void) {
     pp_log_set_level((int)options.LOG_LEVEL);
     if (options.ENABLE == 0 || !is_wanted(options.ONLY)) return PP_LIFE_PASS;
     struct wiped *memory = pp_os_map(PP_PAGE_BYTES);
-    if (memory == NULL || !pp_os_wipe_on_fork(memory, PP_PAGE_BYTES)) return PP_LIFE_PASS;
+    if (memory == NULL || !pp_os_wipe_on_fork(memory, PP_PAGE_BYTES)) {
+        pp_log(PP_LOG_ERROR, "the kernel refuses memory that forks do not share (MADV_WIPEONFORK): not "
+                             "tracking this process");
+        return PP_LIFE_PASS;
+    }
     wiped = memory;
     return begin(false);
 }
@@ -220,11 +230,17 @@ static void wait_for_finisher(void) {
         pp_os_futex_wait(&finished, 0, FINISH_SLICE_NS);
 }
 
+/* Forked children have lost `life`; this tells a vfork child, which shares all memory. Under a filter of
+   the host's own even getpid may kill; then a vfork child that calls exit() is its own ruin. */
+static bool is_owner(enum pp_end end) {
+    bool sandboxed = PP_LOAD(&pp_segment.header->sandboxed) != 0;
+    return (sandboxed && end == PP_END_EXIT) || pp_os_pid() == PP_LOAD(&wiped->pid);
+}
+
 void pp_process_finish(enum pp_end end, int status) {
     uint32_t live = PP_LIFE_LIVE;
     struct pp_segment_header *header = pp_segment.header;
-    if ((life() != PP_LIFE_LIVE && life() != PP_LIFE_DONE) || pp_os_pid() != PP_LOAD(&wiped->pid))
-        return;
+    if ((life() != PP_LIFE_LIVE && life() != PP_LIFE_DONE) || !is_owner(end)) return;
     if (!atomic_compare_exchange_strong(&wiped->life, &live, PP_LIFE_DONE)) {
         wait_for_finisher();
         return;

@@ -2,7 +2,8 @@
  * The live segment: all that the profiler knows about one process, in one shared file mapping.
  *
  * The program writes it with plain stores; everyone else (the watcher, `poolprof report`) only reads
- * it, except for the words of `struct pp_tree` and `handover`, by which the two sides talk.
+ * it, except for the words of `struct pp_tree`, `handover` and `sandboxed`, by which the two
+ * sides talk.
  * There is no pointer in it, only indices into areas, so it can be read from another process, from a
  * file and on another machine of the same byte order. Layout changes bump PP_SEGMENT_VERSION.
  *
@@ -211,6 +212,8 @@ struct pp_segment_header {
 
     /* Hand-over of this process. */
     _Alignas(64) _Atomic uint32_t handover; /* enum pp_handover */
+    _Atomic uint32_t sandboxed;         /* watcher: the process has put itself under a seccomp filter
+                                           since it started: no system call but those malloc makes */
 
     _Alignas(64) struct pp_tree tree;   /* in use in the tree's first process only */
 };

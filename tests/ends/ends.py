@@ -89,6 +89,12 @@ class Box(Sandbox):
             check(len(found) < 2 and time.monotonic() < deadline, "one profile wanted, there are", self.profiles())
             time.sleep(0.02)
 
+    def profile_of(self, pid, name=None):
+        try:
+            return super().profile_of(pid, name)
+        except Failure as failure:
+            raise Failure(f"{failure}; processes {self.processes()}, segments {self.segment_files()}")
+
     # ---- the processes of this test ----
 
     def processes(self, name=None):

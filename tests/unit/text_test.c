@@ -313,7 +313,7 @@ static void children_have_one_line(void **state) {
     text_child_line(&(struct model_child){.pid = 9, .end = (char *)"\x1b[2J"}, to);
     fclose(to);
     assert_string_equal(text, "child x?y (pid 8): exit, status 3, lost 2.00 KiB, x.8.poolprof\n"
-                              "child ? (pid 9): ended, how is not known\n"
+                              "child ? (pid 9): how it ended is not known\n"
                               "child ? (pid 9): ?[2J, status 0\n");
     free(text);
 }
