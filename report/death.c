@@ -102,16 +102,29 @@ static double now_s(clockid_t clock) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* The pid's process is not younger than what was profiled under it. */
+static bool is_same(const char *stat, int64_t started_monotonic_ns) {
+    const char *start = field_of(stat, FIELD_START);
+    double age_s = start ? now_s(CLOCK_BOOTTIME) - strtod(start, NULL) / (double)sysconf(_SC_CLK_TCK)
+                         : 0;
+    double profiled_s = now_s(CLOCK_MONOTONIC) - (double)started_monotonic_ns / 1e9;
+    return age_s + 0.1 >= profiled_s; /* clock ticks of 10 ms, the coarse clock's 4 ms */
+}
+
+bool death_is_alive(int pid, int64_t started_monotonic_ns) {
+    char stat[1024];
+    if (!read_stat(pid, stat))
+        return false;
+    const char *state = field_of(stat, FIELD_STATE);
+    return state && *state != 'Z' && *state != 'X' && is_same(stat, started_monotonic_ns);
+}
+
 int death_open(int pid, int64_t started_monotonic_ns) {
     char stat[1024];
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0)
         return -1;
-    const char *start = read_stat(pid, stat) ? field_of(stat, FIELD_START) : NULL;
-    double started_s = start ? strtod(start, NULL) / (double)sysconf(_SC_CLK_TCK) : 0;
-    double age_s = start ? now_s(CLOCK_BOOTTIME) - started_s : 0;
-    double profiled_s = now_s(CLOCK_MONOTONIC) - (double)started_monotonic_ns / 1e9;
-    if (age_s + 0.1 >= profiled_s) /* clock ticks of 10 ms, the coarse clock's 4 ms */
+    if (read_stat(pid, stat) && is_same(stat, started_monotonic_ns))
         return pidfd;
     close(pidfd);
     return -1;

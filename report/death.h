@@ -17,4 +17,7 @@ bool death_status(int pidfd, int pid, int *status);
    of CLOCK_MONOTONIC). -1: it is dead, and the pid, if in use, is another's. */
 int death_open(int pid, int64_t started_monotonic_ns);
 
+/* Without a pidfd: that process still runs (a zombie does not). */
+bool death_is_alive(int pid, int64_t started_monotonic_ns);
+
 #endif

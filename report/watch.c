@@ -27,12 +27,14 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "death.h"
 #include "family.h"
 #include "finish.h"
 #include "model.h"
 #include "watched.h"
 
 #define WATCH_LOOK_MAX_S 60.0
+#define NO_PIDFD_LOOK_S 0.1 /* where the kernel refuses a pidfd, deaths are found by looking */
 /* How long the first process's end waits for profiles of children that ended before it. */
 #define FIRST_PATIENCE_S 0.5
 
@@ -103,6 +105,7 @@ static void *listen_for_bell(void *context) {
         uint32_t rung = atomic_load(&watch->tree->doorbell);
         if (rung != heard) {
             heard = rung;
+            family_search(&watch->family);
             eventfd_write(watch->bell, 1);
         }
         syscall(SYS_futex, &watch->tree->doorbell, FUTEX_WAIT, heard, NULL, NULL, 0);
@@ -139,15 +142,15 @@ static bool add(struct watch *watch, int fd, int pidfd) {
     return true;
 }
 
-static bool knows(void *context, uint32_t pid, uint64_t nonce) {
-    const struct watch *watch = context;
-    for (size_t i = 0; i < watch->count; i++)
-        if (watch->items[i]->header->pid == pid && watch->items[i]->header->nonce == nonce)
-            return true;
-    return false;
+static void recruit(struct watch *watch) {
+    int fd, pidfd;
+    family_search(&watch->family);
+    while (family_next(&watch->family, &fd, &pidfd)) {
+        if (!add(watch, fd, pidfd) && pidfd >= 0)
+            close(pidfd);
+        close(fd);
+    }
 }
-
-static void found(void *context, int fd) { add(context, fd, -1); }
 
 /* The tree's words live in the first process's header: it stays mapped when the process is gone. */
 static void drop(struct watch *watch, size_t at) {
@@ -160,7 +163,9 @@ static void drop(struct watch *watch, size_t at) {
 
 static bool has_died(const struct watched *watched) {
     struct pollfd wanted = {.fd = watched->pidfd, .events = POLLIN};
-    return watched->pidfd < 0 || poll(&wanted, 1, 0) > 0;
+    if (watched->pidfd < 0) /* it was dead, or pidfds are refused here */
+        return !death_is_alive(watched->pid, watched->header->started_monotonic_ns);
+    return poll(&wanted, 1, 0) > 0;
 }
 
 /* A later image of the same process is being watched: this one's exec succeeded. */
@@ -203,7 +208,7 @@ static void bury(struct watch *watch, bool silent, double until_s) {
         }
         finish(watched, cause, &watch->family);
         drop(watch, at);
-        family_search(&watch->family, knows, found, watch);
+        recruit(watch);
     }
 }
 
@@ -237,14 +242,15 @@ static bool first_has_ended(const struct watch *watch) {
 static double turn(struct watch *watch) {
     double next_s = WATCH_LOOK_MAX_S;
     bool first = first_has_ended(watch);
-    family_search(&watch->family, knows, found, watch);
+    recruit(watch);
     /* Asked before the search: whoever came and went before the first process ended is in its report. */
     if (first)
         bury_first(watch);
     else
         bury(watch, true, INFINITY);
     for (size_t at = 0; at < watch->count; at++)
-        next_s = fmin(next_s, watched_look(watch->items[at]));
+        next_s = fmin(next_s, watch->items[at]->pidfd < 0 ? fmin(NO_PIDFD_LOOK_S, watched_look(watch->items[at]))
+                                                         : watched_look(watch->items[at]));
     return next_s;
 }
 
@@ -279,12 +285,15 @@ int watch_main(int argc, char **argv) {
     int fd = parse_fd(argc, argv, 1, "--fd"), pidfd = parse_fd(argc, argv, 3, "--pidfd");
     if (fd < 0)
         return usage_error("watch", "started by the library only: watch --fd N [--pidfd N]");
+    if (pidfd >= 0 && fcntl(pidfd, F_GETFD) < 0)
+        pidfd = -1; /* the kernel gave the library none; before anything else gets the number */
     stand_alone();
     if (!add(&watch, fd, pidfd))
         return STATUS_UNREADABLE;
     close(fd);
     watch.tree = watch.items[0]->tree;
-    family_init(&watch.family, watch.items[0]->segment_path, watch.items[0]->header->nonce);
+    family_init(&watch.family, watch.items[0]->segment_path, watch.items[0]->header->pid,
+                watch.items[0]->header->nonce);
     atomic_store(&watch.tree->watcher_pid, (int32_t)getpid());
     atomic_fetch_add(&watch.tree->heartbeat, 1);
     hang_bell(&watch);
@@ -292,7 +301,7 @@ int watch_main(int argc, char **argv) {
         double next_s = turn(&watch);
         if (watch.count == 0) { /* from here on nobody joins; who did meanwhile has rung */
             atomic_store(&watch.tree->watcher_pid, -1);
-            family_search(&watch.family, knows, found, &watch);
+            recruit(&watch);
         }
         if (watch.count > 0)
             atomic_store(&watch.tree->watcher_pid, (int32_t)getpid());

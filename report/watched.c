@@ -134,9 +134,7 @@ struct watched *watched_create(int fd, int pidfd, struct pp_tree *tree, char *wh
     /* An image that the first process became by exec stays the first process. */
     watched->is_child = header->pid != header->tree_pid;
     watched->pid = (int)header->pid;
-    watched->pidfd = pidfd >= 0 && fcntl(pidfd, F_GETFD) >= 0
-                         ? pidfd
-                         : death_open(watched->pid, header->started_monotonic_ns);
+    watched->pidfd = pidfd >= 0 ? pidfd : death_open(watched->pid, header->started_monotonic_ns);
     watched->segment_path = path_of(fd);
     watched->exe = view_text(watched->view, header->exe, NULL);
     watched->cwd = view_text(watched->view, header->cwd, NULL);

@@ -85,7 +85,7 @@ static void show_sites(struct sum *sums, uint64_t sites) {
 
 static void save(void) {
     static char path[4096], numbered[4200];
-    if (pp_os_sandboxed() && !sandboxed_at_start) {
+    if (PP_LOAD(&pp_segment.header->sandboxed) != 0 || (pp_os_sandboxed() && !sandboxed_at_start)) {
         line("poolprof: the program has put itself under a seccomp filter; no file is written%s%s",
              pp_segment.path[0] != 0 ? ", the data is in " : "", pp_segment.path);
         return;

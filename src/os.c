@@ -105,6 +105,11 @@ int pp_os_tid(void) { return (int)pp_syscall0(SYS_gettid); }
 unsigned pp_os_uid(void) { return (unsigned)pp_syscall0(SYS_geteuid); }
 bool pp_os_alive(int pid) { return pp_syscall3(SYS_kill, pid, 0, 0) != -3 /* ESRCH */; }
 
+int64_t pp_os_prctl(int option, const unsigned long arguments[4]) {
+    return pp_syscall6(SYS_prctl, option, (int64_t)arguments[0], (int64_t)arguments[1],
+                       (int64_t)arguments[2], (int64_t)arguments[3], 0);
+}
+
 void pp_os_kill(int pid) { pp_syscall3(SYS_kill, pid, 9, 0); }
 
 bool pp_os_sandboxed(void) { return pp_syscall3(SYS_prctl, PR_GET_SECCOMP, 0, 0) == 2; }

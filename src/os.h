@@ -43,6 +43,7 @@ int pp_os_parent_pid(void);
 int pp_os_tid(void);
 unsigned pp_os_uid(void);
 bool pp_os_alive(int pid); /* a process of this pid exists */
+int64_t pp_os_prctl(int option, const unsigned long arguments[4]);
 void pp_os_kill(int pid); /* SIGKILL; negative: the group of that number */
 bool pp_os_sandboxed(void); /* this process is under a seccomp filter */
 bool pp_os_reaped(int pid); /* our hidden child `pid` has ended (and is reaped now) */

@@ -260,6 +260,10 @@ void pp_process_abort(void) {
         PP_STORE(&pp_segment.header->end, PP_END_ABORT);
 }
 
+void pp_process_sandboxed(void) {
+    if (life() == PP_LIFE_LIVE) PP_STORE(&pp_segment.header->sandboxed, 1);
+}
+
 bool pp_process_exec(void) {
     if (life() != PP_LIFE_LIVE || pp_os_pid() != PP_LOAD(&wiped->pid)) return false;
     PP_STORE(&pp_segment.header->end_tick, pp_segment_tick());

@@ -74,7 +74,7 @@ once() {
 }
 
 least() { sort -n | head -1; }
-once "" >/dev/null
+once "" >/dev/null # warms the page cache
 for i in $(seq "$rounds"); do
     once "" >>"$work/bare"
     once "$library" >>"$work/preload"

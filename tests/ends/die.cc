@@ -1,6 +1,8 @@
 // One program for all ways to die (deaths.py). However it ends these are outstanding: 5 x 100 (leak_small), 3 x
 // 70,000 (leak_large), 1 x 33 (leak_new) of the main thread, 7 x 48 (leak_ended) of a thread that has ended,
 // 2 x 3,000 (leak_living) of one that still lives; 1 x 1,000 (freed_at_exit) unless atexit handlers run.
+#undef NDEBUG // assert is one of the ways
+#undef NDEBUG
 #include <cassert>
 #include <cstdlib>
 #include <exception>

@@ -106,6 +106,8 @@ def main():
         for number, future in futures.items():
             try:
                 allocations += future.result()
+                if number and number % 500 == 0:
+                    print(f"{number} rounds", flush=True)
             except (Failure, KeyError, OSError, ValueError, subprocess.SubprocessError) as problem:
                 failed += 1
                 print(f"round {number}: FAILED: {type(problem).__name__}: {problem}", flush=True)
