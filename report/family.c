@@ -51,6 +51,9 @@ void family_fini(struct family *family) {
     family_forget(family, 0);
     free(family->rows);
     symbol_cache_destroy(family->symbols);
+    if (family->root_path)
+        unlink(family->root_path);
+    free(family->root_path);
     free(family->seen);
     free(family->recruits);
     if (family->directory >= 0)

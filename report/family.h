@@ -28,6 +28,8 @@ struct family {
     struct model_child *rows;
     size_t count, room;
     uint64_t beyond;        /* ended processes that got no row */
+    size_t others;          /* members watched besides the one that is being finished */
+    char *root_path;        /* the first segment, kept for those who look for the tree; NULL: not kept */
     struct symbol_cache *symbols; /* the members share their libraries */
 
     pthread_mutex_t lock;   /* of all below */

@@ -221,8 +221,17 @@ static void print(struct finishing *finishing) {
 
 static void remove_segment(struct finishing *finishing) {
     struct watched *watched = finishing->watched;
-    if (watched->segment_path && !finishing->keep_segment)
+    if (watched->segment_path && !finishing->keep_segment) {
+        const struct pp_segment_header *header = watched->header;
+        if (header->nonce == header->tree_nonce && finishing->family->others > 0 &&
+            truncate(watched->segment_path, PP_SEGMENT_HEADER_BYTES) == 0) {
+            /* Processes that are still to come find their tree by it. */
+            finishing->family->root_path = watched->segment_path;
+            watched->segment_path = NULL;
+            return;
+        }
         unlink(watched->segment_path);
+    }
     free(watched->segment_path);
     watched->segment_path = NULL;
 }

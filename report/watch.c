@@ -206,6 +206,7 @@ static void bury(struct watch *watch, bool silent, double until_s) {
             at++;
             continue;
         }
+        watch->family.others = watch->count - 1;
         finish(watched, cause, &watch->family);
         drop(watch, at);
         recruit(watch);

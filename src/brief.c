@@ -90,6 +90,10 @@ static void save(void) {
              pp_segment.path[0] != 0 ? ", the data is in " : "", pp_segment.path);
         return;
     }
+    if (pp_os_confined()) {
+        line("poolprof: a seccomp filter was in force from the start; no file is written");
+        return;
+    }
     if (!pp_process_profile_path(path, sizeof path)) {
         if (pp_segment.path[0] != 0) pp_os_unlink(pp_segment.path);
         return;

@@ -71,11 +71,16 @@ static int take_descriptor(char *program, size_t bytes) {
     bool beside = pp_text_equal(named, "auto");
     int fd = pp_segment.fd;
     pp_segment.fd = -1;
-    if (PP_LOAD(&pp_segment.header->options.WATCH) != 0 && (pp_segment.path[0] != 0 || fd >= 0)) {
-        if (find_program(program, bytes))
+    bool wanted = PP_LOAD(&pp_segment.header->options.WATCH) != 0;
+    if (wanted && (pp_segment.path[0] != 0 || fd >= 0 || pp_os_confined())) {
+        bool found = find_program(program, bytes), forbidden = found && pp_os_confined();
+        if (found && !forbidden)
             return fd >= 0 ? fd : pp_os_open(-100, pp_segment.path, 02 | 0400000 /* O_RDWR|O_NOFOLLOW */, 0);
-        pp_log(PP_LOG_WARN, "program poolprof not found %s%s; a brief report follows at exit",
-               beside ? "beside the library" : "at POOLPROF_PROGRAM ", beside ? "" : named);
+        pp_log(PP_LOG_WARN, "%s%s; a brief report follows at exit",
+               forbidden ? "a seccomp filter is in force, the watcher is not started"
+               : beside  ? "program poolprof not found beside the library"
+                         : "program poolprof not found at POOLPROF_PROGRAM ",
+               forbidden || beside ? "" : named);
     }
     if (fd >= 0) pp_os_close(fd);
     return -1;

@@ -46,6 +46,10 @@ bool pp_os_alive(int pid); /* a process of this pid exists */
 int64_t pp_os_prctl(int option, const unsigned long arguments[4]);
 void pp_os_kill(int pid); /* SIGKILL; negative: the group of that number */
 bool pp_os_sandboxed(void); /* this process is under a seccomp filter */
+/* A launcher has put a seccomp filter on us, which may kill for what we do: create files, clone. A
+   filter that the first process of our namespace has too is a container's, and those let programs
+   live. Reads /proc if there is a filter. */
+bool pp_os_confined(void);
 bool pp_os_reaped(int pid); /* our hidden child `pid` has ended (and is reaped now) */
 uint64_t pp_os_memory_limit(void); /* bytes: physical memory or the cgroup's limit, the lower */
 void pp_os_thread_name(char name[16]);

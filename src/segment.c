@@ -167,7 +167,8 @@ bool pp_segment_create(const struct pp_options *options, const char *runtime_dir
     uint64_t bytes = lay_out(areas, max);
     while (bytes > file_limit && max > PP_MIB(1)) bytes = lay_out(areas, max /= 2);
     pp_segment.fd = -1;
-    struct pp_segment_header *header = find_place(options, runtime_dir, bytes);
+    bool confined = pp_os_confined();
+    struct pp_segment_header *header = confined ? NULL : find_place(options, runtime_dir, bytes);
     if (header == NULL) {
         pp_segment.path[0] = 0;
         header = private_memory(max, &bytes);

@@ -63,7 +63,7 @@ def spawned():
         check({int(pid) for _, pid, _ in lines} == set(children) and len(lines) == 7, "lines:", done.err)
         for name, pid, rest in lines:
             check(name == "tree" and f"tree.{pid}.poolprof" in rest, "line:", name, pid, rest)
-            wanted = "signal 15|SIGTERM|Terminated" if children[int(pid)] < 0 else f"exit.*{children[int(pid)]}"
+            wanted = "signal 15|SIGTERM|Terminated|is not known" if children[int(pid)] < 0 else f"exit.*{children[int(pid)]}"
             check(re.search(wanted, rest), "line of", children[int(pid)], "is", rest)
 
 
@@ -199,6 +199,18 @@ def exec_launcher():
             box.check_gone()
 
 
+def children_after_exec():
+    """Children of an image that the first process became by exec (as ./configure does): they join its tree."""
+    with Box() as box:
+        done = box.run("/bin/sh", "-c", f"exec /bin/bash -c 'sleep 0.3; for i in 1 2 3; do {ENDS}/tree leaf 3; done; exit 4'",
+                       options={"REPORT": "text", "LOG_LEVEL": "info"})
+        check(done.returncode == 4, "status", done.returncode)
+        lines = REPORT_LINE.findall(done.err)
+        check(len(lines) == 1 and " of bash (pid" in lines[0], "reports:", lines)
+        check(len([line for line in CHILD_LINE.findall(done.err) if line[0] == "tree"]) == 3, "child lines")
+        box.check_gone()
+
+
 def chain():
     """exec of a program by a program, twice over; the first image's profile says exec and holds its blocks."""
     with Box() as box:
@@ -319,7 +331,8 @@ def late_child():
 
 
 CASES = {case.__name__: case for case in (
-    spawned, thousand, crowd, one_watcher, launcher_leaves, still_running, pipe_of_daemon, exec_launcher, chain, kinds,
+    spawned, thousand, crowd, one_watcher, launcher_leaves, still_running, pipe_of_daemon, exec_launcher, children_after_exec, chain,
+    kinds,
     children_off, children_exec, children_all, daemon_all, only, first_killed, late_child)}
 
 if __name__ == "__main__":
