@@ -73,6 +73,7 @@ static void fill_process(struct build *build) {
     model->process.started_realtime_ns = header->started_realtime_ns;
     model->process.duration_s = seconds(build->now_tick);
     set_view_text(&model->process.exe, build->view, header->exe);
+    set_view_text(&model->process.name, build->view, header->name);
     set_view_text(&model->process.cwd, build->view, header->cwd);
     set_view_text(&model->process.host, build->view, header->host);
     fill_argv(build);

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,13 +102,16 @@ static bool parse_name(const char *name, uint32_t *pid, uint64_t *nonce) {
     return true;
 }
 
-/* Reads the header of a new file; false: it is none of ours. */
-static bool is_member(const struct family *family, int fd, struct pp_segment_header *header) {
+/* The part of a header that is read once, up to what changes. */
+#define IDENTITY_BYTES offsetof(struct pp_segment_header, areas)
+
+/* Reads a new file's identity; false: it is no segment, or not published yet. */
+static bool read_identity(int fd, struct pp_segment_header *header) {
     struct stat file;
     return fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_uid == geteuid() &&
-           pread(fd, header, sizeof *header, 0) == (ssize_t)sizeof *header &&
+           pread(fd, header, IDENTITY_BYTES, 0) == (ssize_t)IDENTITY_BYTES &&
            !memcmp(header->magic, PP_SEGMENT_MAGIC, sizeof header->magic) &&
-           header->version == PP_SEGMENT_VERSION && header->tree_nonce == family->nonce;
+           header->version == PP_SEGMENT_VERSION;
 }
 
 /* True if it was seen before; it is still there, then. */
@@ -127,11 +131,13 @@ static void recruit(struct family *family, int directory, const char *name, uint
     int fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return;
-    if (!is_member(family, fd, &header)) {
+    bool readable = read_identity(fd, &header);
+    if (readable)
+        note_seen(family, pid, nonce); /* another tree's too: it need not be read again */
+    if (!readable || header.tree_nonce != family->nonce) {
         close(fd);
         return;
     }
-    note_seen(family, pid, nonce);
     family->recruits = model_grow(family->recruits, family->recruit_count, &family->recruit_room,
                                   sizeof *family->recruits);
     family->recruits[family->recruit_count++] = (struct family_recruit){

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "words.h"
+
 const char *const model_kind_names[MODEL_KIND_COUNT] = {"lost",      "indirect",   "possible",
                                                         "reachable", "suppressed", "outstanding"};
 const double model_age_under_s[MODEL_AGE_COUNT] = {1, 10, 60, 300, 1800, 7200, 86400, 1e18};
@@ -54,6 +56,7 @@ struct model *model_create(void) {
     model->stack_count = 1;
     model->stacks[0].truncated = true;
     model_set(&model->process.exe, "");
+    model_set(&model->process.name, "");
     model_set(&model->process.end, "unknown");
     model_set(&model->process.cwd, "");
     model_set(&model->process.host, "");
@@ -75,6 +78,7 @@ static void free_process(struct model *model) {
         free(model->process.argv[i]);
     free(model->process.argv);
     free(model->process.exe);
+    free(model->process.name);
     free(model->process.end);
     free(model->process.cwd);
     free(model->process.host);
@@ -142,6 +146,12 @@ void model_set(char **field, const char *text) {
     if (text != NULL && copy == NULL) no_memory();
     free(*field);
     *field = copy;
+}
+
+const char *model_name(const struct model *model) {
+    const char *name = model->process.name;
+    if (name[0] == 0 && model->process.argc > 0) name = words_base(model->process.argv[0]);
+    return name[0] != 0 ? name : words_base(model->process.exe);
 }
 
 /* ---- texts ---- */

@@ -108,6 +108,7 @@ struct model {
     struct {
         uint32_t pid, parent;
         char *exe;
+        char *name;         /* what it was started as; "": not known, see model_name */
         char **argv;
         size_t argc;
         int64_t started_realtime_ns;
@@ -168,6 +169,8 @@ void model_add_blind_spot(struct model *model, const char *what, uint64_t count,
 
 /* The model's one copy of a text; equal texts give equal pointers. NULL gives NULL. */
 char *model_text(struct model *model, const char *text);
+/* What people call the program: the name it was started as, or its file's. */
+const char *model_name(const struct model *model);
 /* Replaces a malloc'ed text field: model_set(&model->process.end, "signal:9"). */
 void model_set(char **field, const char *text);
 

@@ -36,7 +36,7 @@ struct writer {
 
 char *profile_expand(const char *pattern, const struct model *model) {
     char path[PATH_MAX];
-    struct pp_pattern with = {.program = model->process.exe,
+    struct pp_pattern with = {.program = model_name(model),
                               .host = model->process.host,
                               .directory = model->process.cwd,
                               .pid = model->process.pid,

@@ -52,8 +52,8 @@ static void put_end_name(FILE *to, const char *end, int status) {
 
 static void put_process(const struct text *text) {
     const struct model *model = text->model;
-    fputs(model->process.exe[0] != 0 ? "" : "unknown program", text->to);
-    put_safe(text->to, words_base(model->process.exe));
+    fputs(model_name(model)[0] != 0 ? "" : "unknown program", text->to);
+    put_safe(text->to, model_name(model));
     fprintf(text->to, " (pid %" PRIu32 ")", model->process.pid);
 }
 

@@ -82,9 +82,9 @@ static bool check_version(const struct pp_segment_header *header, char *why, siz
         return say(why, why_bytes, "not a poolprof segment");
     if (header->version == PP_SEGMENT_VERSION) return true;
     if (why_bytes > 0)
-        snprintf(why, why_bytes, "segment of version %u; this poolprof reads version %u%s",
-                 header->version, PP_SEGMENT_VERSION,
-                 header->version > PP_SEGMENT_VERSION ? " (a newer one wrote it)" : "");
+        snprintf(why, why_bytes, "segment of version %u.%u; this poolprof reads version %u.%u%s",
+                 header->version >> 20, header->version & 0xfffff, PP_SEGMENT_FORMAT,
+                 PP_SEGMENT_VERSION & 0xfffff, header->version > PP_SEGMENT_VERSION ? " (a newer one wrote it)" : "");
     return false;
 }
 

@@ -89,7 +89,7 @@ static bool map_header(struct watched *watched, int fd, char *why, size_t why_by
 static void open_outputs(struct watched *watched) {
     const struct pp_segment_header *header = view_header(watched->view);
     const struct pp_pattern names = {
-        .program = watched->exe,
+        .program = watched->name,
         .host = watched->host,
         .directory = watched->cwd,
         .pid = header->pid,
@@ -136,7 +136,7 @@ struct watched *watched_create(int fd, int pidfd, struct pp_tree *tree, char *wh
     watched->pid = (int)header->pid;
     watched->pidfd = pidfd >= 0 ? pidfd : death_open(watched->pid, header->started_monotonic_ns);
     watched->segment_path = path_of(fd);
-    watched->exe = view_text(watched->view, header->exe, NULL);
+    watched->name = view_text(watched->view, header->name, NULL);
     watched->cwd = view_text(watched->view, header->cwd, NULL);
     watched->host = view_text(watched->view, header->host, NULL);
     watched->seccomp = seccomp_of(watched->pid);
@@ -152,7 +152,7 @@ void watched_destroy(struct watched *watched) {
     sample_history_fini(&watched->history);
     aggregate_peak_free(watched->peak_sites);
     free(watched->told);
-    free(watched->exe);
+    free(watched->name);
     free(watched->cwd);
     free(watched->host);
     free(watched->segment_path);

@@ -27,7 +27,7 @@ struct watched {
     bool is_child;                    /* prints nothing, waits for nothing: tree.h */
     int pid, pidfd;                   /* pidfd -1: it was dead before we came */
     char *segment_path;               /* NULL: already removed, or not to be found */
-    char *exe, *cwd, *host;           /* as at start: at the end /proc may be closed to us */
+    char *name, *cwd, *host;           /* as at start: at the end /proc may be closed to us */
     struct output log;
     struct events events;
 

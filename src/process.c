@@ -12,6 +12,7 @@
 #include "config.h"
 #include "fmt.h"
 #include "handover.h"
+#include "loader.h"
 #include "lock.h"
 #include "log.h"
 #include "module.h"
@@ -24,7 +25,6 @@
 #include "thread.h"
 #include "tree.h"
 
-extern void *__libc_stack_end; /* ld.so: the kernel's initial stack pointer, at argc */
 
 /* What a forked child must find zeroed. In memory of its own with WIPEONFORK. */
 struct wiped {
@@ -56,13 +56,17 @@ static const char *environment(const char *name) {
     return NULL;
 }
 
-static bool is_secure(void) {
+/* A value of the auxiliary vector, which lies behind the environment. */
+static uint64_t auxiliary(uint64_t type, uint64_t otherwise) {
     char *const *at = initial_envp;
     while (*at != NULL) at++;
     for (const Elf64_auxv_t *aux = (const void *)(at + 1); aux->a_type != AT_NULL; aux++)
-        if (aux->a_type == AT_SECURE) return aux->a_un.a_val != 0;
-    return true; /* no auxiliary vector: not the stack we know */
+        if (aux->a_type == type) return aux->a_un.a_val;
+    return otherwise;
 }
+
+/* Without the vector it is not the stack we know. */
+static bool is_secure(void) { return auxiliary(AT_SECURE, 1) != 0; }
 
 static void describe(struct pp_segment_header *header) {
     const long *stack = __libc_stack_end;
@@ -77,6 +81,8 @@ static void describe(struct pp_segment_header *header) {
     header->started_realtime_ns = pp_os_now_real();
     header->started_monotonic_ns = pp_os_now_coarse();
     header->exe = pp_segment_text(exe_path[0] != 0 ? exe_path : stack[0] > 0 ? argv[0] : "");
+    header->name = pp_segment_text(pp_text_base((const char *)auxiliary(AT_EXECFN, (uint64_t) "")));
+    if (header->name == 0) header->name = header->exe;
     pp_os_host_name(host);
     header->host = pp_segment_text(host);
     if (pp_os_cwd(cwd, sizeof cwd - 1) > 0) header->cwd = pp_segment_text(cwd);
@@ -211,7 +217,7 @@ void pp_process_construct(char **envp) {
 bool pp_process_profile_path(char *to, size_t bytes) {
     struct pp_segment_header *header = pp_segment.header;
     const char *texts = pp_segment.area_base[PP_AREA_TEXT];
-    struct pp_pattern with = {.program = texts + header->exe, .host = texts + header->host,
+    struct pp_pattern with = {.program = texts + header->name, .host = texts + header->host,
                               .directory = texts + header->cwd, .pid = header->pid,
                               .started_s = header->started_realtime_ns / 1000000000};
     if (pp_text_equal(header->options.OUTPUT, "none")) return false;

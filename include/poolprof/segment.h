@@ -5,7 +5,7 @@
  * it, except for the words of `struct pp_tree`, `handover` and `sandboxed`, by which the two
  * sides talk.
  * There is no pointer in it, only indices into areas, so it can be read from another process, from a
- * file and on another machine of the same byte order. Layout changes bump PP_SEGMENT_VERSION.
+ * file and on another machine of the same byte order. Layout changes change PP_SEGMENT_VERSION.
  *
  * A reader must cope with a segment that is being written, was torn by a crash, was truncated or is
  * hostile: check every index against the area's count, trust no count beyond the file's size, treat
@@ -19,12 +19,12 @@
 #define POOLPROF_SEGMENT_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "poolprof/options.h"
 
 #define PP_SEGMENT_MAGIC "poolprof" /* 8 bytes, no terminator */
-#define PP_SEGMENT_VERSION 1u
 #define PP_SEGMENT_HEADER_BYTES 16384u
 
 #define PP_TICK_NS 10000000u /* one tick is 10 ms; 32 bits of ticks are 497 days */
@@ -190,6 +190,8 @@ struct pp_segment_header {
     int64_t started_monotonic_ns; /* CLOCK_MONOTONIC_COARSE at start: tick 0 */
     uint64_t start_ticks;       /* field 22 of /proc/PID/stat: tells this process from a later one of
                                    its pid; 0: not known */
+    uint32_t name;              /* TEXT: what it was started as (redis-server, not what a link leads to) */
+    uint32_t reserved;
     uint32_t exe, argv, cwd, host; /* TEXT; argv: argc strings one after the other */
 
     struct pp_area areas[16];   /* by enum pp_area_id; unused ones zero */
@@ -218,6 +220,13 @@ struct pp_segment_header {
     _Alignas(64) struct pp_tree tree;   /* in use in the tree's first process only */
 };
 _Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "layout");
+
+/* Number of the format, and below it what tells one build's header from another's (options come and
+   go): a reader takes only its own. */
+#define PP_SEGMENT_FORMAT 1u
+#define PP_SEGMENT_VERSION                                                                         \
+    (PP_SEGMENT_FORMAT << 20 | (uint32_t)PP_COUNTER_COUNT << 14 |                                  \
+     (uint32_t)(offsetof(struct pp_segment_header, tree) / 64))
 
 #define PP_SEGMENT_FORKED 1u /* a fork without exec: blocks from before it have no records here */
 
