@@ -24,6 +24,11 @@ struct build {
     uint32_t *stack_of; /* by site: index into model.stacks; 0: not built */
     size_t stack_room;
     uint64_t counters[PP_COUNTER_COUNT];
+    struct tally *tallies; /* by site: what threads have not added to it yet */
+};
+
+struct tally {
+    uint64_t allocations, bytes, temporary;
 };
 
 static double seconds(uint32_t ticks) { return ticks / TICKS_PER_S; }
@@ -246,6 +251,24 @@ static double age_s(const struct build *build, uint32_t tick) {
     return tick < build->now_tick ? seconds(build->now_tick - tick) : 0;
 }
 
+static void add_tallies(struct build *build, const struct pp_segment_thread *thread) {
+    for (unsigned i = 0; i < PP_TALLIES; i++) {
+        const struct pp_segment_tally *tally = &thread->tallies[i];
+        uint32_t site = tally->site;
+        if (site == 0 || site >= build->groups.site_count) continue;
+        build->tallies[site].allocations += tally->allocations;
+        build->tallies[site].bytes += tally->bytes;
+        build->tallies[site].temporary += tally->temporary;
+    }
+}
+
+static void read_tallies(struct build *build) {
+    struct pp_segment_thread thread;
+    build->tallies = model_alloc(build->groups.site_count, sizeof *build->tallies);
+    for (uint64_t i = 1; view_read(build->view, PP_AREA_THREADS, i, 1, &thread) == 1; i++)
+        add_tallies(build, &thread);
+}
+
 static void fill_site(struct build *build, const struct group *group, struct model_site *site) {
     const struct pp_segment_site *totals = view_element(build->view, PP_AREA_SITES, group->site);
     *site = (struct model_site){.kind = MODEL_OUTSTANDING,
@@ -261,9 +284,10 @@ static void fill_site(struct build *build, const struct group *group, struct mod
                                 .makers = group->makers,
                                 .ages = group->ages};
     if (totals == NULL) return;
-    site->allocations = totals->allocations;
-    site->bytes_allocated = totals->bytes;
-    site->temporary = totals->temporary;
+    const struct tally *more = &build->tallies[group->site];
+    site->allocations = totals->allocations + more->allocations;
+    site->bytes_allocated = totals->bytes + more->bytes;
+    site->temporary = totals->temporary + more->temporary;
 }
 
 static void fill_sites(struct build *build) {
@@ -352,6 +376,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns, const struc
     build.stack_room = 1;
     walk_live(view, &walk);
     view_counters(view, build.counters);
+    read_tallies(&build);
     fill_process(&build);
     fill_totals(&build);
     fill_modules(&build);
@@ -359,6 +384,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns, const struc
     if (peak != NULL) fill_peak(&build, peak);
     fill_blind_spots(&build);
     free(build.stack_of);
+    free(build.tallies);
     groups_fini(&build.groups);
     return build.model;
 }

@@ -24,7 +24,7 @@ static const struct {
     uint64_t stride, first_bytes, share, limit;
 } plans[PP_AREA_COUNT] = {
     [PP_AREA_TEXT] = {1, PP_PAGE_BYTES, 1, UINT32_MAX},
-    [PP_AREA_THREADS] = {sizeof(struct pp_segment_thread), PP_PAGE_BYTES, 4, 1 << 20},
+    [PP_AREA_THREADS] = {sizeof(struct pp_segment_thread), PP_PAGE_BYTES, 28, 1 << 20},
     [PP_AREA_MODULES] = {sizeof(struct pp_segment_module), PP_PAGE_BYTES, 1, 1 << 16},
     [PP_AREA_NODES] = {sizeof(struct pp_segment_node), PP_KIB(16), 32, 1u << 31},
     [PP_AREA_SITES] = {sizeof(struct pp_segment_site), PP_KIB(8), 24, 1 << 28},

@@ -96,9 +96,8 @@ static void compare(const void *frame) {
     int got = libunwind_backtrace((void **)libunwind.pc, FRAMES);
     libunwind.count = got > 0 ? (uint32_t)got : 0;
     bool gcc = same(&libgcc, &trace), unw = same(&libunwind, &trace);
-    bool cut;
-    if (pp_memo_site(&memo, &bounds, &regs, PP_DEPTH_MAX, &cut) != pp_stack_intern(&trace) ||
-        cut != trace.truncated)
+    if (pp_memo_site(&memo, regs.pc, regs.sp, regs.bp, &bounds) !=
+        (pp_stack_intern(&trace) | (trace.truncated ? PP_SITE_TRUNCATED : 0)))
         gcc = unw = false;
     atomic_fetch_add(&compared, 1);
     atomic_fetch_add(gcc && unw ? &equal
