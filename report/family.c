@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 void family_init(struct family *family, const char *segment_path, uint64_t nonce) {
@@ -73,7 +74,9 @@ static bool parse_name(const char *name, uint32_t *pid, uint64_t *nonce) {
 
 static bool is_member(const struct family *family, int fd) {
     struct pp_segment_header header;
-    return pread(fd, &header, sizeof header, 0) == (ssize_t)sizeof header &&
+    struct stat file;
+    return fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_uid == geteuid() &&
+           pread(fd, &header, sizeof header, 0) == (ssize_t)sizeof header &&
            !memcmp(header.magic, PP_SEGMENT_MAGIC, sizeof header.magic) &&
            header.version == PP_SEGMENT_VERSION && header.tree_nonce == family->nonce;
 }

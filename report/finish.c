@@ -1,14 +1,15 @@
 /*
  * The end of a watched process. See finish.h.
  *
- * Order: the profile is stored before the report is printed (the report names it), DONE comes after
- * both, the segment goes last: as long as it is there, nothing is lost.
+ * Order: the profile is stored before the report is printed (the report names it), the segment goes
+ * last: as long as it is there, nothing is lost, and its absence tells `poolprof run` that all is done.
  */
 #include "finish.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +35,7 @@ struct finishing {
     struct family *family;
     struct model *model;
     struct pulse pulse;
-    struct finish_family *family;
-    bool prints;
+    bool keep_segment;      /* the data could be stored nowhere else */
 };
 
 /* ---- how it ended ---- */
@@ -61,7 +61,9 @@ static void settle_end(struct finishing *finishing) {
     if (finishing->cause == FINISH_HANDOVER)
         return; /* the segment says it, and so does the model */
     if (watched->pidfd < 0 || !death_status(watched->pidfd, watched->pid, &status)) {
-        if (said == PP_END_RUNNING)
+        if (said == PP_END_ABORT)
+            set_signal(model, SIGABRT);
+        else if (said == PP_END_RUNNING)
             model_set(&model->process.end, "unknown");
         return;
     }
@@ -166,18 +168,17 @@ static bool store_elsewhere(struct finishing *finishing, const char *wanted, con
 
 static void store(struct finishing *finishing) {
     struct model *model = finishing->model;
-    struct watched *watched = finishing->watched;
+    const struct watched *watched = finishing->watched;
     char why[PATH_MAX + 512] = "bad file pattern";
     char *path = profile_expand(watched->header->options.OUTPUT, model);
     if (!path) /* none */
         return;
     if (!store_at(finishing, path, why, sizeof why) && !store_elsewhere(finishing, path, why)) {
         model_set(&model->profile_path, NULL);
+        finishing->keep_segment = watched->segment_path != NULL;
         complain(finishing, "error profile: %s; %s%s", why,
-                 watched->segment_path ? "the data stays in " : "the data is lost",
-                 watched->segment_path ? watched->segment_path : "");
-        free(watched->segment_path); /* so that it is not removed */
-        watched->segment_path = NULL;
+                 finishing->keep_segment ? "the data stays in " : "the data is lost",
+                 finishing->keep_segment ? watched->segment_path : "");
     }
     free(path);
 }
@@ -215,77 +216,36 @@ static void print(struct finishing *finishing) {
     free(text);
 }
 
-/* ---- the family ---- */
-
-void finish_family_add(struct finish_family *family, struct model_child child) {
-    family->children = model_grow(family->children, family->count, &family->room,
-                                  sizeof *family->children);
-    family->children[family->count++] = child;
-}
-
-void finish_family_fini(struct finish_family *family) {
-    for (size_t i = 0; i < family->count; i++) {
-        free(family->children[i].exe);
-        free(family->children[i].end);
-        free(family->children[i].profile);
-    }
-    free(family->children);
-    *family = (struct finish_family){0};
-}
-
-static char *copy(const char *text) { return text ? strdup(text) : NULL; }
-
-static void add_own_line(struct finishing *finishing) {
-    const struct model *model = finishing->model;
-    finish_family_add(finishing->family, (struct model_child){
-                                             .pid = model->process.pid,
-                                             .exe = copy(model->process.exe),
-                                             .end = copy(model->process.end),
-                                             .profile = copy(model->profile_path),
-                                             .status = model->process.status,
-                                             .lost_bytes = (int64_t)model->kinds[MODEL_LOST].bytes,
-                                         });
-}
-
-static void take_family(struct finishing *finishing) {
-    for (size_t i = 0; i < finishing->family->count; i++)
-        model_add_child(finishing->model, finishing->family->children[i]);
-    finishing->family->count = 0;
-}
-
 /* ---- all of it ---- */
 
-void finish_remove(struct watched *watched) {
-    if (watched->segment_path)
+static void remove_segment(struct finishing *finishing) {
+    struct watched *watched = finishing->watched;
+    if (watched->segment_path && !finishing->keep_segment)
         unlink(watched->segment_path);
     free(watched->segment_path);
     watched->segment_path = NULL;
 }
 
 /* The program goes on to die; stderr must be free before it does, or who reads it waits for us. */
-static void say_done(struct finishing *finishing) {
+static void say_done(const struct finishing *finishing) {
     struct watched *watched = finishing->watched;
-    if (finishing->prints)
+    if (!is_silent(finishing))
         output_drop_stderr();
-    watched->done = true;
     atomic_store(&watched->header->handover, PP_HANDOVER_DONE);
     syscall(SYS_futex, &watched->header->handover, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-void finish(struct watched *watched, enum finish_cause cause, struct finish_family *family) {
-    struct finishing finishing = {.watched = watched, .cause = cause, .family = family,
-                                  .prints = watched->first && cause != FINISH_EXEC};
+void finish(struct watched *watched, enum finish_cause cause, struct family *family) {
+    struct finishing finishing = {.watched = watched, .cause = cause, .family = family};
     pulse_start(&finishing.pulse, &watched->tree->heartbeat);
     uint32_t requested = PP_HANDOVER_REQUESTED;
     atomic_compare_exchange_strong(&watched->header->handover, &requested, PP_HANDOVER_TAKEN);
     build_model(&finishing);
-    if (finishing.prints)
-        take_family(&finishing);
     store(&finishing);
-    if (finishing.prints)
-        print(&finishing);
-    else
-        add_own_line(&finishing);
+    print(&finishing);
+    if (is_silent(&finishing))
+        family_add(family, finishing.model);
+    remove_segment(&finishing);
     pulse_stop(&finishing.pulse);
     say_done(&finishing);
     model_destroy(finishing.model);

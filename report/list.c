@@ -1,4 +1,5 @@
-/* `poolprof list` and `poolprof options`: what there is to look at, what can be set. See commands.h. */
+/* `poolprof list` and `poolprof options`: what there is to look at, what can be set. See
+ * commands.h. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,15 +13,18 @@
 #include "view.h"
 #include "words.h"
 
+#define DEAD_SHOWN 20u
+
 static const char list_help[] =
     "usage: poolprof list [--prune]\n"
     "Profiles in this directory, and segments of running or dead processes of yours.\n"
-    "  --prune    removes the segments of dead processes\n";
+    "  --prune    removes the segments of dead processes\n"
+    "  --all      shows all dead ones, not just the newest\n";
 
-static const char options_help[] =
-    "usage: poolprof options [--man]\n"
-    "All options: variable, default, accepted range, meaning. `live` ones can change while it runs.\n"
-    "  --man      the table as the man page has it\n";
+static const char options_help[] = "usage: poolprof options [--man]\n"
+                                   "All options: variable, default, accepted range, meaning. "
+                                   "`live` ones can change while it runs.\n"
+                                   "  --man      the table as the man page has it\n";
 
 static void put_time(struct timespec when) {
     char text[32];
@@ -58,7 +62,8 @@ static int list_profiles(void) {
 
 static void put_segment(const struct locate_segment *segment) {
     char why[256];
-    printf("  %s  pid %-8" PRIu32, segment->state == LOCATE_LIVE ? "running" : "dead   ", segment->pid);
+    printf("  %s  pid %-8" PRIu32, segment->state == LOCATE_LIVE ? "running" : "dead   ",
+           segment->pid);
     put_time(segment->changed);
     struct view *view = view_open_path(segment->path, why, sizeof why);
     if (view == NULL) {
@@ -74,15 +79,16 @@ static void put_segment(const struct locate_segment *segment) {
     view_close(view);
 }
 
-static int list_segments(bool prune, bool profiles) {
-    size_t count, removed = 0;
+struct listing {
+    bool prune, all, profiles;
+};
+
+static int remove_dead(const struct locate_segment *segments, size_t count) {
+    size_t removed = 0;
     int status = STATUS_DONE;
     char words[WORDS_BYTES];
-    struct locate_segment *segments = locate_segments(&count);
-    if (count > 0) printf("%ssegments:\n", profiles ? "\n" : "");
     for (size_t i = 0; i < count; i++) {
-        put_segment(&segments[i]);
-        if (!prune || segments[i].state != LOCATE_ORPHAN) continue;
+        if (segments[i].state != LOCATE_ORPHAN) continue;
         if (unlink(segments[i].path) == 0) {
             removed++;
             continue;
@@ -90,26 +96,43 @@ static int list_segments(bool prune, bool profiles) {
         fprintf(stderr, "poolprof list: %s: %s\n", segments[i].path, strerror(errno));
         status = STATUS_UNREADABLE;
     }
-    if (count == 0 && !profiles) puts("no profiles here, and no segments");
-    if (prune) printf("removed %s\n", words_counted(removed, "segment", words));
+    printf("removed %s\n", words_counted(removed, "segment", words));
+    return status;
+}
+
+static int list_segments(const struct listing *listing) {
+    size_t count, dead = 0;
+    char words[WORDS_BYTES];
+    struct locate_segment *segments = locate_segments(&count);
+    if (count > 0) printf("%ssegments:\n", listing->profiles ? "\n" : "");
+    for (size_t i = 0; i < count; i++) {
+        if (segments[i].state == LOCATE_ORPHAN && dead++ >= DEAD_SHOWN && !listing->all) continue;
+        put_segment(&segments[i]);
+    }
+    if (dead > DEAD_SHOWN && !listing->all)
+        printf("  and %s more dead ones (--all shows them, --prune removes them)\n",
+               words_count(dead - DEAD_SHOWN, words));
+    if (count == 0 && !listing->profiles) puts("no profiles here, and no segments");
+    int status = listing->prune ? remove_dead(segments, count) : STATUS_DONE;
     locate_segments_free(segments, count);
     return status;
 }
 
 int list_main(int argc, char **argv) {
-    bool prune = false;
+    struct listing listing = {0};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(list_help, stdout);
             return STATUS_DONE;
         }
-        if (strcmp(argv[i], "--prune") != 0)
-            return usage_error("list", "'%s' is not --prune, its only option", argv[i]);
-        prune = true;
+        if (strcmp(argv[i], "--prune") == 0) listing.prune = true;
+        else if (strcmp(argv[i], "--all") == 0) listing.all = true;
+        else return usage_error("list", "'%s' is neither --prune nor --all", argv[i]);
     }
     int listed = list_profiles();
     if (listed > 0) return listed;
-    return list_segments(prune, listed < 0);
+    listing.profiles = listed < 0;
+    return list_segments(&listing);
 }
 
 /* ---- options ---- */
@@ -117,8 +140,8 @@ int list_main(int argc, char **argv) {
 static void put_plain(const struct pp_option *row) {
     char range[160];
     pp_config_range(row, range, sizeof range);
-    printf("POOLPROF_%s=%s%s\n    %s\n    %s\n", row->name, row->initial, row->live ? "  (live)" : "",
-           row->help, range);
+    printf("POOLPROF_%s=%s%s\n    %s\n    %s\n", row->name, row->initial,
+           row->live ? "  (live)" : "", row->help, range);
 }
 
 /* Text that troff would read as its own. */
@@ -149,8 +172,7 @@ int options_main(int argc, char **argv) {
         fputs(options_help, stdout);
         return STATUS_DONE;
     }
-    if (argc > 1 && !man)
-        return usage_error("options", "'%s': it takes no arguments", argv[1]);
+    if (argc > 1 && !man) return usage_error("options", "'%s': it takes no arguments", argv[1]);
     for (size_t i = 0; i < PP_OPTION_COUNT; i++) {
         if (man) put_man(&pp_option_table[i]);
         else put_plain(&pp_option_table[i]);

@@ -1,4 +1,5 @@
-/* See model.h. The table of texts is open addressing over pointers; texts live as long as the model. */
+/* See model.h. The table of texts is open addressing over pointers; texts live as long as the
+ * model. */
 #include "model.h"
 
 #include <stdio.h>
@@ -122,7 +123,8 @@ void model_add_child(struct model *model, struct model_child child) {
     model->children[model->child_count++] = child;
 }
 
-void model_add_blind_spot(struct model *model, const char *what, uint64_t count, const char *detail) {
+void model_add_blind_spot(struct model *model, const char *what, uint64_t count,
+                          const char *detail) {
     for (size_t i = 0; i < model->blind_spot_count; i++) {
         if (strcmp(model->blind_spots[i].what, what) != 0) continue;
         model->blind_spots[i].count += count;

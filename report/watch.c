@@ -123,9 +123,9 @@ static void hang_bell(struct watch *watch) {
 
 /* ---- the loop ---- */
 
-static bool add(struct watch *watch, int fd) {
+static bool add(struct watch *watch, int fd, int pidfd) {
     char why[512] = "no memory";
-    struct watched *watched = watched_create(fd, watch->tree, why, sizeof why);
+    struct watched *watched = watched_create(fd, pidfd, watch->tree, why, sizeof why);
     if (!watched) {
         fprintf(stderr, "poolprof watch: %s\n", why);
         return false;
@@ -143,7 +143,7 @@ static bool knows(void *context, uint32_t pid, uint64_t nonce) {
     return false;
 }
 
-static void found(void *context, int fd) { add(context, fd); }
+static void found(void *context, int fd) { add(context, fd, -1); }
 
 /* The tree's words live in the first process's header: it stays mapped when the process is gone. */
 static void drop(struct watch *watch, size_t at) {
@@ -182,13 +182,16 @@ static bool has_ended(const struct watch *watch, const struct watched *watched,
     return asked || died || *cause == FINISH_EXEC;
 }
 
-/* Ends what has ended, children first: the first process's report lists them. */
-static void bury(struct watch *watch, bool children) {
+static bool is_silent(const struct watch *watch, const struct watched *watched) {
+    return watched->is_child || was_replaced(watch, watched);
+}
+
+/* Ends those that have ended: the tree's other processes, or the first. */
+static void bury(struct watch *watch, bool silent) {
     for (size_t at = 0; at < watch->count;) {
         struct watched *watched = watch->items[at];
         enum finish_cause cause;
-        bool silent = watched->is_child || was_replaced(watch, watched);
-        if (silent != children || !has_ended(watch, watched, &cause)) {
+        if (is_silent(watch, watched) != silent || !has_ended(watch, watched, &cause)) {
             at++;
             continue;
         }
@@ -197,12 +200,23 @@ static void bury(struct watch *watch, bool children) {
     }
 }
 
+static bool first_has_ended(const struct watch *watch) {
+    enum finish_cause cause;
+    for (size_t at = 0; at < watch->count; at++)
+        if (!is_silent(watch, watch->items[at]) && has_ended(watch, watch->items[at], &cause))
+            return true;
+    return false;
+}
+
 /* Returns seconds until the next look is due. */
 static double turn(struct watch *watch) {
     double next_s = WATCH_LOOK_MAX_S;
+    bool first = first_has_ended(watch);
     family_search(&watch->family, knows, found, watch);
     bury(watch, true);
-    bury(watch, false);
+    /* Asked before the search: whoever came and went before the first process ended is in its report. */
+    if (first)
+        bury(watch, false);
     for (size_t at = 0; at < watch->count; at++)
         next_s = fmin(next_s, watched_look(watch->items[at]));
     return next_s;
@@ -227,19 +241,20 @@ static void sleep_until(struct watch *watch, int milliseconds) {
     atomic_fetch_add(&watch->tree->heartbeat, 1);
 }
 
-static int parse_fd(int argc, char **argv) {
+/* A descriptor's number after `name` at argv[at]; -1: not there. */
+static int parse_fd(int argc, char **argv, int at, const char *name) {
     char *end = NULL;
-    long fd = argc == 3 && !strcmp(argv[1], "--fd") ? strtol(argv[2], &end, 10) : -1;
-    return end && end != argv[2] && *end == 0 && fd > STDERR_FILENO && fd <= INT_MAX ? (int)fd : -1;
+    long fd = at + 1 < argc && !strcmp(argv[at], name) ? strtol(argv[at + 1], &end, 10) : -1;
+    return end && end != argv[at + 1] && *end == 0 && fd > STDERR_FILENO && fd <= INT_MAX ? (int)fd : -1;
 }
 
 int watch_main(int argc, char **argv) {
     struct watch watch = {.bell = -1};
-    int fd = parse_fd(argc, argv);
+    int fd = parse_fd(argc, argv, 1, "--fd"), pidfd = parse_fd(argc, argv, 3, "--pidfd");
     if (fd < 0)
-        return usage_error("watch", "started by the library only: watch --fd N");
+        return usage_error("watch", "started by the library only: watch --fd N [--pidfd N]");
     stand_alone();
-    if (!add(&watch, fd))
+    if (!add(&watch, fd, pidfd))
         return STATUS_UNREADABLE;
     close(fd);
     watch.tree = watch.items[0]->tree;

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <math.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,7 +105,7 @@ static void open_outputs(struct watched *watched) {
         watched_log(watched, PP_LOG_WARN, "warn events: %s; none are written", why);
 }
 
-struct watched *watched_create(int fd, struct pp_tree *tree, char *why, size_t why_bytes) {
+struct watched *watched_create(int fd, int pidfd, struct pp_tree *tree, char *why, size_t why_bytes) {
     struct watched *watched = calloc(1, sizeof *watched);
     if (!watched)
         return NULL;
@@ -121,10 +120,9 @@ struct watched *watched_create(int fd, struct pp_tree *tree, char *why, size_t w
     /* An image that the first process became by exec stays the first process. */
     watched->is_child = header->pid != header->tree_pid;
     watched->pid = (int)header->pid;
-    watched->nonce = header->nonce;
-    watched->tree = tree ? tree : &watched->header->tree;
-    watched->first = !tree || header->pid == header->tree_pid;
-    watched->pidfd = death_open(watched->pid, header->started_monotonic_ns);
+    watched->pidfd = pidfd >= 0 && fcntl(pidfd, F_GETFD) >= 0
+                         ? pidfd
+                         : death_open(watched->pid, header->started_monotonic_ns);
     watched->segment_path = path_of(fd);
     watched->exe = view_text(watched->view, header->exe, NULL);
     watched->cwd = view_text(watched->view, header->cwd, NULL);
@@ -152,11 +150,6 @@ void watched_destroy(struct watched *watched) {
     if (watched->view)
         view_close(watched->view);
     free(watched);
-}
-
-bool watched_has_died(const struct watched *watched) {
-    struct pollfd wanted = {.fd = watched->pidfd, .events = POLLIN};
-    return watched->pidfd < 0 || poll(&wanted, 1, 0) > 0;
 }
 
 /* ---- looking ---- */

@@ -159,3 +159,22 @@ size_t pp_text_copy(char *to, size_t bytes, const char *from) {
     to[length] = 0;
     return length;
 }
+
+const char *pp_text_base(const char *path) {
+    const char *base = path;
+    for (; *path != 0; path++)
+        if (*path == '/') base = path + 1;
+    return base;
+}
+
+bool pp_text_lists(const char *list, const char *word) {
+    size_t length = pp_text_length(word);
+    for (const char *at = list; length > 0; at++) {
+        size_t span = 0;
+        while (at[span] != 0 && at[span] != ',') span++;
+        if (span == length && __builtin_memcmp(at, word, span) == 0) return true;
+        at += span;
+        if (*at == 0) break;
+    }
+    return false;
+}

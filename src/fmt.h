@@ -17,6 +17,8 @@ size_t pp_fmt_list(char *to, size_t bytes, const char *format, va_list list);
 size_t pp_text_length(const char *text);
 bool pp_text_equal(const char *a, const char *b);
 bool pp_text_starts(const char *text, const char *prefix);
+const char *pp_text_base(const char *path); /* after the last slash */
+bool pp_text_lists(const char *list, const char *word); /* a comma list has the word */
 size_t pp_text_copy(char *to, size_t bytes, const char *from); /* truncates; returns length written */
 
 #endif

@@ -64,34 +64,38 @@ static char **clean_environment(char *const *envp, size_t *bytes) {
     return clean;
 }
 
+/* The segment as a descriptor to hand over; -1: there can be no watcher (said, unless by order). */
+static int take_descriptor(char *program, size_t bytes) {
+    const char *named = pp_segment.header->options.PROGRAM;
+    bool beside = pp_text_equal(named, "auto");
+    int fd = pp_segment.fd;
+    pp_segment.fd = -1;
+    if (PP_LOAD(&pp_segment.header->options.WATCH) != 0 && (pp_segment.path[0] != 0 || fd >= 0)) {
+        if (find_program(program, bytes))
+            return fd >= 0 ? fd : pp_os_open(-100, pp_segment.path, 02 | 0400000 /* O_RDWR|O_NOFOLLOW */, 0);
+        pp_log(PP_LOG_WARN, "program poolprof not found %s%s; a brief report follows at exit",
+               beside ? "beside the library" : "at POOLPROF_PROGRAM ", beside ? "" : named);
+    }
+    if (fd >= 0) pp_os_close(fd);
+    return -1;
+}
+
 void pp_handover_start(char *const *envp) {
     static char program[2048];
     size_t bytes;
-    if (PP_LOAD(&pp_segment.header->options.WATCH) == 0 || pp_segment.path[0] == 0) {
-        pp_brief_prepare();
-        return;
-    }
-    if (!find_program(program, sizeof program)) {
-        pp_log(PP_LOG_WARN, "program poolprof not found%s%s; a brief report follows at exit",
-               pp_text_equal(pp_segment.header->options.PROGRAM, "auto") ? " beside the library"
-                                                                         : " at POOLPROF_PROGRAM ",
-               pp_text_equal(pp_segment.header->options.PROGRAM, "auto")
-                   ? ""
-                   : pp_segment.header->options.PROGRAM);
-        pp_brief_prepare();
-        return;
-    }
-    int fd = pp_os_open(-100, pp_segment.path, 02 | 0400000 /* O_RDWR|O_NOFOLLOW */, 0);
-    char **clean = clean_environment(envp, &bytes);
-    char *argv[] = {program, "watch", "--fd", "3", NULL};
-    if (fd >= 0 && clean != NULL) stub_pid = pp_os_start_hidden(argv, clean, fd);
-    if (stub_pid <= 0)
+    int fd = take_descriptor(program, sizeof program);
+    char **clean = fd >= 0 ? clean_environment(envp, &bytes) : NULL;
+    char *argv[] = {program, "watch", "--fd", "3", "--pidfd", "4", NULL};
+    stub_pid = clean != NULL ? pp_os_start_hidden(argv, clean, fd) : 0;
+    if (fd >= 0 && stub_pid <= 0)
         pp_log(PP_LOG_WARN, "the watcher could not be started; a brief report follows at exit");
+    if (stub_pid <= 0) pp_brief_prepare();
     if (clean != NULL) pp_os_unmap(clean, bytes);
     if (fd >= 0) pp_os_close(fd);
 }
 
 void pp_handover_join(struct pp_tree *tree) {
+    stub_pid = 0; /* a forked child's parent's */
     joined = tree;
     pp_tree_ring(tree);
 }

@@ -12,6 +12,8 @@ uint32_t pp_lock_self(void) {
     return own_id;
 }
 
+void pp_lock_reset(void) { own_id = 0; }
+
 bool pp_lock_slow(struct pp_lock *lock, uint32_t self) {
     uint32_t word = PP_LOAD(&lock->word);
     if ((word & ~SLEEPERS) == self) return false;

@@ -20,6 +20,9 @@ struct pp_lock {
 /* A number that is different for each running thread, never 0, below 2^31. */
 uint32_t pp_lock_self(void);
 
+/* In a forked child: this thread has another number now. */
+void pp_lock_reset(void);
+
 bool pp_lock_slow(struct pp_lock *lock, uint32_t self);
 void pp_unlock_slow(struct pp_lock *lock);
 

@@ -334,3 +334,5 @@ bool pp_module_find(uintptr_t pc, struct pp_module *found) {
                                 .index = entry ? entry->index : 0};
     return true;
 }
+
+void pp_module_reset(void) { memset(&modules, 0, sizeof modules); }

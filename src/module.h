@@ -22,4 +22,7 @@ bool pp_module_find(uintptr_t pc, struct pp_module *found);
 void pp_module_unloaded(void);
 extern _Atomic uint32_t pp_module_generation;
 
+/* In a forked child that starts anew: forgets all (its memory has not come along). */
+void pp_module_reset(void);
+
 #endif

@@ -235,23 +235,35 @@ bool pp_os_populate(void *at, size_t bytes) {
     return result == 0;
 }
 
+/* Sizes and maps an open file; NULL: refused. */
+static void *map_whole(int fd, size_t reserve, size_t header) {
+    if (pp_syscall3(SYS_ftruncate, fd, (int64_t)reserve, 0) != 0) return NULL;
+    int64_t at = pp_syscall6(SYS_mmap, 0, (int64_t)reserve, PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_NORESERVE, fd, 0);
+    if (failed(at)) return NULL;
+    if (pp_os_populate((void *)at, header)) {
+        pp_os_hide_from_fork((void *)at, reserve);
+        return (void *)at;
+    }
+    pp_os_unmap((void *)at, reserve);
+    return NULL;
+}
+
 void *pp_os_map_file(const char *path, size_t reserve, size_t header) {
-    int64_t at = -1;
     int fd = pp_os_open(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
     if (fd < 0) return NULL;
-    if (pp_syscall3(SYS_ftruncate, fd, (int64_t)reserve, 0) == 0)
-        at = pp_syscall6(SYS_mmap, 0, (int64_t)reserve, PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_NORESERVE, fd, 0);
+    void *at = map_whole(fd, reserve, header);
     pp_os_close(fd);
-    if (!failed(at)) {
-        if (pp_os_populate((void *)at, header)) {
-            pp_os_hide_from_fork((void *)at, reserve);
-            return (void *)at;
-        }
-        pp_os_unmap((void *)at, reserve);
-    }
-    pp_os_unlink(path);
-    return NULL;
+    if (at == NULL) pp_os_unlink(path);
+    return at;
+}
+
+void *pp_os_map_memory_file(size_t reserve, size_t header, int *fd) {
+    *fd = (int)pp_syscall3(SYS_memfd_create, (int64_t) "poolprof", 1 /* MFD_CLOEXEC */, 0);
+    void *at = *fd < 0 ? NULL : map_whole(*fd, reserve, header);
+    if (at == NULL && *fd >= 0) pp_os_close(*fd);
+    if (at == NULL) *fd = -1;
+    return at;
 }
 
 void *pp_os_map_shared(int fd, size_t bytes) {

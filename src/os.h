@@ -76,6 +76,8 @@ bool pp_os_executable(const char *path); /* exists and may be executed by us */
 /* A file mapped shared over `reserve` bytes, sparse, hidden from forks and core dumps; the descriptor
    is closed. Only `header` bytes have memory at first. NULL when refused: then nothing is left. */
 void *pp_os_map_file(const char *path, size_t reserve, size_t header);
+/* The same without a name, for where no directory will do: a memfd, which stays open as *fd. */
+void *pp_os_map_memory_file(size_t reserve, size_t header, int *fd);
 /* Maps the start of an open file shared; NULL: refused, or the file is shorter. */
 void *pp_os_map_shared(int fd, size_t bytes);
 /* Raw directory entries (struct linux_dirent64); 0 at the end. */
@@ -86,8 +88,8 @@ bool pp_os_populate(void *at, size_t bytes);
 
 /* Starts argv[0] as a process that the host cannot see: no SIGCHLD, no wait answers for it, no thread,
    no descriptor. It gets its own session, default signal dispositions, an empty mask, `fd` as its
-   descriptor 3, /dev/null as 0 and 1, and the host's 2. Returns the pid of the stub that waits for it
-   (for pp_os_reaped), or negative errno. os_start.c has the recipe. */
+   descriptor 3, a pidfd of the host as 4, /dev/null as 0 and 1, and the host's 2. Returns the pid of
+   the stub that waits for it (for pp_os_reaped), or negative errno. os_start.c has the recipe. */
 int pp_os_start_hidden(char *const argv[], char *const envp[], int fd);
 
 __attribute__((noreturn)) void pp_os_exit_group(int status);

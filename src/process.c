@@ -14,10 +14,13 @@
 #include "handover.h"
 #include "lock.h"
 #include "log.h"
+#include "module.h"
 #include "os.h"
 #include "pattern.h"
 #include "registry.h"
+#include "rules.h"
 #include "segment.h"
+#include "stack.h"
 #include "thread.h"
 #include "tree.h"
 
@@ -35,8 +38,12 @@ static struct pp_lock start_lock;
 static char *const *initial_envp;
 static char exe_path[4096];
 static struct pp_tree_place tree; /* read-only after start */
+static struct pp_options options; /* as parsed; those in force are in the segment */
 
 _Atomic uint32_t pp_tracking;
+
+#define FINISH_PATIENCE_NS INT64_C(60000000000)
+#define FINISH_SLICE_NS INT64_C(50000000)
 
 static enum pp_life life(void) { return (enum pp_life)PP_LOAD(&wiped->life); }
 
@@ -61,8 +68,6 @@ static void describe(struct pp_segment_header *header) {
     const long *stack = __libc_stack_end;
     char *const *argv = (char *const *)(stack + 1);
     char host[65] = "", cwd[4096] = "";
-    int64_t length = pp_os_readlink("/proc/self/exe", exe_path, sizeof exe_path - 1);
-    exe_path[length > 0 ? length : 0] = 0;
     header->pid = (uint32_t)pp_os_pid();
     header->parent_pid = (uint32_t)pp_os_parent_pid();
     header->uid = pp_os_uid();
@@ -83,38 +88,77 @@ static void describe(struct pp_segment_header *header) {
     }
 }
 
+/* POOLPROF_ONLY names this program, by the file it was started from or the name it was called by. */
+static bool is_wanted(const char *list) {
+    const long *stack = __libc_stack_end;
+    char *const *argv = (char *const *)(stack + 1);
+    int64_t length = pp_os_readlink("/proc/self/exe", exe_path, sizeof exe_path - 1);
+    exe_path[length > 0 ? length : 0] = 0;
+    return pp_text_equal(list, "none") || pp_text_lists(list, pp_text_base(exe_path)) ||
+           (stack[0] > 0 && pp_text_lists(list, pp_text_base(argv[0])));
+}
+
+/* From options to a live segment. Also in a forked child that is to be profiled by itself. */
+static enum pp_life begin(bool forked) {
+    const char *places[PP_SEGMENT_PLACES], *runtime_dir = environment("XDG_RUNTIME_DIR");
+    pp_segment_places(&options, runtime_dir, places);
+    pp_tree_find(places, &tree);
+    if (tree.words != NULL && options.CHILDREN == PP_CHILDREN_OFF) return PP_LIFE_PASS;
+    if (!pp_segment_create(&options, runtime_dir) || !pp_registry_init() || !pp_thread_init()) {
+        pp_log(PP_LOG_ERROR, "no memory for the bookkeeping: not tracking this process");
+        return PP_LIFE_PASS;
+    }
+    if (forked) pp_segment.header->flags |= PP_SEGMENT_FORKED;
+    describe(pp_segment.header);
+    pp_segment_publish();
+    PP_STORE(&wiped->pid, (int32_t)pp_segment.header->pid);
+    PP_STORE(&pp_tracking, 1);
+    return PP_LIFE_LIVE;
+}
+
+static void find_watcher(void) {
+    bool join = tree.words != NULL && pp_segment.path[0] != 0 &&
+                PP_LOAD(&pp_segment.header->options.WATCH) != 0;
+    if (join) pp_handover_join(tree.words);
+    else pp_handover_start(initial_envp);
+}
+
 static enum pp_life start(void) {
-    static struct pp_options options; /* too large for a small stack */
     const long *stack = __libc_stack_end;
     initial_envp = (char *const *)(stack + 1) + stack[0] + 1;
     if (is_secure()) return PP_LIFE_PASS;
     pp_config_parse(&options, initial_envp, complain);
     pp_log_set_level((int)options.LOG_LEVEL);
-    if (options.ENABLE == 0) return PP_LIFE_PASS;
-    const char *places[PP_SEGMENT_PLACES], *runtime_dir = environment("XDG_RUNTIME_DIR");
-    pp_segment_places(&options, runtime_dir, places);
-    pp_tree_find(places, &tree);
-    if (tree.words != NULL && options.CHILDREN == PP_CHILDREN_OFF) return PP_LIFE_PASS;
+    if (options.ENABLE == 0 || !is_wanted(options.ONLY)) return PP_LIFE_PASS;
     struct wiped *memory = pp_os_map(PP_PAGE_BYTES);
     if (memory == NULL || !pp_os_wipe_on_fork(memory, PP_PAGE_BYTES)) return PP_LIFE_PASS;
-    if (!pp_segment_create(&options, runtime_dir) || !pp_registry_init() ||
-        !pp_thread_init()) {
-        pp_log(PP_LOG_ERROR, "no memory for the bookkeeping: not tracking this process");
-        return PP_LIFE_PASS;
-    }
-    describe(pp_segment.header);
-    pp_segment_publish();
-    PP_STORE(&memory->pid, (int32_t)pp_segment.header->pid);
-    atomic_store_explicit(&memory->life, PP_LIFE_STARTING, memory_order_release);
     wiped = memory;
-    PP_STORE(&pp_tracking, 1);
-    return PP_LIFE_LIVE;
+    return begin(false);
+}
+
+/* A forked child's first call, with POOLPROF_CHILDREN=all. It has one thread; what the tracker knew has
+   stayed with the parent (the memory is not there), so each module forgets it. */
+static PP_COLD bool start_forked(void) {
+    PP_STORE(&wiped->life, PP_LIFE_STARTING);
+    pp_lock_reset();
+    pp_segment_reset();
+    pp_registry_reset();
+    pp_module_reset();
+    pp_rules_reset();
+    pp_stack_reset();
+    pp_thread_reset();
+    start_lock = (struct pp_lock){0};
+    enum pp_life now = begin(true);
+    atomic_store_explicit(&wiped->life, (uint32_t)now, memory_order_release);
+    if (now == PP_LIFE_LIVE) find_watcher();
+    return now == PP_LIFE_LIVE;
 }
 
 bool pp_process_tracking(void) {
     enum pp_life now = life();
     if (PP_LIKELY(now == PP_LIFE_LIVE)) return true;
-    if (now != PP_LIFE_COLD || started) return false;
+    if (now != PP_LIFE_COLD) return false;
+    if (started) return options.CHILDREN == PP_CHILDREN_ALL && wiped != &cold && start_forked();
     if (!pp_lock(&start_lock)) return false; /* a signal handler in the middle of start */
     if (!started) {
         now = start();
@@ -131,7 +175,7 @@ bool pp_process_passes(void) {
     return life() != PP_LIFE_LIVE && life() != PP_LIFE_STARTING;
 }
 
-static void on_end(int status, void *unused) { pp_process_finish(PP_END_EXIT, status); }
+static void on_end(int status, void *unused) { pp_process_finish(PP_END_EXIT, status & 0xff); }
 
 static int quick_status = -1;
 
@@ -140,7 +184,7 @@ void pp_process_quick_status(int status) { quick_status = status; }
 static void on_quick_end(void) { pp_process_finish(PP_END_QUICK_EXIT, quick_status); }
 
 static void count_fork(void) {
-    if (life() == PP_LIFE_LIVE)
+    if (life() == PP_LIFE_LIVE && options.CHILDREN != PP_CHILDREN_ALL)
         atomic_fetch_add_explicit(&pp_segment.header->forks, 1, memory_order_relaxed);
 }
 
@@ -150,10 +194,7 @@ void pp_process_construct(char **envp) {
     at_quick_exit(on_quick_end);
     pthread_atfork(NULL, count_fork, NULL);
     pp_thread_init_late();
-    bool join = tree.words != NULL && pp_segment.path[0] != 0 &&
-                PP_LOAD(&pp_segment.header->options.WATCH) != 0;
-    if (join) pp_handover_join(tree.words);
-    else pp_handover_start(initial_envp);
+    find_watcher();
 }
 
 bool pp_process_profile_path(char *to, size_t bytes) {
@@ -166,16 +207,40 @@ bool pp_process_profile_path(char *to, size_t bytes) {
     return pp_pattern_expand(header->options.OUTPUT, &with, to, bytes);
 }
 
+/* Set when the report is out; others that end the process at the same time wait for it, or they would
+   take the waiting thread down with them. */
+static _Atomic uint32_t finished;
+static _Atomic uint32_t finisher; /* its lock id */
+
+static void wait_for_finisher(void) {
+    if (PP_LOAD(&finisher) == pp_lock_self()) return; /* a signal handler on top of the wait */
+    for (int64_t waited = 0; waited < FINISH_PATIENCE_NS && PP_LOAD(&finished) == 0;
+         waited += FINISH_SLICE_NS)
+        pp_os_futex_wait(&finished, 0, FINISH_SLICE_NS);
+}
+
 void pp_process_finish(enum pp_end end, int status) {
     uint32_t live = PP_LIFE_LIVE;
     struct pp_segment_header *header = pp_segment.header;
-    if (life() != PP_LIFE_LIVE || pp_os_pid() != PP_LOAD(&wiped->pid)) return;
-    if (!atomic_compare_exchange_strong(&wiped->life, &live, PP_LIFE_DONE)) return;
+    if ((life() != PP_LIFE_LIVE && life() != PP_LIFE_DONE) || pp_os_pid() != PP_LOAD(&wiped->pid))
+        return;
+    if (!atomic_compare_exchange_strong(&wiped->life, &live, PP_LIFE_DONE)) {
+        wait_for_finisher();
+        return;
+    }
+    PP_STORE(&finisher, pp_lock_self());
     PP_STORE(&pp_tracking, 0);
     PP_STORE(&header->status, status);
     PP_STORE(&header->end_tick, pp_segment_tick());
     atomic_store_explicit(&header->end, end, memory_order_release);
     if (!pp_handover_finish()) pp_brief_report();
+    PP_STORE(&finished, 1);
+    pp_os_futex_wake(&finished);
+}
+
+void pp_process_abort(void) {
+    if (life() == PP_LIFE_LIVE && pp_os_pid() == PP_LOAD(&wiped->pid))
+        PP_STORE(&pp_segment.header->end, PP_END_ABORT);
 }
 
 bool pp_process_exec(void) {

@@ -33,6 +33,9 @@ void pp_process_construct(char **envp);
    process that owns the segment (not in forked or vforked children). */
 void pp_process_finish(enum pp_end end, int status);
 
+/* abort was called: a hint for the case that nobody sees how the process dies. */
+void pp_process_abort(void);
+
 /* quick_exit was called with this status; its handlers run next. */
 void pp_process_quick_status(int status);
 

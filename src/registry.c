@@ -51,6 +51,12 @@ bool pp_registry_init(void) {
     return true;
 }
 
+void pp_registry_reset(void) {
+    __builtin_memset(shards, 0, sizeof shards);
+    free_lock = (struct pp_lock){0};
+    free_head = 0;
+}
+
 /* Doubles the heads once chains are longer than one on average. Under the shard's lock. The old heads
    are lost: all of them together are as large as the new ones. */
 static void grow(struct shard *shard) {

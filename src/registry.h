@@ -31,6 +31,9 @@ enum pp_registry_result {
 
 bool pp_registry_init(void);
 
+/* In a forked child that starts anew: forgets all (its memory has not come along). */
+void pp_registry_reset(void);
+
 /* `cache` NULL: go to the shared list (signal handlers, threads without state). */
 enum pp_registry_result pp_registry_add(struct pp_record_cache *cache, const void *block,
                                         const struct pp_record *record);

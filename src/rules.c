@@ -211,3 +211,8 @@ pp_rule pp_rules_find(uintptr_t pc, uint32_t generation) {
     if (module.index) insert(pc, generation, rule);
     return rule;
 }
+
+void pp_rules_reset(void) {
+    PP_STORE(&pp_rules_table, &nothing.table);
+    rules.lock = (struct pp_lock){0};
+}

@@ -93,6 +93,9 @@ PP_INLINE const struct pp_rules_table *pp_rules_current(uint32_t generation) {
    so that the processor's scaled addressing takes it as it is. */
 PP_INLINE uint64_t pp_rules_slot(uintptr_t pc, uint64_t mask) { return (pc ^ pc >> 11) & mask; }
 
+/* In a forked child that starts anew: forgets all (its memory has not come along). */
+void pp_rules_reset(void);
+
 /* What a look-up failing at first sight does: looks on, compiles, caches. `pc` as a return address
    (the rule is that of pc - 1); for an interrupted pc, ask for pc + 1. */
 pp_rule pp_rules_find(uintptr_t pc, uint32_t generation);

@@ -157,7 +157,8 @@ static void *find_place(const struct pp_options *options, const char *runtime_di
         void *at = map_in(places[i], bytes);
         if (at != NULL) return at;
     }
-    return NULL;
+    pp_segment.path[0] = 0;
+    return pp_os_map_memory_file(bytes, PP_SEGMENT_HEADER_BYTES, &pp_segment.fd);
 }
 
 bool pp_segment_create(const struct pp_options *options, const char *runtime_dir) {
@@ -165,6 +166,7 @@ bool pp_segment_create(const struct pp_options *options, const char *runtime_dir
     uint64_t max = tracker_max(options), file_limit = pp_os_limit(RLIMIT_FSIZE);
     uint64_t bytes = lay_out(areas, max);
     while (bytes > file_limit && max > PP_MIB(1)) bytes = lay_out(areas, max /= 2);
+    pp_segment.fd = -1;
     struct pp_segment_header *header = find_place(options, runtime_dir, bytes);
     if (header == NULL) {
         pp_segment.path[0] = 0;
@@ -184,6 +186,12 @@ bool pp_segment_create(const struct pp_options *options, const char *runtime_dir
         PP_STORE(&header->areas[i].count, reserved_elements[i]);
     }
     return true;
+}
+
+void pp_segment_reset(void) {
+    pp_segment = (struct pp_segment){0};
+    lock = (struct pp_lock){0};
+    private_at = private_end = NULL;
 }
 
 void pp_segment_publish(void) {

@@ -12,7 +12,8 @@
 struct pp_segment {
     struct pp_segment_header *header; /* NULL: no segment at all; tracking stays off */
     char *area_base[PP_AREA_COUNT];   /* header->areas[i].offset as address */
-    char path[256];                   /* file; "" if the memory is private */
+    char path[256];                   /* file; "" if it has no name */
+    int fd;                           /* a file without a name, open until the watcher has it; else -1 */
 };
 
 /* The process's own. Read-only after start. */
@@ -26,6 +27,9 @@ bool pp_segment_create(const struct pp_options *options, const char *runtime_dir
 #define PP_SEGMENT_PLACES 5
 void pp_segment_places(const struct pp_options *options, const char *runtime_dir,
                        const char *places[PP_SEGMENT_PLACES]);
+
+/* In a forked child that starts anew: the parent's segment has not come along. */
+void pp_segment_reset(void);
 
 /* Makes the segment valid for readers, once the header's fields are filled in. */
 void pp_segment_publish(void);

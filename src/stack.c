@@ -155,3 +155,7 @@ uint32_t pp_stack_intern(const struct pp_trace *trace) {
     }
     return id == NOT_FOUND ? 0 : pp_stack_site(id);
 }
+
+void pp_stack_reset(void) {
+    for (unsigned i = 0; i < SHARDS; i++) shards[i] = (struct shard){0};
+}

@@ -139,6 +139,16 @@ struct pp_thread *pp_thread_slow(void) {
     return thread;
 }
 
+void pp_thread_reset(void) {
+    lock = borrowed_lock = (struct pp_lock){0};
+    free_list = borrowed = NULL;
+    chunk_at = chunk_end = NULL;
+    alive = 0;
+    reuse_next = 1;
+    destructor_runs = 0;
+    pp_self = (struct pp_thread *)&nobody;
+}
+
 bool pp_thread_init(void) { return sizeof(struct pp_thread) <= CHUNK; }
 
 void pp_thread_init_late(void) {

@@ -57,6 +57,9 @@ bool pp_thread_init(void);
 /* Once the host's pthread functions may be called (our constructor). */
 void pp_thread_init_late(void);
 
+/* In a forked child that starts anew, on its only thread: nobody has a struct. */
+void pp_thread_reset(void);
+
 /* Gives a borrowed struct (see thread.c) back; no-op for a thread's own. */
 void pp_thread_return(struct pp_thread *thread);
 

@@ -196,7 +196,7 @@ struct pp_segment_header {
     uint64_t nonce;             /* tells this process's segment from one of the same pid */
     uint64_t tree_nonce;        /* the tree's first process's; equal to nonce in that one */
     uint32_t tree_pid;          /* its pid */
-    uint32_t reserved;
+    uint32_t flags;             /* PP_SEGMENT_* */
     int64_t started_realtime_ns;  /* CLOCK_REALTIME at start */
     int64_t started_monotonic_ns; /* CLOCK_MONOTONIC_COARSE at start: tick 0 */
     uint32_t exe, argv, cwd, host; /* TEXT; argv: argc strings one after the other */
@@ -225,6 +225,8 @@ struct pp_segment_header {
     _Alignas(64) struct pp_tree tree;   /* in use in the tree's first process only */
 };
 _Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "layout");
+
+#define PP_SEGMENT_FORKED 1u /* a fork without exec: blocks from before it have no records here */
 
 #define PP_PUBLISH_BYTES 65536
 

@@ -8,13 +8,12 @@
 
 #include "config.h"
 
-static const size_t strides[PP_AREA_COUNT] = {
-    [PP_AREA_TEXT] = 1,
-    [PP_AREA_THREADS] = sizeof(struct pp_segment_thread),
-    [PP_AREA_MODULES] = sizeof(struct pp_segment_module),
-    [PP_AREA_NODES] = sizeof(struct pp_segment_node),
-    [PP_AREA_SITES] = sizeof(struct pp_segment_site),
-    [PP_AREA_BLOCKS] = sizeof(struct pp_segment_block)};
+static const size_t strides[PP_AREA_COUNT] = {[PP_AREA_TEXT] = 1,
+                                              [PP_AREA_THREADS] = sizeof(struct pp_segment_thread),
+                                              [PP_AREA_MODULES] = sizeof(struct pp_segment_module),
+                                              [PP_AREA_NODES] = sizeof(struct pp_segment_node),
+                                              [PP_AREA_SITES] = sizeof(struct pp_segment_site),
+                                              [PP_AREA_BLOCKS] = sizeof(struct pp_segment_block)};
 
 static uint64_t take(struct segment_builder *builder, enum pp_area_id id, uint64_t count) {
     struct segment_builder_area *area = &builder->areas[id];
@@ -81,8 +80,8 @@ uint32_t segment_builder_thread(struct segment_builder *builder, const char *nam
     return (uint32_t)index;
 }
 
-void segment_builder_count(struct segment_builder *builder, uint32_t thread, enum pp_counter counter,
-                           uint64_t by) {
+void segment_builder_count(struct segment_builder *builder, uint32_t thread,
+                           enum pp_counter counter, uint64_t by) {
     struct pp_segment_thread *at = segment_builder_at(builder, PP_AREA_THREADS, thread);
     at->counters[counter] += by;
 }
@@ -92,8 +91,8 @@ uint32_t segment_builder_module(struct segment_builder *builder, const char *pat
     uint64_t index = take(builder, PP_AREA_MODULES, 1);
     uint32_t text = segment_builder_text(builder, path);
     struct pp_segment_module *module = segment_builder_at(builder, PP_AREA_MODULES, index);
-    *module = (struct pp_segment_module){.start = start, .end = end, .bias = start, .path = text,
-                                         .flags = flags};
+    *module = (struct pp_segment_module){
+        .start = start, .end = end, .bias = start, .path = text, .flags = flags};
     return (uint32_t)index;
 }
 
@@ -128,7 +127,8 @@ uint32_t segment_builder_stack(struct segment_builder *builder, uint32_t module,
     return segment_builder_site(builder, node, 0, 0, 0);
 }
 
-uint32_t segment_builder_block(struct segment_builder *builder, struct segment_builder_block block) {
+uint32_t segment_builder_block(struct segment_builder *builder,
+                               struct segment_builder_block block) {
     uint64_t index = take(builder, PP_AREA_BLOCKS, 1);
     struct pp_segment_block *at = segment_builder_at(builder, PP_AREA_BLOCKS, index);
     if (block.kind == 0) block.kind = PP_KIND_MALLOC;

@@ -55,6 +55,12 @@ static void die(const char *how, char **argv) {
     if (!strcmp(name, "overflow")) overflow(nullptr);
     if (!strcmp(name, "fpe")) raise(SIGFPE);
     if (!strcmp(name, "exec")) execl("/bin/sh", "sh", "-c", "exit 23", static_cast<char *>(nullptr));
+    if (!strcmp(name, "exec_failed")) { // and the program goes on, tracked as before
+        execl("/does/not/exist", "x", static_cast<char *>(nullptr));
+        execlp("does-not-exist-either", "x", static_cast<char *>(nullptr));
+        sink = leak_small();
+        exit(23);
+    }
     if (!strcmp(name, "wait")) {
         if (write(1, "ready\n", 6) != 6) _exit(98);
         for (;;) pause(); // the driver kills it

@@ -15,11 +15,12 @@ WAYS = {
     "abort": ("signal:6", -signal.SIGABRT, False), "throw": ("signal:6", -signal.SIGABRT, False),
     "segv": ("signal:11", -signal.SIGSEGV, False), "overflow": ("signal:11", -signal.SIGSEGV, False),
     "fpe": ("signal:8", -signal.SIGFPE, False), "exec": ("exec", 23, False),
+    "exec_failed": ("exit", 23, True),
 }
 
 
-def check_blocks(report, handlers_ran):
-    check_outstanding(report, "leak_small", 5, 500)
+def check_blocks(report, handlers_ran, small=5):
+    check_outstanding(report, "leak_small", small, small * 100)
     check_outstanding(report, "leak_large", 3, 210000)
     check_outstanding(report, "leak_new", 1, 33)
     kept = (0, 0) if handlers_ran else (1, 1000)
@@ -36,7 +37,7 @@ def die(way):
         if end in ("exit", "_exit", "quick_exit"):
             check(report["process"]["status"] == status, "status told", report["process"]["status"])
             check(done.err == "", "words on stderr:", done.err)
-        check_blocks(report, handlers_ran)
+        check_blocks(report, handlers_ran, 6 if way == "exec_failed" else 5)
         if way == "exec":
             check(box.report(done.pid, SHELL)["process"]["end"] in ("exit", "_exit"), "the new image's profile")
 

@@ -218,7 +218,8 @@ static void sees_growth_after_a_refresh(void **state) {
     close(fd);
 }
 
-static void expect_text(const struct view *view, uint32_t offset, const char *expected, uint32_t after) {
+static void expect_text(const struct view *view, uint32_t offset, const char *expected,
+                        uint32_t after) {
     uint32_t next = 12345;
     char *text = view_text(view, offset, &next);
     assert_string_equal(text, expected);
