@@ -53,11 +53,12 @@ struct walk {
     uint32_t meet;          /* the trunk's frames [0, meet) may still be met */
 };
 
-/* Frame i of the trunk has words up to number 2 * i + 3 at most, fresh frame k two from 256 - 2 * k on:
-   they do not overlap as long as all frames together are no more than the limit. */
+/* Frame i of the trunk has words below number PAD + 2 * i + 3, fresh frame k two words from number
+   PAD + 257 - 2 * k - 1 on: they do not overlap while all frames together are no more than the limit. */
+#define FRESH_WORD(k) (PP_MEMO_PAD + 2 * (PP_DEPTH_MAX - (k)))
 PP_INLINE struct pp_memo_fresh *fresh_at(struct pp_memo *memo, uint32_t k) {
     _Static_assert(sizeof(struct pp_memo_fresh) == 2 * sizeof(struct pp_memo_word), "overlay");
-    return (struct pp_memo_fresh *)&memo->words[2 * (PP_DEPTH_MAX - k)];
+    return (struct pp_memo_fresh *)&memo->words[FRESH_WORD(k)];
 }
 
 PP_FOREIGN PP_INLINE uintptr_t word_at(uintptr_t at) { return *(const volatile uintptr_t *)at; }
@@ -109,9 +110,22 @@ PP_INLINE void put_fresh(struct walk *walk, pp_rule rule) {
                                .bp_at = walk->bp_at | (rule & FLAGS)};
 }
 
+PP_FOREIGN PP_INLINE bool four_hold(const struct pp_memo_word *words) {
+    return holds(&words[3]) && holds(&words[2]) && holds(&words[1]) && holds(&words[0]);
+}
+
+/* The trunk's words up to so many bytes; those before the first hold always. */
+PP_FOREIGN PP_INLINE bool trunk_holds(const struct pp_memo *memo, uint32_t bytes) {
+    const char *start = (const char *)&memo->words[PP_MEMO_PAD], *at = (const char *)memo->words + bytes;
+    for (; at > start; at -= 4 * sizeof memo->words[0])
+        if (!four_hold((const struct pp_memo_word *)at - 4)) return false;
+    return true;
+}
+
 /* The number of the innermost frame outside of `frame` whose words differ + 1; 0: all are the same. */
 PP_FOREIGN PP_INLINE uint32_t verify(const struct pp_memo *memo, uint32_t frame) {
-    for (uint32_t i = memo->first[frame]; i-- > 0;) {
+    if (PP_LIKELY(trunk_holds(memo, memo->first[frame] * sizeof memo->words[0]))) return 0;
+    for (uint32_t i = memo->first[frame]; i-- > PP_MEMO_PAD;) {
         if (holds(&memo->words[i])) continue;
         while (frame > 0 && memo->first[frame - 1] > i) frame--;
         return frame > 0 ? frame : 1;
@@ -193,27 +207,44 @@ PP_INLINE uint32_t put_words(struct pp_memo_word *to, uintptr_t sp, uintptr_t pc
     return bp_at != 0 ? 2 : 1;
 }
 
-/* Replaces one of the four tops of this place. */
-static struct pp_memo_top *free_top(struct pp_memo *memo, uintptr_t pc, uintptr_t sp) {
-    return &memo->tops[(pc ^ sp >> 4) % PP_MEMO_SETS][memo->turn++ % PP_MEMO_WAYS];
+static const uintptr_t nothing; /* a word that always holds is this one */
+#define HOLDS_ALWAYS ((struct pp_memo_word){(uintptr_t)&nothing, 0})
+
+/* Where a top is looked for: in the first place by the state it starts in; if there is one of the same
+   state with other callers, then in the second by what lies where that one has its first two words. */
+PP_INLINE uint32_t first_place(uintptr_t pc, uintptr_t sp) { return (pc ^ sp >> 4) % PP_MEMO_SETS; }
+PP_FOREIGN PP_INLINE uint32_t second_place(const struct pp_memo_top *like) {
+    uintptr_t words = word_at(like->own[0].at) * 3 + word_at(like->own[1].at) + like->pc;
+    return (uint32_t)(words * UINT64_C(0x9e3779b97f4a7c15) >> 60) % PP_MEMO_SETS;
 }
 
-/* A top of these own words, at least one place of which there is; joins the trunk at `join`. */
+/* The top to be replaced by one of this state. The first of a state stays as long as it is good for
+   anything: the others are found by it. */
+static struct pp_memo_top *free_top(struct pp_memo *memo, uintptr_t pc, uintptr_t sp) {
+    struct pp_memo_top *set = memo->tops[first_place(pc, sp)];
+    for (uint32_t way = 0; way < PP_MEMO_WAYS; way++) {
+        if (set[way].pc != pc || set[way].sp != sp) continue;
+        if (set[way].stamp != memo->stamps[set[way].join]) return &set[way];
+        set = memo->tops[second_place(&set[way])];
+        break;
+    }
+    return &set[memo->turn++ % PP_MEMO_WAYS];
+}
+
+/* A top of these own words, outermost first; joins the trunk at `join`. */
 static void put_top(struct pp_memo *memo, const struct pp_regs *regs, uint32_t join,
                     const struct pp_memo_word *own, uint32_t own_count, uint32_t site, bool bp_matters) {
-    static const uintptr_t nothing; /* a word that always holds */
     struct pp_memo_top *top = free_top(memo, regs->pc, regs->sp);
     *top = (struct pp_memo_top){.pc = regs->pc,
                                 .sp = regs->sp,
                                 .bp = regs->bp,
                                 .site = site,
                                 .stamp = memo->stamps[join],
-                                .words = memo->first[join],
+                                .words_bytes = memo->first[join] * (uint32_t)sizeof *own,
                                 .join = (uint8_t)join,
                                 .bp_matters = bp_matters};
     for (uint32_t i = 0; i < PP_MEMO_OWN; i++)
-        top->own[i] = i < own_count ? own[own_count - 1 - i]
-                                    : (struct pp_memo_word){(uintptr_t)&nothing, 0};
+        top->own[i] = i < own_count ? own[own_count - 1 - i] : HOLDS_ALWAYS;
 }
 
 /* A top of the trunk's own trace from frame `number` on: with as many words as there is room for, so
@@ -259,7 +290,7 @@ static void cut_trunk(struct pp_memo *memo, uint32_t count) {
 /* Fresh frames may lie over the trunk's end. */
 static void trim_trunk(struct pp_memo *memo, uint32_t fresh) {
     uint32_t count = memo->count;
-    while (count > 0 && memo->first[count - 1] + 2u > 2 * (PP_DEPTH_MAX + 1 - fresh)) count--;
+    while (count > 0 && memo->first[count - 1] + 2u > FRESH_WORD(fresh) + 2) count--;
     cut_trunk(memo, count);
 }
 
@@ -268,7 +299,7 @@ static void trim_trunk(struct pp_memo *memo, uint32_t fresh) {
 static uint32_t replace_end(struct walk *walk, uint32_t kept, const struct pp_regs *regs) {
     struct pp_memo *memo = walk->memo;
     struct build build = {memo->truncated ? PP_NODE_TRUNCATED : PP_NODE_ROOT, false};
-    uint32_t words = 0, stamp = ++memo->stamp;
+    uint32_t words = PP_MEMO_PAD, stamp = ++memo->stamp;
     cut_trunk(memo, kept);
     if (kept > 0) { /* how a frame was reached may change while its state does not */
         build = (struct build){memo->nodes[kept - 1], memo->bp_matters[kept - 1]};
@@ -323,6 +354,7 @@ static uint32_t remember(struct walk *walk, enum end end, const struct pp_regs *
 void pp_memo_forget(struct pp_memo *memo) {
     for (uint32_t set = 0; set < PP_MEMO_SETS; set++)
         for (uint32_t way = 0; way < PP_MEMO_WAYS; way++) memo->tops[set][way].pc = 0;
+    for (uint32_t i = 0; i < PP_MEMO_PAD; i++) memo->words[i] = HOLDS_ALWAYS;
     cut_trunk(memo, 0);
     memo->stamp = 0;
 }
@@ -335,6 +367,14 @@ static PP_NOINLINE uint32_t without(struct pp_stack_bounds *bounds, const struct
     return trace.truncated ? site | PP_SITE_TRUNCATED : site;
 }
 
+/* All frames of the trunk that may still be met by a walk from `sp` on, as frames from 0 on; close to
+   where the last walk met it. */
+static uint32_t where_to_start(const struct pp_memo *memo, uintptr_t sp) {
+    uint32_t meet = memo->near < memo->count ? memo->near : memo->count;
+    while (meet < memo->count && sp_of(memo, meet) >= sp) meet++;
+    return meet;
+}
+
 static PP_NOINLINE uint32_t renew(struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp,
                                   struct pp_stack_bounds *bounds) {
     const struct pp_regs regs = {.pc = pc, .sp = sp, .bp = bp};
@@ -345,11 +385,12 @@ static PP_NOINLINE uint32_t renew(struct pp_memo *memo, uintptr_t pc, uintptr_t 
     if (PP_UNLIKELY(memo->generation != generation || memo->stamp == UINT32_MAX)) {
         pp_memo_forget(memo);
         memo->generation = generation;
-    }
+    } else if (memo->stamp == 0) pp_memo_forget(memo); /* all-zero */
     struct walk walk = {.memo = memo, .sp = sp, .pc = pc, .bp = bp, .high = bounds->high,
-                        .depth = depth, .meet = memo->count};
+                        .depth = depth, .meet = where_to_start(memo, sp)};
     enum end end = walk_out(&walk);
     trim_trunk(memo, walk.fresh);
+    memo->near = walk.meet;
     atomic_thread_fence(memory_order_acquire); /* the rules read before, the generation after */
     uint32_t site = 0;
     if (end != GIVE_UP && PP_LOAD(&pp_module_generation) == generation)
@@ -357,29 +398,31 @@ static PP_NOINLINE uint32_t renew(struct pp_memo *memo, uintptr_t pc, uintptr_t 
     return PP_LIKELY(site != 0) ? site : without(bounds, &regs, depth);
 }
 
-/* Verifies `count` words; four at a time, since this is where a deep stack's time goes. */
-PP_FOREIGN PP_INLINE bool all_hold(const struct pp_memo_word *words, uint32_t count) {
-    const struct pp_memo_word *end = words + count, *end_of_fours = words + (count & ~3u);
-    for (; words != end_of_fours; words += 4)
-        if (!holds(&words[0]) || !holds(&words[1]) || !holds(&words[2]) || !holds(&words[3]))
-            return false;
-    for (; words != end; words++)
-        if (!holds(words)) return false;
-    return true;
+/* Looks for the trace among four tops. 0: it is not there. *like is set if another of the same state
+   is. */
+PP_FOREIGN PP_INLINE uint32_t search(const struct pp_memo *memo, const struct pp_memo_top *top,
+                                     uintptr_t pc, uintptr_t sp, uintptr_t bp,
+                                     const struct pp_memo_top **like) {
+    for (const struct pp_memo_top *end = top + PP_MEMO_WAYS; top != end; top++) {
+        if (top->pc != pc || top->sp != sp) continue;
+        if (*like == NULL) *like = top;
+        if ((top->bp_matters && top->bp != bp) || top->stamp != memo->stamps[top->join]) continue;
+        if (holds(&top->own[0]) && four_hold(&top->own[1]) && trunk_holds(memo, top->words_bytes))
+            return top->site;
+    }
+    return 0;
 }
 
 PP_FOREIGN uint32_t pp_memo_site(struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp,
                                  struct pp_stack_bounds *bounds) {
-    const struct pp_memo_top *top = memo->tops[(pc ^ sp >> 4) % PP_MEMO_SETS];
-    uint32_t generation = atomic_load_explicit(&pp_module_generation, memory_order_acquire);
+    const struct pp_memo_top *like = NULL;
+    uint32_t generation = atomic_load_explicit(&pp_module_generation, memory_order_acquire), site;
     if (PP_LIKELY(memo->generation == generation)) {
-        for (const struct pp_memo_top *end = top + PP_MEMO_WAYS; top != end; top++) {
-            if (top->pc != pc || top->sp != sp || (top->bp_matters && top->bp != bp) ||
-                top->stamp != memo->stamps[top->join])
-                continue;
-            if (holds(&top->own[0]) && holds(&top->own[1]) && holds(&top->own[2]) &&
-                holds(&top->own[3]) && holds(&top->own[4]) && all_hold(memo->words, top->words))
-                return top->site;
+        site = search(memo, memo->tops[first_place(pc, sp)], pc, sp, bp, &like);
+        if (PP_LIKELY(site != 0)) return site;
+        if (like != NULL) {
+            site = search(memo, memo->tops[second_place(like)], pc, sp, bp, &like);
+            if (PP_LIKELY(site != 0)) return site;
         }
     }
     return renew(memo, pc, sp, bp, bounds);

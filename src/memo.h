@@ -29,28 +29,30 @@ struct pp_memo_top {
     uintptr_t pc, sp, bp;   /* where it starts */
     uint32_t site;          /* with PP_SITE_TRUNCATED */
     uint32_t stamp;         /* of the trunk's frame that it joins */
-    uint16_t words;         /* of the trunk, to be verified */
+    uint32_t words_bytes;   /* of the trunk's words, to be verified */
     uint8_t join;           /* number of that frame */
     bool bp_matters;        /* bp decides where some outer frame lies */
-    uint32_t reserved[3];
-    struct pp_memo_word own[PP_MEMO_OWN]; /* fewer: one is there more than once */
+    uint32_t reserved[2];
+    struct pp_memo_word own[PP_MEMO_OWN]; /* innermost first; unused ones hold always */
 };
 _Static_assert(sizeof(struct pp_memo_top) == 2 * PP_CACHE_LINE, "two lines");
 
 #define PP_MEMO_SETS 16u
 #define PP_MEMO_WAYS 4u
-#define PP_MEMO_WORDS (2 * PP_DEPTH_MAX + 4)
+#define PP_MEMO_PAD 3u      /* words before the trunk's that hold always: verified in fours */
+#define PP_MEMO_WORDS (PP_MEMO_PAD + 2 * PP_DEPTH_MAX + 3)
 
 struct pp_memo {
     uint32_t generation;    /* of the module list, for which the rules held */
     uint32_t count;         /* frames of the trunk, outermost first */
     uint32_t stamp;         /* newest one given */
     uint32_t turn;          /* which way is replaced next */
+    uint32_t near;          /* where the last walk met the trunk: frames from 0 on */
     bool truncated;         /* the trunk starts where the depth limit cut it */
     /* The trunk, by frame number. */
     uint32_t stamps[PP_DEPTH_MAX];  /* unique for as long as this frame and all outer ones stay; 0: no frame */
     uint32_t nodes[PP_DEPTH_MAX];   /* of the stack tree: the path from the outermost frame to here */
-    uint16_t first[PP_DEPTH_MAX];   /* the first of its words: return address, then bp if that matters */
+    uint16_t first[PP_DEPTH_MAX];   /* number of its first word: return address, then bp if that matters */
     bool bp_matters[PP_DEPTH_MAX];
     uintptr_t bp[PP_DEPTH_MAX];
     uintptr_t bp_at[PP_DEPTH_MAX];  /* as in pp_memo_fresh, without the low bits */
