@@ -42,7 +42,7 @@
 
 struct pp_memo pp_memo_none;
 
-enum end { JOINED, COMPLETE, CUT, GIVE_UP };
+enum end { JOINED, COMPLETE, CUT, SHIFTED, GIVE_UP };
 
 struct walk {
     struct pp_memo *memo;
@@ -51,6 +51,7 @@ struct walk {
     uint32_t depth;
     uint32_t fresh;         /* frames behind us, in fresh_at(0), innermost, to fresh_at(fresh - 1) */
     uint32_t meet;          /* the trunk's frames [0, meet) may still be met */
+    bool insist;            /* do not return SHIFTED */
 };
 
 /* Frame i of the trunk has words below number PAD + 2 * i + 3, fresh frame k two words from number
@@ -150,15 +151,21 @@ PP_FOREIGN static void adopt_proven(struct walk *walk, uint32_t from, uint32_t t
 /* If the walk's state is one of the trunk's, everything from there on outwards is verified. true: the
    rest of the trunk holds and starts with frame walk->meet - 1. Otherwise the walk goes on from the last
    proven state. */
-PP_INLINE bool join(struct walk *walk) {
+PP_INLINE bool join(struct walk *walk, bool *shifted) {
     struct pp_memo *memo = walk->memo;
-    if (walk->meet + walk->fresh > walk->depth) walk->meet = walk->depth - walk->fresh;
     while (walk->meet > 0 && sp_of(memo, walk->meet - 1) < walk->sp) walk->meet--;
     if (walk->meet == 0) return false;
     uint32_t number = walk->meet - 1;
     if (sp_of(memo, number) != walk->sp || pc_of(memo, number) != walk->pc) return false;
+    if (PP_UNLIKELY(walk->meet + walk->fresh > walk->depth)) {
+        *shifted = memo->truncated; /* and what lies there may be overwritten */
+        return false;
+    }
     if (memo->bp_matters[number] && memo->bp[number] != walk->bp) return false;
-    if (memo->truncated && walk->meet + walk->fresh != walk->depth) return false;
+    if (memo->truncated && walk->meet + walk->fresh < walk->depth) {
+        *shifted = true;
+        return false;
+    }
     uint32_t differs = verify(memo, number);
     if (PP_LIKELY(differs == 0)) return true;
     adopt_proven(walk, number, differs);
@@ -166,9 +173,13 @@ PP_INLINE bool join(struct walk *walk) {
     return false;
 }
 
+/* SHIFTED: it has met a trunk that the depth limit cut, but not with the right number of frames: all
+   of them have other nodes. */
 static enum end walk_out(struct walk *walk) {
     for (;;) {
-        if (join(walk)) return JOINED;
+        bool shifted = false;
+        if (join(walk, &shifted)) return JOINED;
+        if (PP_UNLIKELY(shifted && !walk->insist)) return SHIFTED;
         if (walk->pc == 0) return COMPLETE;
         if (walk->fresh >= walk->depth) return CUT;
         pp_rule rule = rule_of(walk->pc, walk->memo->generation);
@@ -387,13 +398,15 @@ static PP_NOINLINE uint32_t renew(struct pp_memo *memo, uintptr_t pc, uintptr_t 
         memo->generation = generation;
     } else if (memo->stamp == 0) pp_memo_forget(memo); /* all-zero */
     struct walk walk = {.memo = memo, .sp = sp, .pc = pc, .bp = bp, .high = bounds->high,
-                        .depth = depth, .meet = where_to_start(memo, sp)};
+                        .depth = depth, .meet = where_to_start(memo, sp),
+                        .insist = memo->shifted_sp == sp};
     enum end end = walk_out(&walk);
     trim_trunk(memo, walk.fresh);
     memo->near = walk.meet;
     atomic_thread_fence(memory_order_acquire); /* the rules read before, the generation after */
     uint32_t site = 0;
-    if (end != GIVE_UP && PP_LOAD(&pp_module_generation) == generation)
+    if (end == SHIFTED) memo->shifted_sp = sp; /* a recursion on its way; if it stays, then next time */
+    else if (end != GIVE_UP && PP_LOAD(&pp_module_generation) == generation)
         site = remember(&walk, end, &regs);
     return PP_LIKELY(site != 0) ? site : without(bounds, &regs, depth);
 }

@@ -48,6 +48,7 @@ struct pp_memo {
     uint32_t stamp;         /* newest one given */
     uint32_t turn;          /* which way is replaced next */
     uint32_t near;          /* where the last walk met the trunk: frames from 0 on */
+    uintptr_t shifted_sp;   /* where a deep stack last met the trunk with another count of frames */
     bool truncated;         /* the trunk starts where the depth limit cut it */
     /* The trunk, by frame number. */
     uint32_t stamps[PP_DEPTH_MAX];  /* unique for as long as this frame and all outer ones stay; 0: no frame */
