@@ -25,10 +25,10 @@ struct build {
     uint32_t *stack_of; /* by site: index into model.stacks; 0: not built */
     size_t stack_room;
     uint64_t counters[PP_COUNTER_COUNT];
-    struct tally *tallies; /* by site: what threads have not added to it yet */
+    struct share *shares; /* by site: what threads have not added to it yet */
 };
 
-struct tally {
+struct share {
     uint64_t allocations, bytes, temporary;
 };
 
@@ -256,22 +256,22 @@ static double age_s(const struct build *build, uint32_t tick) {
     return tick < build->now_tick ? seconds(build->now_tick - tick) : 0;
 }
 
-static void add_tallies(struct build *build, const struct pp_segment_thread *thread) {
-    for (unsigned i = 0; i < PP_TALLIES; i++) {
-        const struct pp_segment_tally *tally = &thread->tallies[i];
-        uint32_t site = tally->site;
+static void add_shares(struct build *build, const struct pp_segment_thread *thread) {
+    for (unsigned i = 0; i < PP_SHARES; i++) {
+        const struct pp_segment_share *share = &thread->shares[i];
+        uint32_t site = share->site;
         if (site == 0 || site >= build->groups.site_count) continue;
-        build->tallies[site].allocations += tally->allocations;
-        build->tallies[site].bytes += tally->bytes;
-        build->tallies[site].temporary += tally->temporary;
+        build->shares[site].allocations += share->allocations;
+        build->shares[site].bytes += share->bytes;
+        build->shares[site].temporary += share->temporary;
     }
 }
 
-static void read_tallies(struct build *build) {
+static void read_shares(struct build *build) {
     struct pp_segment_thread thread;
-    build->tallies = model_alloc(build->groups.site_count, sizeof *build->tallies);
+    build->shares = model_alloc(build->groups.site_count, sizeof *build->shares);
     for (uint64_t i = 1; view_read(build->view, PP_AREA_THREADS, i, 1, &thread) == 1; i++)
-        add_tallies(build, &thread);
+        add_shares(build, &thread);
 }
 
 static void fill_site(struct build *build, const struct group *group, struct model_site *site) {
@@ -289,7 +289,7 @@ static void fill_site(struct build *build, const struct group *group, struct mod
                                 .makers = group->makers,
                                 .ages = group->ages};
     if (totals == NULL) return;
-    const struct tally *more = &build->tallies[group->site];
+    const struct share *more = &build->shares[group->site];
     site->allocations = totals->allocations + more->allocations;
     site->bytes_allocated = totals->bytes + more->bytes;
     site->temporary = totals->temporary + more->temporary;
@@ -383,7 +383,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     build.stack_room = 1;
     walk_live(view, &walk);
     view_counters(view, build.counters);
-    read_tallies(&build);
+    read_shares(&build);
     fill_process(&build);
     fill_totals(&build);
     fill_modules(&build);
@@ -391,7 +391,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     if (peak != NULL) fill_peak(&build, peak);
     fill_blind_spots(&build);
     free(build.stack_of);
-    free(build.tallies);
+    free(build.shares);
     groups_fini(&build.groups);
     return build.model;
 }

@@ -18,7 +18,7 @@
 #include "process.h"
 #include "registry.h"
 #include "segment.h"
-#include "tally.h"
+#include "share.h"
 #include "thread.h"
 
 PP_INLINE bool is_nested(const struct pp_thread *thread) {
@@ -65,13 +65,18 @@ PP_INLINE void add_net(struct pp_thread *thread, int64_t bytes) {
         publish(thread);
 }
 
-static uint32_t site_of(struct pp_thread *thread, struct pp_memo *memo, struct pp_stack_bounds *bounds,
-                        const void *frame) {
+/* The site of an allocation, which is counted there. `memo` NULL: on top of our own critical section. */
+PP_INLINE uint32_t site_of(struct pp_thread *thread, struct pp_memo *memo, struct pp_stack_bounds *bounds,
+                           const void *frame, uint64_t bytes) {
     struct pp_regs regs = pp_regs_of_frame(frame);
-    uint32_t site = pp_memo_site(memo, regs.pc, regs.sp, regs.bp, bounds);
-    if (PP_LIKELY((site & PP_SITE_TRUNCATED) == 0)) return site;
-    pp_count(thread, PP_COUNTER_TRUNCATED_STACKS, 1);
-    return site & ~PP_SITE_TRUNCATED;
+    uint32_t site = pp_memo_site(memo != NULL ? memo : &pp_memo_none, regs.pc, regs.sp, regs.bp, bounds);
+    if (PP_UNLIKELY((site & PP_SITE_TRUNCATED) != 0)) {
+        pp_count(thread, PP_COUNTER_TRUNCATED_STACKS, 1);
+        site &= ~PP_SITE_TRUNCATED;
+    }
+    if (memo != NULL) pp_share_add(thread->shared->shares, site, bytes);
+    else pp_share_add_shared(site, 1, bytes, 0);
+    return site;
 }
 
 static void count_allocation(struct pp_thread *thread, uint64_t bytes) {
@@ -105,9 +110,8 @@ static PP_COLD void note_nested(struct pp_thread *thread, void *block, size_t by
     count_allocation(thread, bytes);
     if (thread->mode == PP_MODE_TOTALS) return;
     struct pp_record record = {.bytes = bytes, .kind = kind, .thread = thread->index,
-                               .site = site_of(thread, &pp_memo_none, &bounds, frame),
+                               .site = site_of(thread, NULL, &bounds, frame, bytes),
                                .tick = pp_segment_tick()};
-    pp_tally_add_shared(record.site, 1, bytes, 0);
     enum pp_registry_result result = pp_registry_add(NULL, block, &record);
     if (result == PP_REGISTRY_BUSY &&
         postpone(thread, (struct pp_pending){block, bytes, kind, record.site}))
@@ -124,9 +128,8 @@ static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame
     if (thread == NULL) return;
     if (PP_LIKELY(thread->mode == PP_MODE_EXACT)) {
         struct pp_record record = {.bytes = bytes, .kind = kind, .thread = thread->index,
-                                   .site = site_of(thread, thread->memo, &thread->bounds, frame),
+                                   .site = site_of(thread, thread->memo, &thread->bounds, frame, bytes),
                                    .tick = pp_segment_tick()};
-        pp_tally_add(thread->shared->tallies, record.site, bytes);
         if (PP_UNLIKELY(pp_registry_add(&thread->records, block, &record) != PP_REGISTRY_DONE))
             pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
         thread->last = block;
@@ -154,7 +157,7 @@ static void note_freed(struct pp_thread *thread, const void *block, const struct
     if (block == thread->last) {
         thread->last = NULL;
         pp_count(thread, PP_COUNTER_TEMPORARY, 1);
-        pp_tally_add_temporary(thread->shared->tallies, thread->last_site);
+        pp_share_add_temporary(thread->shared->shares, thread->last_site);
     }
     count_free(thread, record->bytes);
 }

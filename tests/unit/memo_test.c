@@ -1,7 +1,7 @@
 /*
  * memo: on stacks made of numbers, which change at random between two looks as a program's do (frames
  * pop and others come, callers change, single words change, old contents come back), the memo always
- * gives the site that a walk from scratch gives. And the tallies: no count is lost or taken twice.
+ * gives the site that a walk from scratch gives. And the shares: no count is lost or taken twice.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +20,7 @@
 #include "registry.h"
 #include "segment.h"
 #include "stack.h"
-#include "tally.h"
+#include "share.h"
 #include "unwind.h"
 
 /* Eight functions of each kind; four bytes after the label of each there is a return address. */
@@ -166,22 +166,22 @@ static void full_tree(void **state) {
     area->limit = limit;
 }
 
-/* ---- tallies ---- */
+/* ---- shares ---- */
 
 enum { SITES = 300, THREADS = 4, ADDED = 50000 };
 
-static void *add(void *tallies) {
-    uint64_t state = (uintptr_t)tallies;
+static void *add(void *shares) {
+    uint64_t state = (uintptr_t)shares;
     for (uint32_t i = 0; i < ADDED; i++) {
         uint32_t site = 1 + pp_mix(state += 77) % SITES;
-        pp_tally_add(tallies, site, site * 3);
-        if (i % 3 == 0) pp_tally_add_temporary(tallies, site);
+        pp_share_add(shares, site, site * 3);
+        if (i % 3 == 0) pp_share_add_temporary(shares, site);
     }
     return NULL;
 }
 
-static void tallies_lose_nothing(void **state) {
-    static struct pp_segment_tally tallies[THREADS][PP_TALLIES];
+static void shares_lose_nothing(void **state) {
+    static struct pp_segment_share shares[THREADS][PP_SHARES];
     pthread_t threads[THREADS];
     uint64_t allocations = 0, bytes = 0, temporary = 0, wanted_bytes = 0;
     uint64_t count_now = PP_LOAD(&pp_segment.header->areas[PP_AREA_SITES].count);
@@ -190,25 +190,25 @@ static void tallies_lose_nothing(void **state) {
         struct pp_segment_site *at = PP_SEGMENT_SITE(site);
         at->allocations = at->bytes = at->temporary = 0;
     }
-    for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, add, tallies[i]);
+    for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, add, shares[i]);
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     for (uint32_t site = 1; site <= SITES; site++) {
         struct pp_segment_site *at = PP_SEGMENT_SITE(site);
         uint64_t here = at->allocations, here_bytes = at->bytes;
         temporary += at->temporary;
         for (int i = 0; i < THREADS; i++) {
-            const struct pp_segment_tally *tally = &tallies[i][site % PP_TALLIES];
-            if (tally->site != site) continue;
-            here += tally->allocations;
-            here_bytes += tally->bytes;
-            temporary += tally->temporary;
+            const struct pp_segment_share *share = &shares[i][site % PP_SHARES];
+            if (share->site != site) continue;
+            here += share->allocations;
+            here_bytes += share->bytes;
+            temporary += share->temporary;
         }
         assert_int_equal(here_bytes, here * site * 3);
         allocations += here;
         bytes += here_bytes;
     }
     for (int i = 0; i < THREADS; i++)
-        for (uint64_t n = 0, at = (uintptr_t)tallies[i]; n < ADDED; n++)
+        for (uint64_t n = 0, at = (uintptr_t)shares[i]; n < ADDED; n++)
             wanted_bytes += (1 + pp_mix(at += 77) % SITES) * 3;
     assert_int_equal(allocations, THREADS * ADDED);
     assert_int_equal(bytes, wanted_bytes);
@@ -229,6 +229,6 @@ int main(int argc, char **argv) {
         cmocka_unit_test(shallow),           cmocka_unit_test(deep),
         cmocka_unit_test(deeper_than_the_limit), cmocka_unit_test(small_limits),
         cmocka_unit_test(stamps_come_round), cmocka_unit_test(full_tree),
-        cmocka_unit_test(tallies_lose_nothing)};
+        cmocka_unit_test(shares_lose_nothing)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
