@@ -23,8 +23,8 @@
  * What is remembered: the trunk, one long trace with its words in a list; and tops, whole traces by the
  * (pc, sp) they start from. A top has its innermost words itself and joins the trunk at a frame whose
  * stamp tells that the trunk is still the same from there on outwards. So call sites that alternate on
- * the same callers all stay known. The trunk is changed only for a trace that differs from it by more
- * words than a top has room for. Both kinds of words are plain pairs (address, value): verifying is four
+ * the same callers all stay known. The trunk follows any trace that differs from it by more than two
+ * frames. Both kinds of words are plain pairs (address, value): verifying is four
  * instructions a word.
  * The stack tree's nodes of the trunk are kept, so interning costs the new frames only.
  */
@@ -39,6 +39,10 @@
 #define PP_FOREIGN __attribute__((no_sanitize("address", "undefined")))
 
 #define FLAGS ((uintptr_t)(PP_RULE_FROM_BP | PP_RULE_BP_SAVED | PP_RULE_IRREGULAR))
+
+/* A trace that differs from the trunk by so many frames leaves it as it is. In perl more lets 1.9 times as
+   many traces be forgotten; less changes little. */
+enum { LEAVES_TRUNK = 2 };
 
 struct pp_memo pp_memo_none;
 
@@ -275,7 +279,7 @@ static uint32_t put_top_of_walk(struct walk *walk, const struct pp_regs *regs) {
     struct pp_memo_word own[PP_MEMO_OWN + 1];
     uint32_t join = walk->meet - 1, count;
     struct build build = {memo->nodes[join], memo->bp_matters[join]};
-    if (walk->fresh > PP_MEMO_OWN) return 0;
+    if (walk->fresh > LEAVES_TRUNK) return 0;
     count = put_words(own, walk->sp, walk->pc, walk->bp, build.matters ? walk->bp_at : 0);
     for (uint32_t k = walk->fresh; k-- > 0;) {
         const struct pp_memo_fresh *frame = fresh_at(memo, k);

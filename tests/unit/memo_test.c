@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "config.h"
 #include "memo.h"
@@ -34,7 +35,7 @@ __asm__(".text\n"
 extern char memo_plain[], memo_saves[], memo_framed[], memo_outermost[];
 
 enum { WORDS = 4096, FRAMES = 400, STEPS = 60000 };
-static uintptr_t stack[WORDS];
+static uintptr_t *stack; /* outside of all modules: its addresses are no code */
 static struct pp_memo memo;
 static uint64_t seed;
 
@@ -131,11 +132,11 @@ static void run(uint32_t deep, uint32_t depth) {
         if (what == 3) pp_module_unloaded();
         uintptr_t saved[WORDS];
         if (what >= 4 && what < 10) {
-            memcpy(saved, stack, sizeof stack);
+            memcpy(saved, stack, sizeof saved);
             change_a_word();
             check(depth);
             check(depth);
-            memcpy(stack, saved, sizeof stack);
+            memcpy(stack, saved, sizeof saved);
         }
         check(depth);
         if (what == 10) begin();
@@ -219,6 +220,8 @@ static int set_up(void **state) {
     struct pp_options options;
     pp_config_defaults(&options);
     options.TRACKER_MAX = 512 << 20;
+    stack = mmap(NULL, WORDS * sizeof *stack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack == MAP_FAILED) return -1;
     return pp_segment_create(&options, NULL) && pp_registry_init() ? 0 : -1;
 }
 static int tear_down(void **state) { return pp_segment.path[0] ? remove(pp_segment.path) : 0; }
