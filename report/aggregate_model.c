@@ -25,6 +25,11 @@ struct build {
     uint32_t *stack_of; /* by site: index into model.stacks; 0: not built */
     size_t stack_room;
     uint64_t counters[PP_COUNTER_COUNT];
+    struct share *shares; /* by site: what threads have not added to it yet */
+};
+
+struct share {
+    uint64_t allocations, bytes, temporary;
 };
 
 static double seconds(uint32_t ticks) { return ticks / TICKS_PER_S; }
@@ -252,6 +257,24 @@ static double age_s(const struct build *build, uint32_t tick) {
     return tick < build->now_tick ? seconds(build->now_tick - tick) : 0;
 }
 
+static void add_shares(struct build *build, const struct pp_segment_thread *thread) {
+    for (unsigned i = 0; i < PP_SHARES; i++) {
+        const struct pp_segment_share *share = &thread->shares[i];
+        uint32_t site = share->site;
+        if (site == 0 || site >= build->groups.site_count) continue;
+        build->shares[site].allocations += share->allocations;
+        build->shares[site].bytes += share->bytes;
+        build->shares[site].temporary += share->temporary;
+    }
+}
+
+static void read_shares(struct build *build) {
+    struct pp_segment_thread thread;
+    build->shares = model_alloc(build->groups.site_count, sizeof *build->shares);
+    for (uint64_t i = 1; view_read(build->view, PP_AREA_THREADS, i, 1, &thread) == 1; i++)
+        add_shares(build, &thread);
+}
+
 static void fill_site(struct build *build, const struct group *group, struct model_site *site) {
     const struct pp_segment_site *totals = view_element(build->view, PP_AREA_SITES, group->site);
     *site = (struct model_site){.kind = MODEL_OUTSTANDING,
@@ -267,9 +290,10 @@ static void fill_site(struct build *build, const struct group *group, struct mod
                                 .makers = group->makers,
                                 .ages = group->ages};
     if (totals == NULL) return;
-    site->allocations = totals->allocations;
-    site->bytes_allocated = totals->bytes;
-    site->temporary = totals->temporary;
+    const struct share *more = &build->shares[group->site];
+    site->allocations = totals->allocations + more->allocations;
+    site->bytes_allocated = totals->bytes + more->bytes;
+    site->temporary = totals->temporary + more->temporary;
 }
 
 static void fill_sites(struct build *build) {
@@ -360,6 +384,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     build.stack_room = 1;
     walk_live(view, &walk);
     view_counters(view, build.counters);
+    read_shares(&build);
     fill_process(&build);
     fill_totals(&build);
     fill_modules(&build);
@@ -367,6 +392,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     if (peak != NULL) fill_peak(&build, peak);
     fill_blind_spots(&build);
     free(build.stack_of);
+    free(build.shares);
     groups_fini(&build.groups);
     return build.model;
 }

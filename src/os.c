@@ -92,6 +92,11 @@ static int64_t now(int clock) {
     return at.tv_sec * INT64_C(1000000000) + at.tv_nsec;
 }
 int64_t pp_os_now_coarse(void) { return now(CLOCK_MONOTONIC_COARSE); }
+struct pp_os_coarse pp_os_coarse(void) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &at);
+    return (struct pp_os_coarse){at.tv_sec, (uint32_t)at.tv_nsec};
+}
 int64_t pp_os_now(void) { return now(CLOCK_MONOTONIC); }
 int64_t pp_os_now_real(void) { return now(CLOCK_REALTIME); }
 

@@ -35,6 +35,9 @@ bool pp_os_read_memory(const void *from, void *to, size_t bytes);
 
 /* CLOCK_MONOTONIC_COARSE and CLOCK_REALTIME in ns. Coarse steps by 1-4 ms and costs about 6 ns. */
 int64_t pp_os_now_coarse(void);
+/* The same in two parts. */
+struct pp_os_coarse { int64_t s; uint32_t ns; };
+struct pp_os_coarse pp_os_coarse(void);
 int64_t pp_os_now(void); /* CLOCK_MONOTONIC */
 int64_t pp_os_now_real(void);
 

@@ -71,9 +71,10 @@ static uint32_t new_entry(void) {
 
 static void fill(struct pp_thread *thread, uint32_t index) {
     struct pp_segment_thread *entry = PP_SEGMENT_THREAD(index);
-    struct pp_memo *memo = thread->memo; /* of the struct's former thread: its stack is gone */
-    if (memo == NULL) memo = pp_segment_private(sizeof *memo);
-    if (memo != NULL) memo->count = 0;
+    struct pp_memo *memo = thread->memo;
+    if (memo == NULL || memo == &pp_memo_none) memo = pp_segment_private(sizeof *memo);
+    else pp_memo_forget(memo); /* the struct's former thread's: its stack is gone */
+    if (memo == NULL) memo = &pp_memo_none;
     *thread = (struct pp_thread){.index = index, .shared = entry, .memo = memo};
     pp_os_thread_name(entry->name);
     entry->birth_tick = pp_segment_tick();
@@ -107,7 +108,7 @@ static struct pp_thread *create(void) {
 static struct pp_thread *borrow(void) {
     if (!pp_lock(&borrowed_lock)) return NULL;
     if (borrowed == NULL) borrowed = create();
-    if (borrowed != NULL) borrowed->memo = NULL;
+    if (borrowed != NULL) borrowed->memo = &pp_memo_none;
     if (borrowed == NULL) {
         pp_unlock(&borrowed_lock);
         return NULL;

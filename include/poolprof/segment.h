@@ -57,8 +57,18 @@ enum pp_counter {
     PP_COUNTER_COUNT
 };
 
+/* A thread's share of a site's figures, which counts on top of the site's own. Of sites with equal low
+   bits one is here at a time; when another takes the place it moves to the site. */
+#define PP_SHARES 64u
+struct pp_segment_share {
+    _Atomic uint32_t site;  /* SITES; 0: none */
+    _Atomic uint32_t temporary;
+    _Atomic uint64_t allocations;
+    _Atomic uint64_t bytes;
+};
+
 /* A thread that has allocated or freed. Entries of ended threads are used again once there are many,
-   then `reused` is set and the name no longer tells which thread it was. 256 bytes. */
+   then `reused` is set and the name no longer tells which thread it was. 1,792 bytes. */
 struct pp_segment_thread {
     _Atomic uint32_t tid;   /* kernel's thread id; 0: ended */
     uint32_t reused;        /* how many threads had this entry before */
@@ -67,8 +77,9 @@ struct pp_segment_thread {
     char name[16];          /* comm at start and at the end; may be stale while it lives */
     _Atomic uint64_t counters[PP_COUNTER_COUNT];
     uint64_t reserved[28 - PP_COUNTER_COUNT];
+    struct pp_segment_share shares[PP_SHARES]; /* by the site's low bits */
 };
-_Static_assert(sizeof(struct pp_segment_thread) == 256, "layout");
+_Static_assert(sizeof(struct pp_segment_thread) == 256 + 24 * PP_SHARES, "layout");
 
 #define PP_BUILD_ID_MAX 32u
 
@@ -107,7 +118,8 @@ _Static_assert(sizeof(struct pp_segment_node) == 16, "layout");
 #define PP_NODE_PC(key) ((key) & 0x0000ffffffffffffu)
 #define PP_NODE_MODULE(key) ((uint32_t)((key) >> 48))
 
-/* A stack that has allocated, with its cumulative figures (they only grow). Site 0: the stack is not
+/* A stack that has allocated, with its cumulative figures (they only grow; the threads' shares come on
+   top). Site 0: the stack is not
    known (bookkeeping full, or the allocation came from a signal handler that interrupted us). */
 struct pp_segment_site {
     uint32_t node;          /* NODES */

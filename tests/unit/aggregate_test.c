@@ -396,6 +396,31 @@ static void modules_are_copied_whole(void **state) {
     segment_builder_fini(&builder);
 }
 
+/* What threads have not added to a site yet counts; what names no site does not. */
+static void shares_come_on_top_of_their_sites(void **state) {
+    (void)state;
+    struct segment_builder builder;
+    segment_builder_init(&builder);
+    uint32_t module = segment_builder_module(&builder, "/m", 0x1000, 0x2000, 0);
+    uint32_t site = plain_site(&builder, module, 0x1100), other = plain_site(&builder, module, 0x1200);
+    segment_builder_block(&builder, (struct segment_builder_block){.site = site, .bytes = 100});
+    segment_builder_block(&builder, (struct segment_builder_block){.site = other, .bytes = 1});
+    struct pp_segment_thread *thread = segment_builder_at(&builder, PP_AREA_THREADS, 1);
+    thread->shares[3] = (struct pp_segment_share){.site = site, .temporary = 5, .allocations = 7, .bytes = 70};
+    thread->shares[PP_SHARES - 1] = (struct pp_segment_share){.site = site, .allocations = 1, .bytes = 30};
+    thread->shares[4] = (struct pp_segment_share){.site = UINT32_MAX, .allocations = 9, .bytes = 9};
+    thread->shares[5] = (struct pp_segment_share){.site = 0, .allocations = 9, .bytes = 9};
+    struct model *model = model_of(&builder);
+    assert_int_equal(model->site_count, 2);
+    assert_int_equal(model->sites[0].allocations, 1 + 7 + 1);
+    assert_int_equal(model->sites[0].bytes_allocated, 100 + 70 + 30);
+    assert_int_equal(model->sites[0].temporary, 5);
+    assert_int_equal(model->sites[0].objects, 1);
+    assert_int_equal(model->sites[1].allocations, 1);
+    model_destroy(model);
+    segment_builder_fini(&builder);
+}
+
 /* ---- totals, process, peak ---- */
 
 /* A block that moves between threads while they are read may be seen freed, not allocated. */
@@ -570,6 +595,7 @@ int main(void) {
         cmocka_unit_test(threads_have_names),
         cmocka_unit_test(modules_are_copied_whole),
         cmocka_unit_test(totals_are_never_negative),
+        cmocka_unit_test(shares_come_on_top_of_their_sites),
         cmocka_unit_test(dropped_records_leave_the_totals_right),
         cmocka_unit_test(argv_ends_with_the_texts),
         cmocka_unit_test(ends_have_the_contracts_words),
