@@ -68,6 +68,8 @@ void pp_os_hide_from_fork(void *at, size_t bytes) {
 /* rt_sigprocmask copies the set in before it looks at `how`, and no `how` is this large: EFAULT tells
    a bad address, EINVAL a good one, nothing changes (the trick is Abseil's AddressIsReadable). */
 bool pp_os_readable(const void *at) {
+    /* No set at all is asked for with NULL. */
+    if ((uintptr_t)at < PP_PAGE_BYTES) return false;
     return pp_syscall4(SYS_rt_sigprocmask, 0x7fffffff, (int64_t)at, 0, 8) != -14 /* EFAULT */;
 }
 

@@ -194,7 +194,7 @@ def exec_launcher():
             report = read_report(box.only_profile("tree"))
             check_outstanding(report, "leak_leaf", 3, 120)
             check(report["process"]["status"] == 9, report["process"])
-            check(read_report(box.only_profile(SHELL))["process"]["end"] == "exec", "the script's end")
+            check(read_report(box.only_profile("launcher.sh"))["process"]["end"] == "exec", "the script's end")
             check([row for row in report["children"] if os.path.basename(row["exe"]) == "true"], "children:", report["children"])
             box.check_gone()
 
