@@ -184,17 +184,17 @@ def exec_launcher():
     """A script that becomes the game by exec keeps being the first process: one report, the game's."""
     for run in (False, True):
         with Box(run) as box:
-            with open(box.path("launcher.sh"), "w", encoding="ascii") as file:
+            with open(box.path("launcher"), "w", encoding="ascii") as file:
                 file.write(f"#!/bin/sh\nx=$(/bin/true)\nexec {ENDS}/tree leaf 9\n")
-            os.chmod(box.path("launcher.sh"), 0o755)
-            done = box.run(box.path("launcher.sh"), options={"REPORT": "text", "LOG_LEVEL": "info"})
+            os.chmod(box.path("launcher"), 0o755)
+            done = box.run(box.path("launcher"), options={"REPORT": "text", "LOG_LEVEL": "info"})
             check(done.returncode == 9, "status", done.returncode, done.err)
             lines = REPORT_LINE.findall(done.err)
             check(len(lines) == 1 and " of tree (pid" in lines[0], "reports:", lines or done.err)
             report = read_report(box.only_profile("tree"))
             check_outstanding(report, "leak_leaf", 3, 120)
             check(report["process"]["status"] == 9, report["process"])
-            check(read_report(box.only_profile("launcher.sh"))["process"]["end"] == "exec", "the script's end")
+            check(read_report(box.only_profile("launcher"))["process"]["end"] == "exec", "the script's end")
             check([row for row in report["children"] if os.path.basename(row["exe"]) == "true"], "children:", report["children"])
             box.check_gone()
 
