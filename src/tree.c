@@ -153,18 +153,20 @@ static int pid_of_name(const char *name) {
     return at != name && *at == '.' ? pid : 0;
 }
 
-/* Which generation back this pid is; ANCESTORS_MAX: no relative. */
+/* Which generation back this pid is; `nearer_than`: none of those before. */
 static uint32_t generation_of(struct chain *chain, int pid, uint32_t nearer_than) {
     for (uint32_t i = 0; pid != 0 && i < nearer_than && ancestor(chain, i) != 0; i++)
         if (ancestor(chain, i) == pid) return i;
-    return ANCESTORS_MAX;
+    return nearer_than;
 }
 
-/* The tree of the nearest ancestor with a segment in one directory. */
-static bool look_in(const char *place, struct chain *chain, struct pp_tree_place *found) {
+/* The tree of the nearest of the first `generations` ancestors with a segment in one directory.
+   *others: there are segments of others, too. */
+static bool look_in(const char *place, struct chain *chain, uint32_t generations,
+                    struct pp_tree_place *found, bool *others) {
     char path[320];
     _Alignas(struct entry) char buffer[4096];
-    uint32_t nearest = ANCESTORS_MAX;
+    uint32_t nearest = generations;
     int64_t got;
     pp_fmt(path, sizeof path, "%.250s/poolprof-%u", place, pp_os_uid());
     int fd = pp_os_open(-100, path, 0200000 | 0400000 /* O_DIRECTORY|O_NOFOLLOW */, 0);
@@ -173,24 +175,30 @@ static bool look_in(const char *place, struct chain *chain, struct pp_tree_place
     while (trusted && (got = pp_os_list(fd, buffer, sizeof buffer)) > 0) {
         for (int64_t at = 0; at < got;) {
             const struct entry *entry = (const struct entry *)(buffer + at);
-            uint32_t generation = generation_of(chain, pid_of_name(entry->name), nearest);
+            int pid = pid_of_name(entry->name);
+            uint32_t generation = generation_of(chain, pid, nearest);
             struct pp_tree_place other;
             at += entry->length;
-            if (generation == ANCESTORS_MAX || !take_over(fd, entry->name, &other)) continue;
-            if (nearest < ANCESTORS_MAX) let_go(found);
+            *others |= pid != 0;
+            if (generation == nearest || !take_over(fd, entry->name, &other)) continue;
+            if (nearest < generations) let_go(found);
             nearest = generation;
             *found = other;
         }
     }
     pp_os_close(fd);
-    return nearest < ANCESTORS_MAX;
+    return nearest < generations;
 }
 
 void pp_tree_find(const char *const *places, struct pp_tree_place *found) {
     struct chain chain = {0};
+    bool others = false;
     *found = (struct pp_tree_place){0};
-    for (; *places != NULL; places++)
-        if (look_in(*places, &chain, found)) return;
+    /* First by what is known without /proc: this process and its parent. */
+    for (const char *const *place = places; *place != NULL; place++)
+        if (look_in(*place, &chain, 2, found, &others)) return;
+    for (const char *const *place = places; others && *place != NULL; place++)
+        if (look_in(*place, &chain, ANCESTORS_MAX, found, &others)) return;
 }
 
 void pp_tree_ring(struct pp_tree *words) {
