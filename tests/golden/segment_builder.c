@@ -14,7 +14,11 @@ static const size_t strides[PP_AREA_COUNT] = {
     [PP_AREA_MODULES] = sizeof(struct pp_segment_module),
     [PP_AREA_NODES] = sizeof(struct pp_segment_node),
     [PP_AREA_SITES] = sizeof(struct pp_segment_site),
-    [PP_AREA_BLOCKS] = sizeof(struct pp_segment_block)};
+    [PP_AREA_BLOCKS] = sizeof(struct pp_segment_block),
+    [PP_AREA_RECORDS] = sizeof(struct pp_segment_record),
+    [PP_AREA_SLABS] = sizeof(struct pp_segment_slab),
+    [PP_AREA_POOLS] = sizeof(struct pp_segment_pool),
+    [PP_AREA_TALLIES] = sizeof(struct pp_segment_tally)};
 
 static uint64_t take(struct segment_builder *builder, enum pp_area_id id, uint64_t count) {
     struct segment_builder_area *area = &builder->areas[id];

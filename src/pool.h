@@ -1,0 +1,89 @@
+/*
+ * A pool: what one thread serves from. For each size class a current slab, from whose head allocations
+ * come; slabs with free slots; and full ones, among which slots freed by other threads are looked for.
+ *
+ * One thread at a time uses a pool; the caller keeps signal handlers out (pp_thread.busy, pp_thread.limit
+ * or pp_pool.busy). It lies in private memory that a forked child has too: there the thread that forked
+ * goes on with its pool, and `tally` NULL says that the segment must not be touched.
+ * No lock is taken, but the segment's when records are needed.
+ */
+#ifndef PP_POOL_H
+#define PP_POOL_H
+
+#include "base.h"
+#include "slab.h"
+
+struct pp_pool_class {
+    uint32_t some;              /* list: slabs with free slots, those that are all free last */
+    uint32_t full;              /* list: no free slot is known; owner is tagged PP_SLAB_FULL */
+    uint32_t owned, empty;      /* slabs of ours; those of them that are all free, on list `some` */
+    uint32_t warmth;            /* requests while the thread has no slab of this class */
+    uint32_t regrown;           /* part of the window in which memory given back was missed, + 1 */
+    uint32_t released;          /* part of the window in which memory was last given back, + 1 */
+    int64_t published;          /* served - freed, as added to the pool's live_published */
+    struct pp_window needed;    /* slabs in use */
+};
+
+struct pp_pool {
+    struct pp_slab *current[PP_POOL_CLASSES]; /* never NULL */
+    _Atomic uint32_t busy;      /* in use without a pp_thread (forked child, after the report) */
+    uint32_t trimmed;           /* part of the window in which all slabs were last looked at */
+    struct pp_pool_class classes[PP_POOL_CLASSES];
+};
+
+/* The calling thread's. Never NULL: a thread without one has pp_pool_none, which serves nothing. */
+extern PP_TLS struct pp_pool *pp_pool_self;
+extern const struct pp_pool pp_pool_none;
+
+/* Requests below this are for pools; 0: there are none. Read-only after start. */
+extern size_t pp_pool_limit;
+
+/* Once the segment is there; in a forked child that starts anew, once more. Without address space, or
+   if the options say so, there are no pools. */
+void pp_pool_init(void);
+
+/* A thread's life. NULL: no memory, or no pools. After pp_pool_abandon it serves another thread. */
+struct pp_pool *pp_pool_create(void);
+void pp_pool_abandon(struct pp_pool *pool, struct pp_segment_tally *tally);
+
+/* The current slab of the class has no free slot: finds one that has and makes it current. NULL: the
+   class is not hot yet, or there is no memory; another allocator has to serve. */
+struct pp_slab *pp_pool_refill(struct pp_pool *pool, unsigned class, struct pp_segment_tally *tally);
+
+/* What pp_pool_give leaves to do: the slab was on the list of full ones; it is all free now. */
+void pp_pool_unfull(struct pp_pool *pool, struct pp_slab *slab, struct pp_segment_tally *tally);
+void pp_pool_emptied(struct pp_pool *pool, struct pp_slab *slab, struct pp_segment_tally *tally);
+
+/* Gives all slabs that are all free back, whatever the window says. */
+void pp_pool_trim(struct pp_pool *pool, struct pp_segment_tally *tally);
+
+/* A slot goes back to where it belongs. `slot` was found live. */
+PP_INLINE void pp_pool_give(struct pp_pool *pool, struct pp_slab *slab, uint32_t slot,
+                            struct pp_segment_tally *tally) {
+    uintptr_t owner = PP_LOAD(&slab->owner);
+    if (PP_LIKELY(owner == (uintptr_t)pool)) {
+        if (PP_UNLIKELY(pp_slab_push(slab, slot))) pp_pool_emptied(pool, slab, tally);
+    } else if (owner == ((uintptr_t)pool | PP_SLAB_FULL)) {
+        pp_pool_unfull(pool, slab, tally);
+        if (pp_slab_push(slab, slot)) pp_pool_emptied(pool, slab, tally);
+    } else {
+        pp_slab_push_remote(slab, slot);
+    }
+}
+
+/* For threads without a pp_thread: they use the pool they had, if any. NULL: not served. */
+void *pp_pool_allocate_untracked(unsigned class);
+void pp_pool_free_untracked(struct pp_slab *slab, uint32_t slot);
+
+/* Marks a pooled block so that its free is told (registry.h has the same for others). false: not pooled. */
+bool pp_pool_watch(const void *block);
+
+struct pp_pool_figures {
+    size_t mapped, used; /* bytes: with memory behind them; of slots in use */
+};
+void pp_pool_read(struct pp_pool_figures *figures);
+
+/* All lists and slabs of a pool against each other; its own thread only. */
+bool pp_pool_check(const struct pp_pool *pool);
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * Slabs: 64 KiB stretches of one large reserved address range, each cut into slots of one size class.
+ * An address becomes (slab, slot) by a subtraction, a shift and a multiply, without a look-up.
+ *
+ * A slab keeps its place, class, number of slots, links and records for ever; only its memory comes and
+ * goes. That makes every stale look harmless: another thread's, a reader's, a forked child's.
+ *
+ * Free slots are chained through `links`, 2 bytes a slot in memory of their own: the program's overflows
+ * do not reach them, and a slot that is in use says so (PP_SLOT_LIVE), which finds each double free.
+ * A slab belongs to a pool (a thread's; pool.h), and only that thread touches the fields of the first
+ * group. All others free by way of `remote`. Nothing here takes a lock or touches the segment, so a
+ * forked child goes on with all of it, whatever its parent's other threads were doing.
+ */
+#ifndef PP_SLAB_H
+#define PP_SLAB_H
+
+#include "base.h"
+#include "class.h"
+
+#define PP_SLAB_SHIFT 16u
+#define PP_SLAB_BYTES (1u << PP_SLAB_SHIFT)
+
+#define PP_SLOT_NONE 0xfffeu    /* end of a chain */
+#define PP_SLOT_LIVE 0xffffu    /* link of a slot that is in use */
+
+struct pp_slab {
+    /* Written when the slab is made. */
+    char *start;                        /* slot 0 */
+    _Atomic uint16_t *links;
+    struct pp_segment_record *records;  /* NULL: none; never to be touched in a forked child */
+    uint32_t extent;                    /* bytes of all slots */
+    uint32_t inverse;                   /* 2^32 / bytes, rounded up */
+    uint32_t bytes;                     /* of a slot */
+    uint16_t capacity;                  /* slots */
+    uint16_t class;
+    /* Owner thread only. */
+    uint32_t head;                      /* first free slot, or PP_SLOT_NONE */
+    uint32_t used;                      /* slots in use, and one more while it is a pool's current */
+    uint32_t carved;                    /* slots [0, carved) have been in use since memory came */
+    /* The pool that owns it, | PP_SLAB_FULL while it is on that pool's list of full ones; 0: nobody.
+       Set by the owner or by who takes it from a stack; read by all. */
+    _Atomic uintptr_t owner;
+
+    /* Freed by other threads: number << 16 | first slot; chained by links. */
+    _Alignas(PP_CACHE_LINE) _Atomic uint32_t remote;
+    _Atomic uint32_t stack_next;        /* slab below in a stack */
+    uint32_t next, prev;                /* in a list of its pool; owner thread only */
+    uint32_t shared;                    /* index in SLABS; 0: none */
+};
+_Static_assert(sizeof(struct pp_slab) == 128, "a shift finds it");
+#define PP_SLAB_FULL ((uintptr_t)1)
+
+/* Read-only after pp_slab_init, but for `top`, which grows. */
+struct pp_slab_range {
+    uintptr_t base;
+    _Atomic uintptr_t top;              /* bytes from base on that may hold slabs */
+    struct pp_slab *slabs;              /* by number; number 0 is never used */
+};
+extern struct pp_slab_range pp_slab_range;
+
+PP_INLINE bool pp_slab_owns(const void *block) {
+    return (uintptr_t)block - pp_slab_range.base < PP_LOAD(&pp_slab_range.top);
+}
+/* Of an address that pp_slab_owns. */
+PP_INLINE struct pp_slab *pp_slab_of(const void *block) {
+    return &pp_slab_range.slabs[((uintptr_t)block - pp_slab_range.base) >> PP_SLAB_SHIFT];
+}
+PP_INLINE uint32_t pp_slab_number(const struct pp_slab *slab) {
+    return (uint32_t)(slab - pp_slab_range.slabs);
+}
+PP_INLINE struct pp_slab *pp_slab_at(uint32_t number) { return &pp_slab_range.slabs[number]; }
+
+/* The slot that starts exactly at `block`; false: none does. The low half of the product tells whether
+   the division is exact (Lemire, Kaser, Kurz: Faster remainder by direct computation). */
+PP_INLINE bool pp_slab_slot(const struct pp_slab *slab, const void *block, uint32_t *slot) {
+    uintptr_t at = (uintptr_t)block - (uintptr_t)slab->start;
+    uint64_t product = (uint64_t)(uint32_t)at * slab->inverse;
+    *slot = (uint32_t)(product >> 32);
+    return at < slab->extent && (uint32_t)product < slab->inverse;
+}
+PP_INLINE char *pp_slab_address(const struct pp_slab *slab, uint32_t slot) {
+    return slab->start + (size_t)slot * slab->bytes;
+}
+PP_INLINE bool pp_slab_is_live(const struct pp_slab *slab, uint32_t slot) {
+    return PP_LOAD(&slab->links[slot]) == PP_SLOT_LIVE;
+}
+
+/* Owner; head is a slot. */
+PP_INLINE uint32_t pp_slab_pop(struct pp_slab *slab) {
+    uint32_t slot = slab->head;
+    slab->head = PP_LOAD(&slab->links[slot]);
+    PP_STORE(&slab->links[slot], PP_SLOT_LIVE);
+    slab->used++;
+    return slot;
+}
+/* Owner. true: nothing is in use any more. */
+PP_INLINE bool pp_slab_push(struct pp_slab *slab, uint32_t slot) {
+    PP_STORE(&slab->links[slot], (uint16_t)slab->head);
+    slab->head = slot;
+    return --slab->used == 0;
+}
+/* Any thread, also in a signal handler on top of the owner. */
+void pp_slab_push_remote(struct pp_slab *slab, uint32_t slot);
+/* Owner: takes over what others have freed. True: there was something. */
+bool pp_slab_collect(struct pp_slab *slab);
+/* Owner, head is PP_SLOT_NONE: chains slots that were not in use yet. True: there were some. */
+bool pp_slab_carve(struct pp_slab *slab);
+
+/* Reserves the range; `bytes` is halved until the kernel grants it. false: no pools. */
+bool pp_slab_init(size_t bytes);
+
+/* A new slab of about `bytes` in all (a power of two, 4 KiB to PP_SLAB_BYTES), without records, owned by
+   nobody. NULL: no address space or no memory. */
+struct pp_slab *pp_slab_create(unsigned class, uint32_t bytes);
+/* Gives its memory back: all slots are as new. Nobody uses one, nobody else knows it. */
+void pp_slab_clean(struct pp_slab *slab);
+
+/* Stacks of slabs without an owner, one per class. */
+enum pp_slab_stack { PP_SLAB_RELEASED /* without memory */, PP_SLAB_ABANDONED /* of ended threads */,
+                     PP_SLAB_STACKS };
+void pp_slab_leave(struct pp_slab *slab, enum pp_slab_stack stack);
+struct pp_slab *pp_slab_take(unsigned class, enum pp_slab_stack stack); /* NULL: none */
+
+/* The owner's view, for tests and debug builds: the chains hold each free slot once. */
+bool pp_slab_check(const struct pp_slab *slab);
+
+#endif
