@@ -13,7 +13,8 @@
  *               frames are missing; makers: bits 2 malloc, 4 new, 8 new[]
  * ages          a site's objects and bytes by age: younger than under_s, not younger than the row before
  * peak_sites    (stack, tag) at the moment of the kept peak
- * pools         object pools (none yet)
+ * pools         object pools; kind "class" or "named"; capacity, live, peak, window_peak: objects; missed:
+ *               requests that another allocator served; grown, shrunk: slabs
  * samples       the process's memory over time
  * alerts, children, blind_spots   as in the JSON report
  *
@@ -52,6 +53,10 @@
 #define PROFILE_AGE_COUNT 5
 #define PROFILE_PEAK_COLUMNS "id, stack, truncated, tag, objects, bytes"
 #define PROFILE_PEAK_COUNT 6
+#define PROFILE_POOL_COLUMNS                                                                          \
+    "name, kind, object_bytes, capacity, live, peak, window_peak, served, missed, efficiency, grown, "  \
+    "shrunk"
+#define PROFILE_POOL_COUNT 12
 #define PROFILE_SAMPLE_COLUMNS "t_s, rss_bytes, heap_bytes, objects, interval_s"
 #define PROFILE_SAMPLE_COUNT 5
 #define PROFILE_ALERT_COLUMNS "t_s, rule, level, state, value, threshold, next_s"

@@ -149,7 +149,6 @@ static struct pp_slab *grow(struct pp_pool *pool, unsigned class, struct pp_segm
     atomic_store_explicit(&slab->owner, (uintptr_t)pool, memory_order_relaxed);
     of->owned++;
     count_memory(slab, tally, true);
-    missed(class, tally);
     return slab;
 }
 
@@ -190,7 +189,12 @@ void pp_pool_emptied(struct pp_pool *pool, struct pp_slab *slab, struct pp_segme
     list_remove(&of->some, slab);
     list_add(&of->some, slab, true);
     of->empty++;
+    publish(of, slab->class, tally, part);
     release_empty(of, kept(of, part), tally, part);
+}
+
+void pp_pool_freed_remote(struct pp_pool *pool, unsigned class, struct pp_segment_tally *tally) {
+    publish(&pool->classes[class], class, tally, part_now());
 }
 
 void pp_pool_unfull(struct pp_pool *pool, struct pp_slab *slab, struct pp_segment_tally *tally) {
@@ -223,10 +227,10 @@ static void trim(struct pp_pool *pool, struct pp_segment_tally *tally, uint32_t 
     pool->trimmed = part;
     for (unsigned class = 0; class < PP_POOL_CLASSES; class++) {
         struct pp_pool_class *of = &pool->classes[class];
+        publish(of, class, tally, part);
         if (of->owned == 0) continue;
         collect_all(pool, of);
         release_empty(of, all ? 0 : kept(of, part), tally, part);
-        publish(of, class, tally, part);
     }
 }
 
@@ -379,7 +383,7 @@ void pp_pool_abandon(struct pp_pool *pool, struct pp_segment_tally *tally) {
             slab->used--;
             list_add(&of->some, slab, false);
         }
-        if (of->owned > 0) publish(of, class, tally, part);
+        publish(of, class, tally, part);
         abandon_list(of, &of->some, tally, part);
         abandon_list(of, &of->full, tally, part);
         *of = (struct pp_pool_class){.published = of->published};

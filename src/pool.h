@@ -27,6 +27,7 @@ struct pp_pool_class {
 struct pp_pool {
     struct pp_slab *current[PP_POOL_CLASSES]; /* never NULL */
     _Atomic uint32_t busy;      /* in use without a pp_thread (forked child, after the report) */
+    uint32_t remote;            /* frees of others' slots */
     uint32_t trimmed;           /* part of the window in which all slabs were last looked at */
     struct pp_pool_class classes[PP_POOL_CLASSES];
 };
@@ -54,6 +55,10 @@ struct pp_slab *pp_pool_refill(struct pp_pool *pool, unsigned class, struct pp_s
 void pp_pool_unfull(struct pp_pool *pool, struct pp_slab *slab, struct pp_segment_tally *tally);
 void pp_pool_emptied(struct pp_pool *pool, struct pp_slab *slab, struct pp_segment_tally *tally);
 
+/* Once in a while in a thread that frees what others have allocated, so that the figures follow. */
+void pp_pool_freed_remote(struct pp_pool *pool, unsigned class, struct pp_segment_tally *tally);
+#define PP_POOL_REMOTE_FREES 64u
+
 /* Gives all slabs that are all free back, whatever the window says. */
 void pp_pool_trim(struct pp_pool *pool, struct pp_segment_tally *tally);
 
@@ -68,6 +73,8 @@ PP_INLINE void pp_pool_give(struct pp_pool *pool, struct pp_slab *slab, uint32_t
         if (pp_slab_push(slab, slot)) pp_pool_emptied(pool, slab, tally);
     } else {
         pp_slab_push_remote(slab, slot);
+        if (pool != &pp_pool_none && PP_UNLIKELY(++pool->remote % PP_POOL_REMOTE_FREES == 0))
+            pp_pool_freed_remote(pool, slab->class, tally);
     }
 }
 

@@ -172,7 +172,7 @@ struct pp_segment_pool {
     _Atomic uint64_t capacity;  /* slots of all slabs that have memory */
     _Atomic int64_t live_published;
     _Atomic uint64_t peak;  /* most live objects */
-    _Atomic uint64_t missed;    /* requests of this class that no existing slab could serve */
+    _Atomic uint64_t missed;    /* requests of this class that another allocator had to serve */
     _Atomic uint64_t grown, shrunk; /* slabs that got memory, slabs that gave it back */
     struct pp_window window;    /* of live objects, parts of POOL_WINDOW / PP_WINDOW_PARTS */
     uint32_t reserved[9];

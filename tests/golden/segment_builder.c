@@ -132,6 +132,28 @@ uint32_t segment_builder_stack(struct segment_builder *builder, uint32_t module,
     return segment_builder_site(builder, node, 0, 0, 0);
 }
 
+void segment_builder_pool(struct segment_builder *builder, unsigned class, uint32_t object_bytes,
+                          uint64_t served, uint64_t freed) {
+    while (builder->areas[PP_AREA_POOLS].count <= PP_POOL_CLASSES) take(builder, PP_AREA_POOLS, 1);
+    if (builder->areas[PP_AREA_TALLIES].count == 1) take(builder, PP_AREA_TALLIES, 1);
+    struct pp_segment_pool *pool = segment_builder_at(builder, PP_AREA_POOLS, class + 1);
+    struct pp_segment_tally *tally = segment_builder_at(builder, PP_AREA_TALLIES, 1);
+    pool->object_bytes = object_bytes;
+    pool->capacity = 1000;
+    pool->missed = 1;
+    pool->grown = 3;
+    tally->classes[class].served = served;
+    tally->classes[class].freed = freed;
+}
+
+uint32_t segment_builder_slot(struct segment_builder *builder, uint64_t word0, uint64_t word1) {
+    uint64_t index = take(builder, PP_AREA_RECORDS, 1);
+    struct pp_segment_record *record = segment_builder_at(builder, PP_AREA_RECORDS, index);
+    record->word0 = word0;
+    record->word1 = word1;
+    return (uint32_t)index;
+}
+
 uint32_t segment_builder_block(struct segment_builder *builder, struct segment_builder_block block) {
     uint64_t index = take(builder, PP_AREA_BLOCKS, 1);
     struct pp_segment_block *at = segment_builder_at(builder, PP_AREA_BLOCKS, index);

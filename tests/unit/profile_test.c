@@ -126,6 +126,11 @@ static void fill_lists(struct model *model) {
         model_set(&child.end, "signal:9");
         if (i % 2) model_set(&child.profile, "x.8.poolprof");
         model_add_child(model, child);
+        struct model_pool pool = {.named = i % 2 == 0, .object_bytes = any(), .capacity = any(),
+                                  .live = any(), .peak = any(), .window_peak = any(), .served = any(),
+                                  .missed = any(), .grown = any(), .shrunk = any(), .efficiency = 99.5};
+        model_set(&pool.name, any_text());
+        model_add_pool(model, pool);
     }
     model_add_blind_spot(model, "dropped_records", 7, "some");
     model_add_blind_spot(model, "foreign_heap", 1, NULL);
@@ -253,6 +258,13 @@ static void same_lists(const struct model *a, const struct model *b) {
         same_text(a->alerts[i].level, b->alerts[i].level);
         same_text(a->alerts[i].state, b->alerts[i].state);
         assert_memory_equal(&a->alerts[i].value, &b->alerts[i].value, 3 * sizeof(double));
+    }
+    assert_int_equal(a->pool_count, b->pool_count);
+    for (size_t i = 0; i < a->pool_count; i++) {
+        struct model_pool x = a->pools[i], y = b->pools[i];
+        same_text(x.name, y.name);
+        x.name = y.name = NULL;
+        assert_memory_equal(&x, &y, sizeof x);
     }
     assert_int_equal(a->child_count, b->child_count);
     for (size_t i = 0; i < a->child_count; i++) {
