@@ -297,8 +297,8 @@ static void *serve(unsigned class, size_t bytes, enum pp_kind kind, const void *
     if (PP_UNLIKELY(slab->head == PP_SLOT_NONE))
         slab = pp_pool_refill(pp_pool_self, class, thread->tally);
     if (PP_LIKELY(slab != NULL)) {
-        uint32_t slot = pp_slab_pop(slab);
-        block = pp_slab_address(slab, slot);
+        uint32_t slot;
+        block = pp_slab_pop(slab, &slot);
         note_slot(thread, slab, slot, bytes, kind, frame);
     }
     leave(thread);
@@ -331,16 +331,16 @@ static void free_pooled(void *block, enum pp_kind kind, const void *frame) {
     if (PP_UNLIKELY(is_nested(thread))) { /* the interrupted call may be at work on this very slab */
         pp_count(thread, PP_COUNTER_NESTED, 1);
         forget_slot(thread, slab, slot, block, kind, frame);
-        pp_slab_push_remote(slab, slot);
+        pp_slab_push_remote(slab, block, slot);
         return;
     }
     thread = enter();
     if (PP_UNLIKELY(thread == NULL)) {
-        pp_pool_free_untracked(slab, slot);
+        pp_pool_free_untracked(slab, block, slot);
         return;
     }
     forget_slot(thread, slab, slot, block, kind, frame);
-    pp_pool_give(pp_pool_self, slab, slot, thread->tally);
+    pp_pool_give(pp_pool_self, slab, block, slot, thread->tally);
     leave(thread);
 }
 

@@ -32,9 +32,10 @@ PP_INLINE void *pp_hot_allocate(size_t bytes) {
     atomic_signal_fence(memory_order_seq_cst);
     struct pp_slab *slab = thread->pool->current[class];
     char *block = NULL;
+    uint32_t slot;
     if (PP_LIKELY(slab->head != PP_SLOT_NONE)) {
         pp_hot_served(thread->tally, class);
-        block = pp_slab_address(slab, pp_slab_pop(slab));
+        block = pp_slab_pop(slab, &slot);
     }
     atomic_signal_fence(memory_order_seq_cst);
     thread->limit = limit;
@@ -54,7 +55,7 @@ PP_INLINE bool pp_hot_free(void *block) {
     thread->limit = 0;
     atomic_signal_fence(memory_order_seq_cst);
     pp_hot_freed(thread->tally, slab->class);
-    if (PP_UNLIKELY(pp_slab_push(slab, slot))) {
+    if (PP_UNLIKELY(pp_slab_push(slab, block, slot))) {
         pp_thread_emptied(slab);
         return true;
     }

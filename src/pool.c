@@ -39,7 +39,8 @@ static uint32_t part_now(void) {
 
 /* ---- lists: circular, by slab number; 0 is none ---- */
 
-static void list_add(uint32_t *head, struct pp_slab *slab, bool last) {
+/* At the end. */
+static void list_add(uint32_t *head, struct pp_slab *slab) {
     uint32_t number = pp_slab_number(slab);
     if (*head == 0) {
         slab->next = slab->prev = *head = number;
@@ -49,7 +50,6 @@ static void list_add(uint32_t *head, struct pp_slab *slab, bool last) {
     slab->next = *head;
     slab->prev = next->prev;
     prev->next = next->prev = number;
-    if (!last) *head = number;
 }
 
 static void list_remove(uint32_t *head, struct pp_slab *slab) {
@@ -172,12 +172,11 @@ static void release(struct pp_pool_class *of, struct pp_slab *slab, struct pp_se
     pp_slab_leave(slab, PP_SLAB_RELEASED);
 }
 
-/* On list `some`, where all-free ones are last. */
 static void release_empty(struct pp_pool_class *of, uint32_t may, struct pp_segment_tally *tally,
                           uint32_t part) {
     while (of->empty > may) {
-        struct pp_slab *slab = pp_slab_at(pp_slab_at(of->some)->prev);
-        list_remove(&of->some, slab);
+        struct pp_slab *slab = pp_slab_at(of->none);
+        list_remove(&of->none, slab);
         of->empty--;
         release(of, slab, tally, part);
     }
@@ -187,7 +186,7 @@ void pp_pool_emptied(struct pp_pool *pool, struct pp_slab *slab, struct pp_segme
     struct pp_pool_class *of = &pool->classes[slab->class];
     uint32_t part = part_now();
     list_remove(&of->some, slab);
-    list_add(&of->some, slab, true);
+    list_add(&of->none, slab);
     of->empty++;
     publish(of, slab->class, tally, part);
     release_empty(of, kept(of, part), tally, part);
@@ -201,7 +200,7 @@ void pp_pool_unfull(struct pp_pool *pool, struct pp_slab *slab, struct pp_segmen
     struct pp_pool_class *of = &pool->classes[slab->class];
     list_remove(&of->full, slab);
     atomic_store_explicit(&slab->owner, (uintptr_t)pool, memory_order_relaxed);
-    list_add(&of->some, slab, false);
+    list_add(&of->some, slab);
 }
 
 /* Looks at all slabs of a class for what other threads have freed. */
@@ -217,7 +216,7 @@ static void collect_all(struct pp_pool *pool, struct pp_pool_class *of) {
             if (i == 0) pp_pool_unfull(pool, slab, NULL);
             if (slab->used > 0) continue;
             list_remove(&of->some, slab);
-            list_add(&of->some, slab, true);
+            list_add(&of->none, slab);
             of->empty++;
         }
     }
@@ -242,14 +241,21 @@ void pp_pool_trim(struct pp_pool *pool, struct pp_segment_tally *tally) {
 
 static void park(struct pp_pool *pool, struct pp_pool_class *of, struct pp_slab *slab) {
     atomic_store_explicit(&slab->owner, (uintptr_t)pool | PP_SLAB_FULL, memory_order_relaxed);
-    list_add(&of->full, slab, true);
+    list_add(&of->full, slab);
 }
 
 static struct pp_slab *from_some(struct pp_pool_class *of) {
     if (of->some == 0) return NULL;
     struct pp_slab *slab = pp_slab_at(of->some);
     list_remove(&of->some, slab);
-    if (slab->used == 0) of->empty--;
+    return slab;
+}
+
+static struct pp_slab *from_none(struct pp_pool_class *of) {
+    if (of->none == 0) return NULL;
+    struct pp_slab *slab = pp_slab_at(of->none);
+    list_remove(&of->none, slab);
+    of->empty--;
     return slab;
 }
 
@@ -309,6 +315,7 @@ struct pp_slab *pp_pool_refill(struct pp_pool *pool, unsigned class, struct pp_s
     }
     slab = from_some(of);
     if (slab == NULL) slab = from_full(pool, of);
+    if (slab == NULL) slab = from_none(of);
     if (slab == NULL) slab = from_abandoned(pool, of, class, tally);
     if (slab == NULL) slab = grow(pool, class, tally, part);
     if (slab == NULL) return missed(class, tally);
@@ -325,23 +332,24 @@ void *pp_pool_allocate_untracked(unsigned class) {
     PP_STORE(&pool->busy, 1);
     atomic_signal_fence(memory_order_seq_cst);
     void *block = NULL;
+    uint32_t slot;
     struct pp_slab *slab = pool->current[class];
     if (slab->head == PP_SLOT_NONE) slab = pp_pool_refill(pool, class, NULL);
-    if (slab != NULL) block = pp_slab_address(slab, pp_slab_pop(slab));
+    if (slab != NULL) block = pp_slab_pop(slab, &slot);
     atomic_signal_fence(memory_order_seq_cst);
     PP_STORE(&pool->busy, 0);
     return block;
 }
 
-void pp_pool_free_untracked(struct pp_slab *slab, uint32_t slot) {
+void pp_pool_free_untracked(struct pp_slab *slab, void *block, uint32_t slot) {
     struct pp_pool *pool = pp_pool_self;
     if (pool == &pp_pool_none || PP_LOAD(&pool->busy) != 0) {
-        pp_slab_push_remote(slab, slot);
+        pp_slab_push_remote(slab, block, slot);
         return;
     }
     PP_STORE(&pool->busy, 1);
     atomic_signal_fence(memory_order_seq_cst);
-    pp_pool_give(pool, slab, slot, NULL);
+    pp_pool_give(pool, slab, block, slot, NULL);
     atomic_signal_fence(memory_order_seq_cst);
     PP_STORE(&pool->busy, 0);
 }
@@ -381,10 +389,11 @@ void pp_pool_abandon(struct pp_pool *pool, struct pp_segment_tally *tally) {
         pool->current[class] = &no_slab;
         if (slab != &no_slab) {
             slab->used--;
-            list_add(&of->some, slab, false);
+            list_add(&of->some, slab);
         }
         publish(of, class, tally, part);
         abandon_list(of, &of->some, tally, part);
+        abandon_list(of, &of->none, tally, part);
         abandon_list(of, &of->full, tally, part);
         *of = (struct pp_pool_class){.published = of->published};
     }
@@ -459,7 +468,6 @@ static bool check_list(const struct pp_pool *pool, uint32_t head, bool full, uin
         if (full != (slab->head == PP_SLOT_NONE && slab->carved == slab->capacity)) return false;
         if (++*count > 1u << 24) return false;
         *empty += slab->used == 0;
-        if (slab->used > 0 && *empty > 0) return false; /* all-free ones come last */
         at = slab->next != head ? slab->next : 0;
     }
     return true;
@@ -473,8 +481,10 @@ bool pp_pool_check(const struct pp_pool *pool) {
         if (slab != &no_slab && (PP_LOAD(&slab->owner) != (uintptr_t)pool || !pp_slab_check(slab) ||
                                  slab->used == 0))
             return false;
-        if (!check_list(pool, of->some, false, &count, &empty) || empty != of->empty) return false;
-        if (!check_list(pool, of->full, true, &count, &empty)) return false;
+        if (!check_list(pool, of->some, false, &count, &empty) || empty != 0) return false;
+        if (!check_list(pool, of->full, true, &count, &empty) || empty != 0) return false;
+        uint32_t before = count;
+        if (!check_list(pool, of->none, false, &count, &empty) || empty != count - before) return false;
         if (count != of->owned || empty != of->empty) return false;
     }
     return true;

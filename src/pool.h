@@ -14,9 +14,11 @@
 #include "slab.h"
 
 struct pp_pool_class {
-    uint32_t some;              /* list: slabs with free slots, those that are all free last */
+    uint32_t some;              /* list: slabs with free slots; served from in the order they came, so that
+                                   frees gather in those behind */
+    uint32_t none;              /* list: slabs that are all free */
     uint32_t full;              /* list: no free slot is known; owner is tagged PP_SLAB_FULL */
-    uint32_t owned, empty;      /* slabs of ours; those of them that are all free, on list `some` */
+    uint32_t owned, empty;      /* slabs of ours; those of them on list `none` */
     uint32_t warmth;            /* requests while the thread has no slab of this class */
     uint32_t regrown;           /* part of the window in which memory given back was missed, + 1 */
     uint32_t released;          /* part of the window in which memory was last given back, + 1 */
@@ -62,17 +64,17 @@ void pp_pool_freed_remote(struct pp_pool *pool, unsigned class, struct pp_segmen
 /* Gives all slabs that are all free back, whatever the window says. */
 void pp_pool_trim(struct pp_pool *pool, struct pp_segment_tally *tally);
 
-/* A slot goes back to where it belongs. `slot` was found live. */
-PP_INLINE void pp_pool_give(struct pp_pool *pool, struct pp_slab *slab, uint32_t slot,
+/* A block goes back to where it belongs. Its slot was found live. */
+PP_INLINE void pp_pool_give(struct pp_pool *pool, struct pp_slab *slab, void *block, uint32_t slot,
                             struct pp_segment_tally *tally) {
     uintptr_t owner = PP_LOAD(&slab->owner);
     if (PP_LIKELY(owner == (uintptr_t)pool)) {
-        if (PP_UNLIKELY(pp_slab_push(slab, slot))) pp_pool_emptied(pool, slab, tally);
+        if (PP_UNLIKELY(pp_slab_push(slab, block, slot))) pp_pool_emptied(pool, slab, tally);
     } else if (owner == ((uintptr_t)pool | PP_SLAB_FULL)) {
         pp_pool_unfull(pool, slab, tally);
-        if (pp_slab_push(slab, slot)) pp_pool_emptied(pool, slab, tally);
+        if (pp_slab_push(slab, block, slot)) pp_pool_emptied(pool, slab, tally);
     } else {
-        pp_slab_push_remote(slab, slot);
+        pp_slab_push_remote(slab, block, slot);
         if (pool != &pp_pool_none && PP_UNLIKELY(++pool->remote % PP_POOL_REMOTE_FREES == 0))
             pp_pool_freed_remote(pool, slab->class, tally);
     }
@@ -80,7 +82,7 @@ PP_INLINE void pp_pool_give(struct pp_pool *pool, struct pp_slab *slab, uint32_t
 
 /* For threads without a pp_thread: they use the pool they had, if any. NULL: not served. */
 void *pp_pool_allocate_untracked(unsigned class);
-void pp_pool_free_untracked(struct pp_slab *slab, uint32_t slot);
+void pp_pool_free_untracked(struct pp_slab *slab, void *block, uint32_t slot);
 
 /* Marks a pooled block so that its free is told (registry.h has the same for others). false: not pooled. */
 bool pp_pool_watch(const void *block);

@@ -126,13 +126,14 @@ void pp_slab_clean(struct pp_slab *slab) {
     slab->carved = 0;
 }
 
-void pp_slab_push_remote(struct pp_slab *slab, uint32_t slot) {
+void pp_slab_push_remote(struct pp_slab *slab, const void *block, uint32_t slot) {
     uint32_t word = PP_LOAD(&slab->remote);
     do {
         PP_STORE(&slab->links[slot], word != 0 ? (uint16_t)word : PP_SLOT_NONE);
         /* Release: with pp_slab_collect, for the link and for what the program did to the object. */
     } while (!atomic_compare_exchange_weak_explicit(&slab->remote, &word,
-                                                    ((word >> 16) + 1) << 16 | slot,
+                                                    ((word >> 16) + 1) << 16 |
+                                                        (uint16_t)(uintptr_t)block,
                                                     memory_order_release, memory_order_relaxed));
 }
 
@@ -141,8 +142,9 @@ bool pp_slab_collect(struct pp_slab *slab) {
     uint32_t word = atomic_exchange_explicit(&slab->remote, 0, memory_order_acquire);
     uint32_t first = word & 0xffff;
     if (slab->head != PP_SLOT_NONE) { /* the old chain goes behind the new one */
-        uint32_t last = first;
-        for (uint32_t left = (word >> 16) - 1; left > 0; left--) last = PP_LOAD(&slab->links[last]);
+        uint32_t last = pp_slab_numbered(slab, first);
+        for (uint32_t left = (word >> 16) - 1; left > 0; left--)
+            last = pp_slab_numbered(slab, PP_LOAD(&slab->links[last]));
         PP_STORE(&slab->links[last], (uint16_t)slab->head);
     }
     slab->head = first;
@@ -155,10 +157,11 @@ bool pp_slab_carve(struct pp_slab *slab) {
     if (count < CARVE_LEAST) count = CARVE_LEAST;
     if (count > slab->capacity - first) count = slab->capacity - first;
     if (count == 0) return false;
+    uint32_t link = (uint16_t)(uintptr_t)pp_slab_address(slab, first);
+    slab->head = link;
     for (uint32_t i = first; i + 1 < first + count; i++)
-        PP_STORE(&slab->links[i], (uint16_t)(i + 1));
+        PP_STORE(&slab->links[i], (uint16_t)(link += slab->bytes));
     PP_STORE(&slab->links[first + count - 1], PP_SLOT_NONE);
-    slab->head = first;
     slab->carved = first + count;
     return true;
 }
@@ -188,12 +191,22 @@ struct pp_slab *pp_slab_take(unsigned class, enum pp_slab_stack stack) {
     return slab;
 }
 
+/* The number of free slots from a link on, at most `most`; UINT32_MAX: broken. */
+static uint32_t chained(const struct pp_slab *slab, uint32_t link, uint32_t most) {
+    uint32_t count = 0, slot;
+    while (count < most && link != PP_SLOT_NONE) {
+        if (!pp_slab_slot(slab, pp_slab_linked(slab, link), &slot) || slot >= slab->carved)
+            return UINT32_MAX;
+        link = PP_LOAD(&slab->links[slot]);
+        count++;
+    }
+    return count;
+}
+
 bool pp_slab_check(const struct pp_slab *slab) {
-    uint32_t word = PP_LOAD(&slab->remote), freed = 0, live = 0, remote = word >> 16;
-    for (uint32_t at = slab->head; at != PP_SLOT_NONE; at = PP_LOAD(&slab->links[at]))
-        if (at >= slab->carved || ++freed > slab->carved) return false;
-    for (uint32_t i = 0, at = word & 0xffff; i < remote; i++, at = PP_LOAD(&slab->links[at]))
-        if (at >= slab->carved) return false;
+    uint32_t word = PP_LOAD(&slab->remote), live = 0, remote = word >> 16;
+    uint32_t freed = chained(slab, slab->head, slab->carved + 1u);
+    if (freed > slab->carved || chained(slab, word & 0xffff, remote) != remote) return false;
     for (uint32_t i = 0; i < slab->carved; i++) live += pp_slab_is_live(slab, i);
     for (uint32_t i = slab->carved; i < slab->capacity; i++)
         if (pp_slab_is_live(slab, i)) return false;

@@ -7,6 +7,9 @@
  *
  * Free slots are chained through `links`, 2 bytes a slot in memory of their own: the program's overflows
  * do not reach them, and a slot that is in use says so (PP_SLOT_LIVE), which finds each double free.
+ * A link is the low half of an address, not a number: from the head to the block that malloc returns is
+ * then one addition, and from a block that free is given to the head none, which is what a loop of
+ * malloc and free waits for (a third of its time); the multiply for the slot's number runs beside it.
  * A slab belongs to a pool (a thread's; pool.h), and only that thread touches the fields of the first
  * group. All others free by way of `remote`. Nothing here takes a lock or touches the segment, so a
  * forked child goes on with all of it, whatever its parent's other threads were doing.
@@ -20,8 +23,9 @@
 #define PP_SLAB_SHIFT 16u
 #define PP_SLAB_BYTES (1u << PP_SLAB_SHIFT)
 
-#define PP_SLOT_NONE 0xfffeu    /* end of a chain */
-#define PP_SLOT_LIVE 0xffffu    /* link of a slot that is in use */
+/* Links beside addresses, whose last four bits are 0. */
+#define PP_SLOT_LIVE 1u         /* the slot is in use */
+#define PP_SLOT_NONE 2u         /* end of a chain */
 
 struct pp_slab {
     /* Written when the slab is made. */
@@ -34,14 +38,14 @@ struct pp_slab {
     uint16_t capacity;                  /* slots */
     uint16_t class;
     /* Owner thread only. */
-    uint32_t head;                      /* first free slot, or PP_SLOT_NONE */
+    uint32_t head;                      /* first free slot as a link, or PP_SLOT_NONE */
     uint32_t used;                      /* slots in use, and one more while it is a pool's current */
     uint32_t carved;                    /* slots [0, carved) have been in use since memory came */
     /* The pool that owns it, | PP_SLAB_FULL while it is on that pool's list of full ones; 0: nobody.
        Set by the owner or by who takes it from a stack; read by all. */
     _Atomic uintptr_t owner;
 
-    /* Freed by other threads: number << 16 | first slot; chained by links. */
+    /* Freed by other threads: number << 16 | first as a link. */
     _Alignas(PP_CACHE_LINE) _Atomic uint32_t remote;
     _Atomic uint32_t stack_next;        /* slab below in a stack */
     uint32_t next, prev;                /* in a list of its pool; owner thread only */
@@ -78,6 +82,14 @@ PP_INLINE bool pp_slab_slot(const struct pp_slab *slab, const void *block, uint3
     *slot = (uint32_t)(product >> 32);
     return at < slab->extent && (uint32_t)product < slab->inverse;
 }
+/* Of a slot by its link. */
+PP_INLINE char *pp_slab_linked(const struct pp_slab *slab, uint32_t link) {
+    return (char *)((uintptr_t)slab->start & ~(uintptr_t)(PP_SLAB_BYTES - 1)) + link;
+}
+PP_INLINE uint32_t pp_slab_numbered(const struct pp_slab *slab, uint32_t link) {
+    uint32_t at = link - ((uint32_t)(uintptr_t)slab->start & (PP_SLAB_BYTES - 1));
+    return (uint32_t)((uint64_t)at * slab->inverse >> 32);
+}
 PP_INLINE char *pp_slab_address(const struct pp_slab *slab, uint32_t slot) {
     return slab->start + (size_t)slot * slab->bytes;
 }
@@ -86,21 +98,22 @@ PP_INLINE bool pp_slab_is_live(const struct pp_slab *slab, uint32_t slot) {
 }
 
 /* Owner; head is a slot. */
-PP_INLINE uint32_t pp_slab_pop(struct pp_slab *slab) {
-    uint32_t slot = slab->head;
-    slab->head = PP_LOAD(&slab->links[slot]);
-    PP_STORE(&slab->links[slot], PP_SLOT_LIVE);
+PP_INLINE char *pp_slab_pop(struct pp_slab *slab, uint32_t *slot) {
+    uint32_t link = slab->head;
+    *slot = pp_slab_numbered(slab, link);
+    slab->head = PP_LOAD(&slab->links[*slot]);
+    PP_STORE(&slab->links[*slot], PP_SLOT_LIVE);
     slab->used++;
-    return slot;
+    return pp_slab_linked(slab, link);
 }
-/* Owner. true: nothing is in use any more. */
-PP_INLINE bool pp_slab_push(struct pp_slab *slab, uint32_t slot) {
+/* Owner; `block` is slot number `slot`. true: nothing is in use any more. */
+PP_INLINE bool pp_slab_push(struct pp_slab *slab, const void *block, uint32_t slot) {
     PP_STORE(&slab->links[slot], (uint16_t)slab->head);
-    slab->head = slot;
+    slab->head = (uint16_t)(uintptr_t)block;
     return --slab->used == 0;
 }
 /* Any thread, also in a signal handler on top of the owner. */
-void pp_slab_push_remote(struct pp_slab *slab, uint32_t slot);
+void pp_slab_push_remote(struct pp_slab *slab, const void *block, uint32_t slot);
 /* Owner: takes over what others have freed. True: there was something. */
 bool pp_slab_collect(struct pp_slab *slab);
 /* Owner, head is PP_SLOT_NONE: chains slots that were not in use yet. True: there were some. */

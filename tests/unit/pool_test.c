@@ -64,8 +64,9 @@ static void *allocate(struct pp_pool *pool, struct pp_segment_tally *tally, unsi
     for (int tries = 0; slab != NULL && slab->head == PP_SLOT_NONE && tries < 3; tries++)
         slab = pp_pool_refill(pool, class, tally);
     if (slab == NULL || slab->head == PP_SLOT_NONE) return NULL;
+    uint32_t slot;
     if (tally != NULL) PP_BUMP(&tally->classes[class].served, 1);
-    return pp_slab_address(slab, pp_slab_pop(slab));
+    return pp_slab_pop(slab, &slot);
 }
 
 static void give(struct pp_pool *pool, struct pp_segment_tally *tally, void *at) {
@@ -75,7 +76,7 @@ static void give(struct pp_pool *pool, struct pp_segment_tally *tally, void *at)
     assert_true(pp_slab_slot(slab, at, &slot));
     assert_true(pp_slab_is_live(slab, slot));
     if (tally != NULL) PP_BUMP(&tally->classes[slab->class].freed, 1);
-    pp_pool_give(pool, slab, slot, tally);
+    pp_pool_give(pool, slab, at, slot, tally);
     assert_false(pp_slab_is_live(slab, slot)); /* what a second free would find */
 }
 
