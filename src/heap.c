@@ -256,7 +256,7 @@ PP_INLINE void record_slot(struct pp_thread *thread, const struct pp_slab *slab,
 /* A slot has been served or changes hands by realloc. */
 PP_INLINE void note_slot(struct pp_thread *thread, const struct pp_slab *slab, uint32_t slot,
                          uint64_t bytes, enum pp_kind kind, const void *frame) {
-    pp_hot_served(thread->tally, slab->class);
+    pp_hot_count(&thread->tally->classes[slab->class].served);
     if (PP_UNLIKELY(thread->mode == PP_MODE_TOTALS)) return;
     uint32_t site = site_of(thread, thread->memo, &thread->bounds, frame, bytes);
     record_slot(thread, slab, slot, bytes, kind, site);
@@ -270,7 +270,7 @@ PP_INLINE void note_slot(struct pp_thread *thread, const struct pp_slab *slab, u
 static void forget_slot(struct pp_thread *thread, const struct pp_slab *slab, uint32_t slot,
                         const void *block, enum pp_kind kind, const void *frame) {
     struct pp_segment_record *record = &slab->records[slot];
-    pp_hot_freed(thread->tally, slab->class);
+    pp_hot_count(&thread->tally->classes[slab->class].freed);
     if (PP_UNLIKELY(thread->mode == PP_MODE_TOTALS)) return;
     uint64_t word0 = slab->records != NULL ? PP_LOAD(&record->word0) : 0;
     if (PP_UNLIKELY(PP_WORD0_STATE(word0) != PP_STATE_LIVE)) { /* born untracked */

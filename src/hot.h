@@ -15,11 +15,8 @@
 #include "thread.h"
 
 /* One instruction, so that a signal handler between load and store cannot lose a count. */
-PP_INLINE void pp_hot_served(struct pp_segment_tally *tally, unsigned class) {
-    __asm__("incq %0" : "+m"(tally->classes[class].served) : : "cc");
-}
-PP_INLINE void pp_hot_freed(struct pp_segment_tally *tally, unsigned class) {
-    __asm__("incq %0" : "+m"(tally->classes[class].freed) : : "cc");
+PP_INLINE void pp_hot_count(_Atomic uint64_t *counter) {
+    __asm__("incq %0" : "+m"(*counter) : : "cc");
 }
 
 /* NULL: ask pp_heap_allocate. */
@@ -27,14 +24,13 @@ PP_INLINE void *pp_hot_allocate(size_t bytes) {
     struct pp_thread *thread = pp_self;
     size_t limit = thread->limit;
     if (PP_UNLIKELY(bytes >= limit)) return NULL;
-    unsigned class = pp_class_of(bytes);
     thread->limit = 0;
     atomic_signal_fence(memory_order_seq_cst);
-    struct pp_slab *slab = thread->pool->current[class];
+    struct pp_slab *slab = thread->pool->current[pp_class_of(bytes)];
     char *block = NULL;
     uint32_t slot;
     if (PP_LIKELY(slab->head != PP_SLOT_NONE)) {
-        pp_hot_served(thread->tally, class);
+        pp_hot_count(&slab->tally->served);
         block = pp_slab_pop(slab, &slot);
     }
     atomic_signal_fence(memory_order_seq_cst);
@@ -54,7 +50,7 @@ PP_INLINE bool pp_hot_free(void *block) {
         return false;
     thread->limit = 0;
     atomic_signal_fence(memory_order_seq_cst);
-    pp_hot_freed(thread->tally, slab->class);
+    pp_hot_count(&slab->tally->freed);
     if (PP_UNLIKELY(pp_slab_push(slab, block, slot))) {
         pp_thread_emptied(slab);
         return true;

@@ -106,6 +106,11 @@ static struct pp_slab *missed(unsigned class, struct pp_segment_tally *tally) {
 
 /* ---- growing ---- */
 
+static void own(struct pp_pool *pool, struct pp_slab *slab) {
+    slab->tally = pool->tally != NULL ? &pool->tally->classes[slab->class] : NULL;
+    atomic_store_explicit(&slab->owner, (uintptr_t)pool, memory_order_relaxed);
+}
+
 /* Records for the slots of a slab that has none. false: no room; the slab cannot be used. */
 static bool track(struct pp_slab *slab) {
     if (!exact || slab->records != NULL) return true;
@@ -146,7 +151,7 @@ static struct pp_slab *grow(struct pp_pool *pool, unsigned class, struct pp_segm
         return NULL;
     }
     if (of->released != 0 && part + 1 - of->released < PP_WINDOW_PARTS) of->regrown = part + 1;
-    atomic_store_explicit(&slab->owner, (uintptr_t)pool, memory_order_relaxed);
+    own(pool, slab);
     of->owned++;
     count_memory(slab, tally, true);
     return slab;
@@ -199,7 +204,7 @@ void pp_pool_freed_remote(struct pp_pool *pool, unsigned class, struct pp_segmen
 void pp_pool_unfull(struct pp_pool *pool, struct pp_slab *slab, struct pp_segment_tally *tally) {
     struct pp_pool_class *of = &pool->classes[slab->class];
     list_remove(&of->full, slab);
-    atomic_store_explicit(&slab->owner, (uintptr_t)pool, memory_order_relaxed);
+    own(pool, slab);
     list_add(&of->some, slab);
 }
 
@@ -264,7 +269,7 @@ static struct pp_slab *from_full(struct pp_pool *pool, struct pp_pool_class *of)
         struct pp_slab *slab = pp_slab_at(of->full);
         if (pp_slab_collect(slab)) {
             list_remove(&of->full, slab);
-            atomic_store_explicit(&slab->owner, (uintptr_t)pool, memory_order_relaxed);
+            own(pool, slab);
             return slab;
         }
         of->full = slab->next; /* the next look starts behind it */
@@ -282,7 +287,7 @@ static struct pp_slab *from_abandoned(struct pp_pool *pool, struct pp_pool_class
             return NULL;
         }
         of->owned++;
-        atomic_store_explicit(&slab->owner, (uintptr_t)pool, memory_order_relaxed);
+        own(pool, slab);
         if (pp_slab_collect(slab) || slab->head != PP_SLOT_NONE || pp_slab_carve(slab)) return slab;
         park(pool, of, slab);
     }
@@ -364,6 +369,17 @@ struct pp_pool *pp_pool_create(void) {
     for (unsigned i = 0; i < PP_POOL_CLASSES; i++) pool->current[i] = &no_slab;
     atomic_fetch_add_explicit(&pp_segment.header->tracker_bytes, PP_PAGE_BYTES, memory_order_relaxed);
     return pool;
+}
+
+void pp_pool_attach(struct pp_pool *pool, struct pp_segment_tally *tally) {
+    bool any = false;
+    pool->tally = tally;
+    for (unsigned i = 0; i < PP_POOL_CLASSES; i++) any |= pool->classes[i].owned > 0;
+    if (!any) return;
+    uint32_t count = (uint32_t)(PP_LOAD(&pp_slab_range.top) >> PP_SLAB_SHIFT);
+    for (uint32_t i = 1; i < count; i++)
+        if ((PP_LOAD(&pp_slab_at(i)->owner) & ~PP_SLAB_FULL) == (uintptr_t)pool)
+            pp_slab_at(i)->tally = &tally->classes[pp_slab_at(i)->class];
 }
 
 static void abandon_list(struct pp_pool_class *of, uint32_t *head, struct pp_segment_tally *tally,

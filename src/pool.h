@@ -28,6 +28,7 @@ struct pp_pool_class {
 
 struct pp_pool {
     struct pp_slab *current[PP_POOL_CLASSES]; /* never NULL */
+    struct pp_segment_tally *tally; /* of the thread; NULL: none */
     _Atomic uint32_t busy;      /* in use without a pp_thread (forked child, after the report) */
     uint32_t remote;            /* frees of others' slots */
     uint32_t trimmed;           /* part of the window in which all slabs were last looked at */
@@ -47,6 +48,8 @@ void pp_pool_init(void);
 
 /* A thread's life. NULL: no memory, or no pools. After pp_pool_abandon it serves another thread. */
 struct pp_pool *pp_pool_create(void);
+/* From now on `tally` counts what the pool's slabs serve; in a forked child it has slabs already. */
+void pp_pool_attach(struct pp_pool *pool, struct pp_segment_tally *tally);
 void pp_pool_abandon(struct pp_pool *pool, struct pp_segment_tally *tally);
 
 /* The current slab of the class has no free slot: finds one that has and makes it current. NULL: the

@@ -104,15 +104,16 @@ struct pp_slab *pp_slab_create(unsigned class, uint32_t bytes) {
        first slots of all of them would meet in the same few lines of each cache. */
     if (alignment < PP_CACHE_LINE) alignment = PP_CACHE_LINE;
     uint32_t colour = (uint32_t)pp_round_down(number % 8 * 128, alignment);
+    char *base = at;
     at += number * 5 % (PP_SLAB_BYTES / bytes) * bytes + colour;
     uint32_t capacity = (bytes - colour) / object;
     _Atomic uint16_t *chain = take(&links, pp_round_up(capacity * sizeof *chain, PP_CACHE_LINE));
     if (chain == NULL) return NULL;
     struct pp_slab *slab = pp_slab_at(number);
-    *slab = (struct pp_slab){.start = at, .links = chain, .extent = capacity * object,
-                             .inverse = UINT32_MAX / object + 1, .bytes = object,
-                             .capacity = (uint16_t)capacity, .class = (uint16_t)class,
-                             .head = PP_SLOT_NONE};
+    *slab = (struct pp_slab){.start = at, .base = base, .links = chain,
+                             .inverse = UINT32_MAX / object + 1, .class = (uint16_t)class,
+                             .last = (uint16_t)(capacity * object - 1), .head = PP_SLOT_NONE,
+                             .bytes = object, .capacity = capacity};
     raise_top((uintptr_t)(number + 1) << PP_SLAB_SHIFT);
     return slab;
 }

@@ -28,19 +28,18 @@
 #define PP_SLOT_NONE 2u         /* end of a chain */
 
 struct pp_slab {
-    /* Written when the slab is made. */
+    /* All that the fast paths want, in one line. Written when the slab is made: */
     char *start;                        /* slot 0 */
+    char *base;                         /* of the stretch: what links count from */
     _Atomic uint16_t *links;
     struct pp_segment_record *records;  /* NULL: none; never to be touched in a forked child */
-    uint32_t extent;                    /* bytes of all slots */
     uint32_t inverse;                   /* 2^32 / bytes, rounded up */
-    uint32_t bytes;                     /* of a slot */
-    uint16_t capacity;                  /* slots */
+    uint16_t last;                      /* bytes of all slots - 1 */
     uint16_t class;
-    /* Owner thread only. */
+    /* Owner thread only: */
     uint32_t head;                      /* first free slot as a link, or PP_SLOT_NONE */
     uint32_t used;                      /* slots in use, and one more while it is a pool's current */
-    uint32_t carved;                    /* slots [0, carved) have been in use since memory came */
+    struct pp_segment_tally_class *tally; /* the owner's counts; never touched in a forked child */
     /* The pool that owns it, | PP_SLAB_FULL while it is on that pool's list of full ones; 0: nobody.
        Set by the owner or by who takes it from a stack; read by all. */
     _Atomic uintptr_t owner;
@@ -48,8 +47,11 @@ struct pp_slab {
     /* Freed by other threads: number << 16 | first as a link. */
     _Alignas(PP_CACHE_LINE) _Atomic uint32_t remote;
     _Atomic uint32_t stack_next;        /* slab below in a stack */
-    uint32_t next, prev;                /* in a list of its pool; owner thread only */
+    uint32_t next, prev;                /* in a list of its pool; owner thread only, like carved */
+    uint32_t carved;                    /* slots [0, carved) have been in use since memory came */
     uint32_t shared;                    /* index in SLABS; 0: none */
+    uint32_t bytes;                     /* of a slot; written when the slab is made, like capacity */
+    uint32_t capacity;                  /* slots */
 };
 _Static_assert(sizeof(struct pp_slab) == 128, "a shift finds it");
 #define PP_SLAB_FULL ((uintptr_t)1)
@@ -80,14 +82,14 @@ PP_INLINE bool pp_slab_slot(const struct pp_slab *slab, const void *block, uint3
     uintptr_t at = (uintptr_t)block - (uintptr_t)slab->start;
     uint64_t product = (uint64_t)(uint32_t)at * slab->inverse;
     *slot = (uint32_t)(product >> 32);
-    return at < slab->extent && (uint32_t)product < slab->inverse;
+    return at <= slab->last && (uint32_t)product < slab->inverse;
 }
 /* Of a slot by its link. */
 PP_INLINE char *pp_slab_linked(const struct pp_slab *slab, uint32_t link) {
-    return (char *)((uintptr_t)slab->start & ~(uintptr_t)(PP_SLAB_BYTES - 1)) + link;
+    return slab->base + link;
 }
 PP_INLINE uint32_t pp_slab_numbered(const struct pp_slab *slab, uint32_t link) {
-    uint32_t at = link - ((uint32_t)(uintptr_t)slab->start & (PP_SLAB_BYTES - 1));
+    uint32_t at = link - (uint16_t)(uintptr_t)slab->start;
     return (uint32_t)((uint64_t)at * slab->inverse >> 32);
 }
 PP_INLINE char *pp_slab_address(const struct pp_slab *slab, uint32_t slot) {

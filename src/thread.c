@@ -85,6 +85,7 @@ static void fill(struct pp_thread *thread, uint32_t index) {
     PP_STORE(&entry->tid, (uint32_t)pp_os_tid());
     thread->mode = PP_LOAD(&pp_segment.header->options.TRACK) == PP_TRACK_OFF ? PP_MODE_TOTALS
                                                                               : PP_MODE_EXACT;
+    if (pool != NULL) pp_pool_attach(pool, thread->tally);
     thread->limit_idle = thread->mode == PP_MODE_TOTALS && pool != NULL ? pp_pool_limit : 0;
 }
 
