@@ -190,6 +190,10 @@ static void release_empty(struct pp_pool_class *of, uint32_t may, struct pp_segm
 void pp_pool_emptied(struct pp_pool *pool, struct pp_slab *slab, struct pp_segment_tally *tally) {
     struct pp_pool_class *of = &pool->classes[slab->class];
     uint32_t part = part_now();
+    if (slab == pool->current[slab->class]) { /* after two billion frees */
+        slab->used = PP_POOL_CURRENT;
+        return;
+    }
     list_remove(&of->some, slab);
     list_add(&of->none, slab);
     of->empty++;
@@ -314,9 +318,9 @@ struct pp_slab *pp_pool_refill(struct pp_pool *pool, unsigned class, struct pp_s
     if (slab != &no_slab) {
         publish(of, class, tally, part);
         if (pp_slab_collect(slab) || pp_slab_carve(slab)) return slab;
-        slab->used--;
-        park(pool, of, slab);
+        slab->used = slab->carved;
         pool->current[class] = &no_slab;
+        park(pool, of, slab);
     }
     slab = from_some(of);
     if (slab == NULL) slab = from_full(pool, of);
@@ -325,7 +329,7 @@ struct pp_slab *pp_pool_refill(struct pp_pool *pool, unsigned class, struct pp_s
     if (slab == NULL) slab = grow(pool, class, tally, part);
     if (slab == NULL) return missed(class, tally);
     if (slab->head == PP_SLOT_NONE) pp_slab_carve(slab);
-    slab->used++;
+    slab->used = PP_POOL_CURRENT;
     pool->current[class] = slab;
     note_need(of, part);
     return slab;
@@ -377,9 +381,11 @@ void pp_pool_attach(struct pp_pool *pool, struct pp_segment_tally *tally) {
     for (unsigned i = 0; i < PP_POOL_CLASSES; i++) any |= pool->classes[i].owned > 0;
     if (!any) return;
     uint32_t count = (uint32_t)(PP_LOAD(&pp_slab_range.top) >> PP_SLAB_SHIFT);
-    for (uint32_t i = 1; i < count; i++)
-        if ((PP_LOAD(&pp_slab_at(i)->owner) & ~PP_SLAB_FULL) == (uintptr_t)pool)
-            pp_slab_at(i)->tally = &tally->classes[pp_slab_at(i)->class];
+    for (uint32_t i = 1; i < count; i++) {
+        struct pp_slab *slab = pp_slab_at(i);
+        if ((PP_LOAD(&slab->owner) & ~PP_SLAB_FULL) != (uintptr_t)pool) continue;
+        slab->tally = &tally->classes[slab->class];
+    }
 }
 
 static void abandon_list(struct pp_pool_class *of, uint32_t *head, struct pp_segment_tally *tally,
@@ -404,7 +410,7 @@ void pp_pool_abandon(struct pp_pool *pool, struct pp_segment_tally *tally) {
         struct pp_slab *slab = pool->current[class];
         pool->current[class] = &no_slab;
         if (slab != &no_slab) {
-            slab->used--;
+            slab->used = slab->carved - pp_slab_free_slots(slab);
             list_add(&of->some, slab);
         }
         publish(of, class, tally, part);
@@ -462,12 +468,19 @@ bool pp_pool_watch(const void *block) {
     return true;
 }
 
+static uint32_t count_live(const struct pp_slab *slab) {
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < slab->carved; i++) live += pp_slab_is_live(slab, i);
+    return live;
+}
+
 void pp_pool_read(struct pp_pool_figures *figures) {
     uint32_t count = (uint32_t)(PP_LOAD(&pp_slab_range.top) >> PP_SLAB_SHIFT);
     *figures = (struct pp_pool_figures){0};
     for (uint32_t i = 1; i < count; i++) {
         const struct pp_slab *slab = pp_slab_at(i);
         uint32_t used = slab->used; /* others' at this moment: an estimate */
+        if (used > slab->capacity) used = count_live(slab); /* a current one */
         figures->mapped += (size_t)slab->carved * slab->bytes;
         figures->used += (size_t)(used < slab->carved ? used : slab->carved) * slab->bytes;
     }
@@ -475,15 +488,22 @@ void pp_pool_read(struct pp_pool_figures *figures) {
 
 /* ---- check ---- */
 
-static bool check_list(const struct pp_pool *pool, uint32_t head, bool full, uint32_t *count,
-                       uint32_t *empty) {
+enum list { SOME, NONE, FULL };
+
+static bool check_slab(const struct pp_slab *slab, uintptr_t owner, enum list list) {
+    bool has_none = slab->head == PP_SLOT_NONE && slab->carved == slab->capacity;
+    if (slab->used != slab->carved - pp_slab_free_slots(slab)) return false;
+    return PP_LOAD(&slab->owner) == owner && pp_slab_check(slab) && has_none == (list == FULL) &&
+           (slab->used == 0) == (list == NONE);
+}
+
+static bool check_list(const struct pp_pool *pool, uint32_t head, enum list list,
+                       uint32_t *count) {
+    uintptr_t owner = (uintptr_t)pool | (list == FULL ? PP_SLAB_FULL : 0);
     for (uint32_t at = head; at != 0;) {
         const struct pp_slab *slab = pp_slab_at(at);
-        if (PP_LOAD(&slab->owner) != ((uintptr_t)pool | (full ? PP_SLAB_FULL : 0))) return false;
-        if (!pp_slab_check(slab) || pp_slab_at(slab->next)->prev != at) return false;
-        if (full != (slab->head == PP_SLOT_NONE && slab->carved == slab->capacity)) return false;
+        if (!check_slab(slab, owner, list) || pp_slab_at(slab->next)->prev != at) return false;
         if (++*count > 1u << 24) return false;
-        *empty += slab->used == 0;
         at = slab->next != head ? slab->next : 0;
     }
     return true;
@@ -494,14 +514,11 @@ bool pp_pool_check(const struct pp_pool *pool) {
         const struct pp_pool_class *of = &pool->classes[class];
         const struct pp_slab *slab = pool->current[class];
         uint32_t count = slab != &no_slab, empty = 0;
-        if (slab != &no_slab && (PP_LOAD(&slab->owner) != (uintptr_t)pool || !pp_slab_check(slab) ||
-                                 slab->used == 0))
-            return false;
-        if (!check_list(pool, of->some, false, &count, &empty) || empty != 0) return false;
-        if (!check_list(pool, of->full, true, &count, &empty) || empty != 0) return false;
-        uint32_t before = count;
-        if (!check_list(pool, of->none, false, &count, &empty) || empty != count - before) return false;
-        if (count != of->owned || empty != of->empty) return false;
+        if (count > 0 && (PP_LOAD(&slab->owner) != (uintptr_t)pool || !pp_slab_check(slab))) return false;
+        if (!check_list(pool, of->some, SOME, &count)) return false;
+        if (!check_list(pool, of->full, FULL, &count)) return false;
+        if (!check_list(pool, of->none, NONE, &empty)) return false;
+        if (count + empty != of->owned || empty != of->empty) return false;
     }
     return true;
 }

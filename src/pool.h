@@ -5,6 +5,9 @@
  * One thread at a time uses a pool; the caller keeps signal handlers out (pp_thread.busy, pp_thread.limit
  * or pp_pool.busy). It lies in private memory that a forked child has too: there the thread that forked
  * goes on with its pool, and `tally` NULL says that the segment must not be touched.
+ * Serving does not count in the slab: while it is current, `used` is a large number that only frees bring
+ * down, and when it ceases to be current, its chain is empty: all slots are in use.
+ *
  * No lock is taken, but the segment's when records are needed.
  */
 #ifndef PP_POOL_H
@@ -25,6 +28,8 @@ struct pp_pool_class {
     int64_t published;          /* served - freed, as added to the pool's live_published */
     struct pp_window needed;    /* slabs in use */
 };
+
+#define PP_POOL_CURRENT 0x80000000u
 
 struct pp_pool {
     struct pp_slab *current[PP_POOL_CLASSES]; /* never NULL */

@@ -204,6 +204,10 @@ static uint32_t chained(const struct pp_slab *slab, uint32_t link, uint32_t most
     return count;
 }
 
+uint32_t pp_slab_free_slots(const struct pp_slab *slab) {
+    return chained(slab, slab->head, slab->capacity + 1);
+}
+
 bool pp_slab_check(const struct pp_slab *slab) {
     uint32_t word = PP_LOAD(&slab->remote), live = 0, remote = word >> 16;
     uint32_t freed = chained(slab, slab->head, slab->carved + 1u);

@@ -38,7 +38,8 @@ struct pp_slab {
     uint16_t class;
     /* Owner thread only: */
     uint32_t head;                      /* first free slot as a link, or PP_SLOT_NONE */
-    uint32_t used;                      /* slots in use, and one more while it is a pool's current */
+    uint32_t used;                      /* slots in use, those in `remote` included; not counted while the
+                                           slab is current, see pool.h */
     struct pp_segment_tally_class *tally; /* the owner's counts; never touched in a forked child */
     /* The pool that owns it, | PP_SLAB_FULL while it is on that pool's list of full ones; 0: nobody.
        Set by the owner or by who takes it from a stack; read by all. */
@@ -99,13 +100,12 @@ PP_INLINE bool pp_slab_is_live(const struct pp_slab *slab, uint32_t slot) {
     return PP_LOAD(&slab->links[slot]) == PP_SLOT_LIVE;
 }
 
-/* Owner; head is a slot. */
+/* Owner; head is a slot. Of a pool's current slab, whose `used` need not follow. */
 PP_INLINE char *pp_slab_pop(struct pp_slab *slab, uint32_t *slot) {
     uint32_t link = slab->head;
     *slot = pp_slab_numbered(slab, link);
     slab->head = PP_LOAD(&slab->links[*slot]);
     PP_STORE(&slab->links[*slot], PP_SLOT_LIVE);
-    slab->used++;
     return pp_slab_linked(slab, link);
 }
 /* Owner; `block` is slot number `slot`. true: nothing is in use any more. */
@@ -135,6 +135,9 @@ enum pp_slab_stack { PP_SLAB_RELEASED /* without memory */, PP_SLAB_ABANDONED /*
                      PP_SLAB_STACKS };
 void pp_slab_leave(struct pp_slab *slab, enum pp_slab_stack stack);
 struct pp_slab *pp_slab_take(unsigned class, enum pp_slab_stack stack); /* NULL: none */
+
+/* Owner: slots that are free for it, by a walk over the chain. */
+uint32_t pp_slab_free_slots(const struct pp_slab *slab);
 
 /* The owner's view, for tests and debug builds: the chains hold each free slot once. */
 bool pp_slab_check(const struct pp_slab *slab);
