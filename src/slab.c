@@ -107,7 +107,8 @@ struct pp_slab *pp_slab_create(unsigned class, uint32_t bytes) {
     char *base = at;
     at += number * 5 % (PP_SLAB_BYTES / bytes) * bytes + colour;
     uint32_t capacity = (bytes - colour) / object;
-    _Atomic uint16_t *chain = take(&links, pp_round_up(capacity * sizeof *chain, PP_CACHE_LINE));
+    /* Lines are fetched in pairs: two threads' links should not share one. */
+    _Atomic uint16_t *chain = take(&links, pp_round_up(capacity * sizeof *chain, 2 * PP_CACHE_LINE));
     if (chain == NULL) return NULL;
     struct pp_slab *slab = pp_slab_at(number);
     *slab = (struct pp_slab){.start = at, .base = base, .links = chain,

@@ -33,7 +33,7 @@ static pthread_key_t key;
 static bool key_made;
 
 static struct pp_thread *new_struct(void) {
-    size_t bytes = pp_round_up(sizeof(struct pp_thread), PP_CACHE_LINE);
+    size_t bytes = pp_round_up(sizeof(struct pp_thread), 2 * PP_CACHE_LINE); /* lines come in pairs */
     struct pp_thread *thread = free_list;
     if (thread != NULL) {
         free_list = thread->next;
