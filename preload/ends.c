@@ -1,15 +1,18 @@
 /*
  * exec: the end of a program image, told to the watcher before it happens and taken back if it fails.
  * execl and its like call execve inside libc, past any interposition, so all nine names are here; the
- * variadic ones copy their list as libc does. And quick_exit, whose handlers are not told the status.
+ * variadic ones copy their list as libc does. And quick_exit, whose handlers are not told the status,
+ * abort, and prctl, by which a program puts itself into a sandbox.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "names.h"
+#include "os.h"
 #include "process.h"
 
 typedef char *const *list;
@@ -21,6 +24,7 @@ static struct {
     int (*fexecve)(int, list, list);
     int (*execveat)(int, const char *, list, list, int);
     void (*quick_exit)(int);
+    void (*abort)(void);
 } real;
 
 extern char **environ;
@@ -32,6 +36,7 @@ void pp_ends_init(void) {
     real.fexecve = (int (*)(int, list, list))dlsym(RTLD_NEXT, "fexecve");
     real.execveat = (int (*)(int, const char *, list, list, int))dlsym(RTLD_NEXT, "execveat");
     real.quick_exit = (void (*)(int))dlsym(RTLD_NEXT, "quick_exit");
+    real.abort = (void (*)(void))dlsym(RTLD_NEXT, "abort");
 }
 
 #define CALL(name, ...)                                                                            \
@@ -90,4 +95,23 @@ PP_EXPORT __attribute__((noreturn)) void quick_exit(int status) {
     if (real.quick_exit == NULL) pp_ends_init();
     if (real.quick_exit != NULL) real.quick_exit(status);
     _exit(status);
+}
+
+PP_EXPORT __attribute__((noreturn)) void abort(void) {
+    pp_process_abort();
+    if (real.abort != NULL) real.abort();
+    __builtin_trap();
+}
+
+PP_EXPORT int prctl(int option, ...) {
+    unsigned long arguments[4];
+    va_list given;
+    va_start(given, option);
+    for (int i = 0; i < 4; i++) arguments[i] = va_arg(given, unsigned long);
+    va_end(given);
+    int64_t result = pp_os_prctl(option, arguments);
+    if (option == PR_SET_SECCOMP && result == 0) pp_process_sandboxed();
+    if (result >= 0) return (int)result;
+    errno = (int)-result;
+    return -1;
 }

@@ -1,11 +1,13 @@
 /*
- * See aggregate.h. Blocks are read in chunks of 256 KiB, so the walk works out of the second-level cache
- * whatever the heap's size, and each block costs one look-up in a flat array by site: the site's first
- * group, a group being (site, tag). Tags are rare, so the chain of a site's groups is nearly always one
- * long. Stacks are built afterwards, only for sites that have something outstanding.
+ * See aggregate.h. Blocks are read in chunks of 256 KiB, so the walk works out of the second-level
+ * cache whatever the heap's size, and each block costs one look-up in a flat array by site: the
+ * site's first group, a group being (site, tag). Tags are rare, so the chain of a site's groups is
+ * nearly always one long. Stacks are built afterwards, only for sites that have something
+ * outstanding.
  *
- * A live segment is written while we read. A block that is freed and used again between the copies of
- * its words may count with the wrong size; it is one block of those in flight, and never at exit.
+ * A live segment is written while we read. A block that is freed and used again between the copies
+ * of its words may count with the wrong size; it is one block of those in flight, and never at
+ * exit.
  */
 #include "aggregate.h"
 
@@ -184,7 +186,8 @@ uint32_t aggregate_now_tick(const struct view *view, int64_t now_monotonic_ns) {
     int64_t passed_ns;
     if (header->end != PP_END_RUNNING && header->end_tick > 0) return header->end_tick;
     if (now_monotonic_ns < 0) return last_trace(view);
-    if (__builtin_sub_overflow(now_monotonic_ns, header->started_monotonic_ns, &passed_ns)) return 0;
+    if (__builtin_sub_overflow(now_monotonic_ns, header->started_monotonic_ns, &passed_ns))
+        return 0;
     if (passed_ns < 0) return 0;
     int64_t ticks = passed_ns / PP_TICK_NS;
     return ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
@@ -210,8 +213,8 @@ void walk_live(const struct view *view, struct walk *walk) {
 void aggregate_totals(const struct view *view, struct aggregate_totals *totals) {
     uint64_t sums[PP_COUNTER_COUNT];
     view_counters(view, sums);
-    /* Counters of different threads are read at different moments: a block that moved from one to the
-       other may be seen freed but not allocated. */
+    /* Counters of different threads are read at different moments: a block that moved from one to
+       the other may be seen freed but not allocated. */
     int64_t objects = (int64_t)(sums[PP_COUNTER_ALLOCATIONS] - sums[PP_COUNTER_FREES]);
     int64_t bytes = (int64_t)(sums[PP_COUNTER_BYTES_ALLOCATED] - sums[PP_COUNTER_BYTES_FREED]);
     totals->objects = objects > 0 ? objects : 0;
@@ -229,7 +232,8 @@ struct aggregate_peak *aggregate_peak_take(struct view *view, double t_s) {
     peak->rows = model_alloc(groups.count, sizeof *peak->rows);
     for (size_t i = 1; i < groups.count; i++) {
         const struct group *group = &groups.items[i];
-        peak->rows[peak->count++] = (struct peak_row){.site = group->site, .tag = group->tag,
+        peak->rows[peak->count++] = (struct peak_row){.site = group->site,
+                                                      .tag = group->tag,
                                                       .objects = group->objects,
                                                       .bytes = group->bytes};
     }

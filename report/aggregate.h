@@ -11,18 +11,20 @@
 #include "model.h"
 #include "view.h"
 
-/* What `now_monotonic_ns` may be instead of a time: the process is dead and nobody saw when; ages are
-   then relative to the last moment that left a trace in the segment. */
+/* What `now_monotonic_ns` may be instead of a time: the process is dead and nobody saw when; ages
+   are then relative to the last moment that left a trace in the segment. */
 #define AGGREGATE_LAST_TRACE (-1)
 
 /* Sites at one moment, kept in the segment's own numbers: (site, tag) with objects and bytes. */
 struct aggregate_peak;
 
 /* The whole model, not symbolised: each frame has module and address only; sites sorted by bytes.
-   Ages are as of the segment's end tick if it has one, else as of `now_monotonic_ns` (CLOCK_MONOTONIC).
-   process.end is what the segment says ("running" unless the process itself ended in an orderly way).
-   `peak` (may be NULL) fills peak_sites. Refresh the view first if the segment is live. */
-struct model *aggregate(struct view *view, int64_t now_monotonic_ns, const struct aggregate_peak *peak);
+   Ages are as of the segment's end tick if it has one, else as of `now_monotonic_ns`
+   (CLOCK_MONOTONIC). process.end is what the segment says ("running" unless the process itself
+   ended in an orderly way). `peak` (may be NULL) fills peak_sites. Refresh the view first if the
+   segment is live. */
+struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
+                        const struct aggregate_peak *peak);
 
 /* The pools, as far as they have served: part of the above. */
 void aggregate_pools(const struct view *view, uint32_t now_tick, struct model *model);

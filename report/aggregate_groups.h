@@ -15,7 +15,7 @@
 /* Blocks of one (site, tag). */
 struct group {
     uint32_t site, tag;
-    uint32_t next;      /* group of the same site; 0: none */
+    uint32_t next; /* group of the same site; 0: none */
     uint32_t oldest_tick, newest_tick;
     uint32_t first_thread, last_thread, threads;
     unsigned makers;
@@ -25,17 +25,17 @@ struct group {
 };
 
 struct groups {
-    uint32_t *first;    /* by site */
+    uint32_t *first; /* by site */
     uint64_t site_count;
     struct group *items;
     size_t count, room;
-    uint64_t *seen;     /* set of group << 20 | thread */
+    uint64_t *seen; /* set of group << 20 | thread */
     size_t seen_count, seen_room;
 };
 
 struct walk {
     struct groups *groups;
-    bool totals_only;   /* objects and bytes, nothing else */
+    bool totals_only; /* objects and bytes, nothing else */
     uint32_t now_tick, suspect_before_tick;
     uint32_t age_ticks[MODEL_AGE_COUNT];
 };

@@ -1,7 +1,8 @@
 /*
- * From the walk's groups to the model: process, totals, modules, stacks, threads' names, blind spots.
- * See aggregate.h. Everything that comes out of the segment is checked here: indices by view_element,
- * stacks by depth and by the rule that a node's parent is older, hence has a smaller number.
+ * From the walk's groups to the model: process, totals, modules, stacks, threads' names, blind
+ * spots. See aggregate.h. Everything that comes out of the segment is checked here: indices by
+ * view_element, stacks by depth and by the rule that a node's parent is older, hence has a smaller
+ * number.
  */
 #include "aggregate.h"
 
@@ -24,6 +25,11 @@ struct build {
     uint32_t *stack_of; /* by site: index into model.stacks; 0: not built */
     size_t stack_room;
     uint64_t counters[PP_COUNTER_COUNT];
+    struct share *shares; /* by site: what threads have not added to it yet */
+};
+
+struct share {
+    uint64_t allocations, bytes, temporary;
 };
 
 static double seconds(uint32_t ticks) { return ticks / TICKS_PER_S; }
@@ -72,6 +78,7 @@ static void fill_process(struct build *build) {
     model->process.started_realtime_ns = header->started_realtime_ns;
     model->process.duration_s = seconds(build->now_tick);
     set_view_text(&model->process.exe, build->view, header->exe);
+    set_view_text(&model->process.name, build->view, header->name);
     set_view_text(&model->process.cwd, build->view, header->cwd);
     set_view_text(&model->process.host, build->view, header->host);
     fill_argv(build);
@@ -84,8 +91,8 @@ static void fill_process(struct build *build) {
 
 static uint64_t difference(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
-/* What is outstanding: by the records; but where some were dropped, or none are kept, the counters know
-   more than the records do. */
+/* What is outstanding: by the records; but where some were dropped, or none are kept, the counters
+   know more than the records do. */
 static void fill_outstanding(struct build *build) {
     struct model *model = build->model;
     const uint64_t *counters = build->counters;
@@ -97,7 +104,8 @@ static void fill_outstanding(struct build *build) {
     model->kinds[MODEL_OUTSTANDING].objects = objects;
     model->kinds[MODEL_OUTSTANDING].bytes = bytes;
     if (!model->tracked || counters[PP_COUNTER_DROPPED_RECORDS] > 0) {
-        uint64_t by_count = difference(counters[PP_COUNTER_ALLOCATIONS], counters[PP_COUNTER_FREES]);
+        uint64_t by_count = difference(counters[PP_COUNTER_ALLOCATIONS],
+                                       counters[PP_COUNTER_FREES]);
         uint64_t by_bytes = difference(counters[PP_COUNTER_BYTES_ALLOCATED],
                                        counters[PP_COUNTER_BYTES_FREED]);
         if (by_count > objects) objects = by_count;
@@ -173,7 +181,8 @@ static struct model_frame frame_of(const struct build *build, uint64_t key, bool
 }
 
 /* Fills `frames` from the node up to the root; returns how many. */
-static size_t climb(struct build *build, uint32_t node, struct model_frame *frames, bool *truncated) {
+static size_t climb(struct build *build, uint32_t node, struct model_frame *frames,
+                    bool *truncated) {
     size_t count = 0;
     *truncated = true;
     while (node >= PP_NODE_FIRST) {
@@ -189,7 +198,8 @@ static size_t climb(struct build *build, uint32_t node, struct model_frame *fram
 }
 
 /* Our own frames at the inner end are of no interest to anyone. */
-static size_t own_frames(const struct model *model, const struct model_frame *frames, size_t count) {
+static size_t own_frames(const struct model *model, const struct model_frame *frames,
+                         size_t count) {
     size_t own = 0;
     while (own < count && (model->modules[frames[own].module].flags & PP_MODULE_SELF) != 0)
         own++;
@@ -203,8 +213,9 @@ static uint32_t stack_of_site(struct build *build, uint32_t site) {
     if (site == 0) return 0;
     if (build->stack_of[site] != 0) return build->stack_of[site];
     const struct pp_segment_site *at = view_element(build->view, PP_AREA_SITES, site);
-    size_t count = at != NULL && at->node >= PP_NODE_FIRST ? climb(build, at->node, frames, &truncated)
-                                                           : 0;
+    size_t count = at != NULL && at->node >= PP_NODE_FIRST
+                       ? climb(build, at->node, frames, &truncated)
+                       : 0;
     if (count == 0) return 0;
     size_t own = own_frames(model, frames, count);
     model->stacks = model_grow(model->stacks, model->stack_count, &build->stack_room,
@@ -248,6 +259,24 @@ static double age_s(const struct build *build, uint32_t tick) {
     return tick < build->now_tick ? seconds(build->now_tick - tick) : 0;
 }
 
+static void add_shares(struct build *build, const struct pp_segment_thread *thread) {
+    for (unsigned i = 0; i < PP_SHARES; i++) {
+        const struct pp_segment_share *share = &thread->shares[i];
+        uint32_t site = share->site;
+        if (site == 0 || site >= build->groups.site_count) continue;
+        build->shares[site].allocations += share->allocations;
+        build->shares[site].bytes += share->bytes;
+        build->shares[site].temporary += share->temporary;
+    }
+}
+
+static void read_shares(struct build *build) {
+    struct pp_segment_thread thread;
+    build->shares = model_alloc(build->groups.site_count, sizeof *build->shares);
+    for (uint64_t i = 1; view_read(build->view, PP_AREA_THREADS, i, 1, &thread) == 1; i++)
+        add_shares(build, &thread);
+}
+
 static void fill_site(struct build *build, const struct group *group, struct model_site *site) {
     const struct pp_segment_site *totals = view_element(build->view, PP_AREA_SITES, group->site);
     *site = (struct model_site){.kind = MODEL_OUTSTANDING,
@@ -263,9 +292,10 @@ static void fill_site(struct build *build, const struct group *group, struct mod
                                 .makers = group->makers,
                                 .ages = group->ages};
     if (totals == NULL) return;
-    site->allocations = totals->allocations;
-    site->bytes_allocated = totals->bytes;
-    site->temporary = totals->temporary;
+    const struct share *more = &build->shares[group->site];
+    site->allocations = totals->allocations + more->allocations;
+    site->bytes_allocated = totals->bytes + more->bytes;
+    site->temporary = totals->temporary + more->temporary;
 }
 
 static void fill_sites(struct build *build) {
@@ -284,8 +314,10 @@ static void fill_peak(struct build *build, const struct aggregate_peak *peak) {
         const struct peak_row *row = &peak->rows[i];
         uint32_t site = row->site < build->groups.site_count ? row->site : 0;
         model->peak_sites[model->peak_site_count++] =
-            (struct model_site){.kind = MODEL_OUTSTANDING, .stack = stack_of_site(build, site),
-                                .tag = tag_text(model, row->tag), .objects = row->objects,
+            (struct model_site){.kind = MODEL_OUTSTANDING,
+                                .stack = stack_of_site(build, site),
+                                .tag = tag_text(model, row->tag),
+                                .objects = row->objects,
                                 .bytes = row->bytes};
         bytes += row->bytes;
     }
@@ -309,8 +341,8 @@ static void fill_degraded(struct build *build) {
     size_t used = 0;
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if ((degraded & reasons[i].bit) != 0)
-            used += (size_t)snprintf(detail + used, sizeof detail - used, "%s%s", used > 0 ? "; " : "",
-                                     reasons[i].text);
+            used += (size_t)snprintf(detail + used, sizeof detail - used, "%s%s",
+                                     used > 0 ? "; " : "", reasons[i].text);
     if (degraded == 0) return;
     model_add_blind_spot(build->model, "segment_degraded", (uint64_t)__builtin_popcount(degraded),
                          used > 0 ? detail : "reason not known to this version");
@@ -327,8 +359,7 @@ static void fill_blind_spots(struct build *build) {
          "allocations whose stack is incomplete: outer frames could not be unwound"},
         {PP_COUNTER_FOREIGN_FREES, "foreign_heap",
          "frees of blocks that another allocator made; that heap is not in this report"},
-        {PP_COUNTER_UNRECORDED_FREES, "unrecorded_frees",
-         "frees of blocks that had no record"},
+        {PP_COUNTER_UNRECORDED_FREES, "unrecorded_frees", "frees of blocks that had no record"},
         {PP_COUNTER_NESTED, "nested_calls",
          "calls from signal handlers that interrupted the profiler; their stacks are unknown"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -342,7 +373,8 @@ static void fill_blind_spots(struct build *build) {
     fill_degraded(build);
 }
 
-struct model *aggregate(struct view *view, int64_t now_monotonic_ns, const struct aggregate_peak *peak) {
+struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
+                        const struct aggregate_peak *peak) {
     struct build build = {.view = view, .model = model_create()};
     int64_t leak_age_ns = view_header(view)->options.LEAK_AGE;
     struct walk walk = {.groups = &build.groups};
@@ -354,6 +386,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns, const struc
     build.stack_room = 1;
     walk_live(view, &walk);
     view_counters(view, build.counters);
+    read_shares(&build);
     aggregate_pools(view, build.now_tick, build.model);
     fill_process(&build);
     fill_totals(&build);
@@ -362,6 +395,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns, const struc
     if (peak != NULL) fill_peak(&build, peak);
     fill_blind_spots(&build);
     free(build.stack_of);
+    free(build.shares);
     groups_fini(&build.groups);
     return build.model;
 }

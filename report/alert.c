@@ -1,5 +1,6 @@
 /*
- * Alerts: one row per rule, one state machine for all of them. See alert.h for the rules of the game.
+ * Alerts: one row per rule, one state machine for all of them. See alert.h for the rules of the
+ * game.
  */
 #include "alert.h"
 

@@ -5,10 +5,10 @@
  * One struct alerts per watched process, owned by the watcher's only working thread.
  *
  * A rule is raised when its value is above its threshold. While it lasts it is repeated after the
- * backoff, which doubles from backoff_min_s to backoff_max_s. It is resolved, once, when the value is
- * at or below ALERT_RESOLVE_PART of the threshold: the gap of 5 % keeps a value that trembles at the
- * threshold from raising and resolving at each sample. A threshold of 0 turns a rule off (and resolves
- * it if it was up). Thresholds may change between steps; the states carry over.
+ * backoff, which doubles from backoff_min_s to backoff_max_s. It is resolved, once, when the value
+ * is at or below ALERT_RESOLVE_PART of the threshold: the gap of 5 % keeps a value that trembles at
+ * the threshold from raising and resolving at each sample. A threshold of 0 turns a rule off (and
+ * resolves it if it was up). Thresholds may change between steps; the states carry over.
  */
 #ifndef REPORT_ALERT_H
 #define REPORT_ALERT_H
@@ -38,8 +38,8 @@ struct alerts {
     struct alert_state states[ALERT_RULE_COUNT]; /* zero: nothing is up */
 };
 
-/* One look at `now_s` (any clock that does not run backwards; the transitions carry it as t_s). Writes
-   the transitions, at most one per rule, in the order of the rules, and returns how many. */
+/* One look at `now_s` (any clock that does not run backwards; the transitions carry it as t_s).
+   Writes the transitions, at most one per rule, in the order of the rules, and returns how many. */
 size_t alert_step(struct alerts *alerts, const struct model_sample *sample,
                   const struct alert_limits *limits, double now_s,
                   struct model_alert out[ALERT_RULE_COUNT]);
@@ -47,8 +47,8 @@ size_t alert_step(struct alerts *alerts, const struct model_sample *sample,
 /* When the next repeat is due; INFINITY when nothing is up. The watcher takes a sample then. */
 double alert_due_s(const struct alerts *alerts);
 
-/* One line without newline: "warn mem_warn: resident 412.3M over 400.0M (next in 30 s)". Returns the
-   length as snprintf does. `since_s` is how long it has lasted, used when it is resolved. */
+/* One line without newline: "warn mem_warn: resident 412.3M over 400.0M (next in 30 s)". Returns
+   the length as snprintf does. `since_s` is how long it has lasted, used when it is resolved. */
 int alert_line(const struct model_alert *alert, double since_s, char *to, size_t bytes);
 
 /* PP_LOG_WARN or PP_LOG_ERROR (critical), PP_LOG_INFO when resolved. */

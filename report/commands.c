@@ -24,13 +24,13 @@
 enum format { FORMAT_TEXT, FORMAT_JSON };
 
 struct request {
-    char *path;             /* malloc'ed */
-    uint32_t pid;           /* of a live process; 0: none is known */
+    char *path;   /* malloc'ed */
+    uint32_t pid; /* of a live process; 0: none is known */
     enum format format;
     enum model_order sort;
     bool top_set, no_symbols, no_colour;
     size_t top;
-    const char *output;     /* NULL: standard output */
+    const char *output; /* NULL: standard output */
 };
 
 static const char report_help[] =
@@ -84,7 +84,8 @@ static int parse_option(int option, struct request *request) {
     int choice;
     switch (option) {
     case 'f':
-        if ((choice = choose("--format", optarg, formats, 2, "text, json")) < 0) return STATUS_USAGE;
+        if ((choice = choose("--format", optarg, formats, 2, "text, json")) < 0)
+            return STATUS_USAGE;
         request->format = (enum format)choice;
         return 0;
     case 's':
@@ -99,20 +100,21 @@ static int parse_option(int option, struct request *request) {
     case 'o': request->output = optarg; return 0;
     case 'y': request->no_symbols = true; return 0;
     case 'c': request->no_colour = true; return 0;
-    case 'h':
-        fputs(report_help, stdout);
-        exit(STATUS_DONE);
+    case 'h': fputs(report_help, stdout); exit(STATUS_DONE);
     default: return STATUS_USAGE;
     }
 }
 
 static int parse(int argc, char **argv, struct request *request, const char **what) {
-    static const struct option options[] = {
-        {"format", required_argument, NULL, 'f'},  {"output", required_argument, NULL, 'o'},
-        {"sort", required_argument, NULL, 's'},    {"top", required_argument, NULL, 't'},
-        {"no-symbols", no_argument, NULL, 'y'},    {"no-colour", no_argument, NULL, 'c'},
-        {"no-color", no_argument, NULL, 'c'},      {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"format", required_argument, NULL, 'f'},
+                                            {"output", required_argument, NULL, 'o'},
+                                            {"sort", required_argument, NULL, 's'},
+                                            {"top", required_argument, NULL, 't'},
+                                            {"no-symbols", no_argument, NULL, 'y'},
+                                            {"no-colour", no_argument, NULL, 'c'},
+                                            {"no-color", no_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     int option;
     optind = 1;
     opterr = 0;
@@ -138,7 +140,8 @@ static int take_newest(struct request *request) {
     if (count > 0) model_set(&request->path, profiles[0].name);
     locate_profiles_free(profiles, count);
     if (request->path != NULL) return 0;
-    return unreadable("no *.poolprof here", "name a FILE or PID; `poolprof list` shows what there is");
+    return unreadable("no *.poolprof here",
+                      "name a FILE or PID; `poolprof list` shows what there is");
 }
 
 static int take_process(struct request *request, const char *what, uint32_t pid) {
@@ -149,9 +152,10 @@ static int take_process(struct request *request, const char *what, uint32_t pid)
         if (locate_is_live(pid, request->path)) request->pid = pid;
         return 0;
     }
-    return unreadable(what, access(proc, F_OK) == 0
-                                ? "is running, but is not profiled by you (no segment of it was found)"
-                                : "no such file, and no process of that number");
+    return unreadable(what,
+                      access(proc, F_OK) == 0
+                          ? "is running, but is not profiled by you (no segment of it was found)"
+                          : "no such file, and no process of that number");
 }
 
 static int find(struct request *request, const char *what) {
@@ -180,7 +184,9 @@ static enum content content_of(const char *path, char *why, size_t why_bytes) {
     ssize_t got = S_ISREG(status.st_mode) ? pread(fd, start, sizeof start, 0) : -1;
     close(fd);
     snprintf(why, why_bytes, "neither a profile nor a segment of poolprof%s",
-             S_ISDIR(status.st_mode) ? " (a directory)" : got == 0 ? " (empty)" : "");
+             S_ISDIR(status.st_mode) ? " (a directory)"
+             : got == 0              ? " (empty)"
+                                     : "");
     if (got == sizeof start && memcmp(start, "SQLite format 3", 16) == 0) return CONTENT_PROFILE;
     if (got >= 8 && memcmp(start, PP_SEGMENT_MAGIC, 8) == 0) return CONTENT_SEGMENT;
     return CONTENT_OTHER;
@@ -201,7 +207,8 @@ static struct model *read_segment(const struct request *request, char *why, size
     struct model *model = aggregate(view, live ? now_monotonic_ns() : AGGREGATE_LAST_TRACE, NULL);
     view_close(view);
     /* It never came to say how it ended: it was killed, or runs on another machine. */
-    if (!live && strcmp(model->process.end, "running") == 0) model_set(&model->process.end, "unknown");
+    if (!live && strcmp(model->process.end, "running") == 0)
+        model_set(&model->process.end, "unknown");
     snprintf(root, sizeof root, "/proc/%" PRIu32 "/root", pid);
     struct symbol_options options = {.root = live ? root : NULL};
     if (!request->no_symbols) symbol_resolve(model, &options);
@@ -236,7 +243,8 @@ static int write_report(const struct request *request, struct model *model) {
     bool good = render(request, model, to);
     if (to != stdout && fclose(to) != 0) good = false;
     if (good) return STATUS_DONE;
-    return unreadable(request->output != NULL ? request->output : "standard output", strerror(errno));
+    return unreadable(request->output != NULL ? request->output : "standard output",
+                      strerror(errno));
 }
 
 int report_main(int argc, char **argv) {

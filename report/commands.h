@@ -1,15 +1,15 @@
 /*
- * The commands of `poolprof`; main.c has the table. Each takes its own name as argv[0] and returns the
- * exit status: 0 done, 1 found what --check looks for, 2 usage, 3 unreadable. Layer 3.
+ * The commands of `poolprof`; main.c has the table. Each takes its own name as argv[0] and returns
+ * the exit status: 0 done, 1 found what --check looks for, 2 usage, 3 unreadable. Layer 3.
  */
 #ifndef REPORT_COMMANDS_H
 #define REPORT_COMMANDS_H
 
-int report_main(int argc, char **argv);     /* commands.c */
-int list_main(int argc, char **argv);       /* list.c */
-int options_main(int argc, char **argv);    /* list.c */
-int watch_main(int argc, char **argv);      /* watch.c */
-int run_main(int argc, char **argv);        /* run.c */
+int report_main(int argc, char **argv);  /* commands.c */
+int list_main(int argc, char **argv);    /* list.c */
+int options_main(int argc, char **argv); /* list.c */
+int watch_main(int argc, char **argv);   /* watch.c */
+int run_main(int argc, char **argv);     /* run.c */
 
 enum { STATUS_DONE = 0, STATUS_FOUND = 1, STATUS_USAGE = 2, STATUS_UNREADABLE = 3 };
 

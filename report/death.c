@@ -28,7 +28,7 @@ struct exit_info {
     uint32_t ids[8];
     int32_t exit_code;
 };
-_Static_assert(sizeof(struct exit_info) == 64, "the kernel's size: it is part of the request's number");
+_Static_assert(sizeof(struct exit_info) == 64, "the kernel's size: part of the request's number");
 #define GET_EXIT_INFO _IOWR(0xFF, 11, struct exit_info)
 #define INFO_EXIT (UINT64_C(1) << 3)
 
@@ -53,8 +53,8 @@ static bool read_stat(int pid, char text[1024]) {
     return length > 0;
 }
 
-/* The kernel shows 0 as exit code to those who may not trace the process. The same right is asked for
-   the link `exe`, which answers EACCES before it finds that a zombie has none. */
+/* The kernel shows 0 as exit code to those who may not trace the process. The same right is asked
+   for the link `exe`, which answers EACCES before it finds that a zombie has none. */
 static bool may_know(int pid) {
     char path[64], target[8];
     snprintf(path, sizeof path, "/proc/%d/exe", pid);
@@ -85,7 +85,8 @@ static enum answer ask(int pidfd, int pid, int *status) {
 bool death_status(int pidfd, int pid, int *status) {
     const struct timespec step = {.tv_nsec = STEP_MS * 1000000L};
     /* Twice at least: it may be reaped between the look into /proc and the pidfd's answer. */
-    for (int waited_ms = 0, never = 0; waited_ms < REAPER_WAIT_MS && never < 2; waited_ms += STEP_MS) {
+    int never = 0;
+    for (int waited_ms = 0; waited_ms < REAPER_WAIT_MS && never < 2; waited_ms += STEP_MS) {
         enum answer answer = ask(pidfd, pid, status);
         if (answer == ANSWER_KNOWN)
             return true;
@@ -101,16 +102,29 @@ static double now_s(clockid_t clock) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* The pid's process is not younger than what was profiled under it. */
+static bool is_same(const char *stat, int64_t started_monotonic_ns) {
+    const char *start = field_of(stat, FIELD_START);
+    double age_s = start ? now_s(CLOCK_BOOTTIME) - strtod(start, NULL) / (double)sysconf(_SC_CLK_TCK)
+                         : 0;
+    double profiled_s = now_s(CLOCK_MONOTONIC) - (double)started_monotonic_ns / 1e9;
+    return age_s + 0.1 >= profiled_s; /* clock ticks of 10 ms, the coarse clock's 4 ms */
+}
+
+bool death_is_alive(int pid, int64_t started_monotonic_ns) {
+    char stat[1024];
+    if (!read_stat(pid, stat))
+        return false;
+    const char *state = field_of(stat, FIELD_STATE);
+    return state && *state != 'Z' && *state != 'X' && is_same(stat, started_monotonic_ns);
+}
+
 int death_open(int pid, int64_t started_monotonic_ns) {
     char stat[1024];
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0)
         return -1;
-    const char *start = read_stat(pid, stat) ? field_of(stat, FIELD_START) : NULL;
-    double age_s = start ? now_s(CLOCK_BOOTTIME) - strtod(start, NULL) / (double)sysconf(_SC_CLK_TCK)
-                         : 0;
-    double profiled_s = now_s(CLOCK_MONOTONIC) - (double)started_monotonic_ns / 1e9;
-    if (age_s + 0.1 >= profiled_s) /* clock ticks of 10 ms, the coarse clock's 4 ms */
+    if (read_stat(pid, stat) && is_same(stat, started_monotonic_ns))
         return pidfd;
     close(pidfd);
     return -1;

@@ -1,6 +1,6 @@
 /*
- * How a process that is not our child died. Two sources, both taken: its entry in /proc while it is a
- * zombie, and, on kernels from 6.15, what the pidfd remembers once it has been reaped.
+ * How a process that is not our child died. Two sources, both taken: its entry in /proc while it is
+ * a zombie, and, on kernels from 6.15, what the pidfd remembers once it has been reaped.
  */
 #ifndef REPORT_DEATH_H
 #define REPORT_DEATH_H
@@ -9,12 +9,15 @@
 #include <stdint.h>
 
 /* The status as wait(2) gives it. Call when the pidfd (opened while the process lived) is readable.
-   false: nobody can tell any more, or we may not know. Waits up to a second for the reaper only where
-   the zombie's entry is closed to us. */
+   false: nobody can tell any more, or we may not know. Waits up to a second for the reaper only
+   where the zombie's entry is closed to us. */
 bool death_status(int pidfd, int pid, int *status);
 
-/* A pidfd of the process that a segment belongs to: its pid and when it started to be profiled (ns of
-   CLOCK_MONOTONIC). -1: it is dead, and the pid, if in use, is another's. */
+/* A pidfd of the process that a segment belongs to: its pid and when it started to be profiled (ns
+   of CLOCK_MONOTONIC). -1: it is dead, and the pid, if in use, is another's. */
 int death_open(int pid, int64_t started_monotonic_ns);
+
+/* Without a pidfd: that process still runs (a zombie does not). */
+bool death_is_alive(int pid, int64_t started_monotonic_ns);
 
 #endif

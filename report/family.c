@@ -3,15 +3,27 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-void family_init(struct family *family, const char *segment_path, uint64_t nonce) {
+#include "death.h"
+#include "symbol_cache.h"
+
+static void note_seen(struct family *family, uint32_t pid, uint64_t nonce) {
+    family->seen = model_grow(family->seen, family->seen_count, &family->seen_room, sizeof *family->seen);
+    family->seen[family->seen_count++] =
+        (struct family_seen){.pid = pid, .nonce = nonce, .round = family->round};
+}
+
+void family_init(struct family *family, const char *segment_path, uint32_t pid, uint64_t nonce) {
     const char *slash = segment_path ? strrchr(segment_path, '/') : NULL;
-    *family = (struct family){.directory = -1, .nonce = nonce};
+    *family = (struct family){.directory = -1, .nonce = nonce, .symbols = symbol_cache_create()};
+    pthread_mutex_init(&family->lock, NULL);
+    note_seen(family, pid, nonce);
     if (!slash)
         return;
     char *path = strndup(segment_path, (size_t)(slash - segment_path));
@@ -20,13 +32,31 @@ void family_init(struct family *family, const char *segment_path, uint64_t nonce
     free(path);
 }
 
-void family_fini(struct family *family) {
-    for (size_t i = 0; i < family->count; i++) {
-        free(family->rows[i].exe);
-        free(family->rows[i].end);
-        free(family->rows[i].profile);
+void family_forget(struct family *family, size_t count) {
+    while (family->count > count) {
+        struct model_child *row = &family->rows[--family->count];
+        free(row->exe);
+        free(row->end);
+        free(row->profile);
     }
+}
+
+bool family_has_profile(const struct family *family, const char *profile) {
+    for (size_t i = 0; i < family->count; i++)
+        if (family->rows[i].profile && !strcmp(family->rows[i].profile, profile))
+            return true;
+    return false;
+}
+
+void family_fini(struct family *family) {
+    family_forget(family, 0);
     free(family->rows);
+    symbol_cache_destroy(family->symbols);
+    if (family->root_path)
+        unlink(family->root_path);
+    free(family->root_path);
+    free(family->seen);
+    free(family->recruits);
     if (family->directory >= 0)
         close(family->directory);
 }
@@ -39,13 +69,13 @@ static struct model_child copy(const struct model_child *row) {
     return to;
 }
 
-void family_add(struct family *family, const struct model *model) {
+void family_add(struct family *family, const struct model *model, const char *profile) {
     const struct model_child row = {.pid = model->process.pid,
                                     .exe = model->process.exe,
                                     .end = model->process.end,
                                     .status = model->process.status,
                                     .lost_bytes = (int64_t)model->kinds[MODEL_LOST].bytes,
-                                    .profile = model->profile_path};
+                                    .profile = (char *)(uintptr_t)profile};
     if (family->count >= FAMILY_ROWS_MAX) {
         family->beyond++;
         return;
@@ -72,33 +102,88 @@ static bool parse_name(const char *name, uint32_t *pid, uint64_t *nonce) {
     return true;
 }
 
-static bool is_member(const struct family *family, int fd) {
-    struct pp_segment_header header;
+/* The part of a header that is read once, up to what changes. */
+#define IDENTITY_BYTES offsetof(struct pp_segment_header, areas)
+
+/* Reads a new file's identity; false: it is no segment, or not published yet. */
+static bool read_identity(int fd, struct pp_segment_header *header) {
     struct stat file;
     return fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_uid == geteuid() &&
-           pread(fd, &header, sizeof header, 0) == (ssize_t)sizeof header &&
-           !memcmp(header.magic, PP_SEGMENT_MAGIC, sizeof header.magic) &&
-           header.version == PP_SEGMENT_VERSION && header.tree_nonce == family->nonce;
+           pread(fd, header, IDENTITY_BYTES, 0) == (ssize_t)IDENTITY_BYTES &&
+           !memcmp(header->magic, PP_SEGMENT_MAGIC, sizeof header->magic) &&
+           header->version == PP_SEGMENT_VERSION;
 }
 
-void family_search(const struct family *family,
-                   bool (*known)(void *context, uint32_t pid, uint64_t nonce),
-                   void (*found)(void *context, int fd), void *context) {
-    int fd = family->directory < 0 ? -1 : openat(family->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-    if (!directory)
+/* True if it was seen before; it is still there, then. */
+static bool is_seen(struct family *family, uint32_t pid, uint64_t nonce) {
+    for (size_t i = 0; i < family->seen_count; i++) {
+        if (family->seen[i].nonce != nonce || family->seen[i].pid != pid)
+            continue;
+        family->seen[i].round = family->round;
+        return true;
+    }
+    return false;
+}
+
+static void recruit(struct family *family, int directory, const char *name, uint32_t pid,
+                    uint64_t nonce) {
+    struct pp_segment_header header;
+    int fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
         return;
+    bool readable = read_identity(fd, &header);
+    if (readable)
+        note_seen(family, pid, nonce); /* another tree's too: it need not be read again */
+    if (!readable || header.tree_nonce != family->nonce) {
+        close(fd);
+        return;
+    }
+    family->recruits = model_grow(family->recruits, family->recruit_count, &family->recruit_room,
+                                  sizeof *family->recruits);
+    family->recruits[family->recruit_count++] = (struct family_recruit){
+        .fd = fd, .pidfd = death_open((int)header.pid, header.started_monotonic_ns)};
+}
+
+static void scan(struct family *family, DIR *directory) {
+    family->round++;
     for (struct dirent *entry; (entry = readdir(directory));) {
         uint32_t pid;
         uint64_t nonce;
-        if (!parse_name(entry->d_name, &pid, &nonce) || known(context, pid, nonce))
-            continue;
-        int segment = openat(fd, entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-        if (segment < 0)
-            continue;
-        if (is_member(family, segment))
-            found(context, segment);
-        close(segment);
+        if (parse_name(entry->d_name, &pid, &nonce) && !is_seen(family, pid, nonce))
+            recruit(family, dirfd(directory), entry->d_name, pid, nonce);
     }
-    closedir(directory);
+    for (size_t i = 0; i < family->seen_count;)
+        if (family->seen[i].round == family->round)
+            i++;
+        else
+            family->seen[i] = family->seen[--family->seen_count];
+}
+
+void family_search(struct family *family) {
+    if (family->directory < 0)
+        return;
+    pthread_mutex_lock(&family->lock);
+    int fd = openat(family->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    if (directory) {
+        scan(family, directory);
+        closedir(directory);
+    } else if (fd >= 0) {
+        close(fd);
+    }
+    pthread_mutex_unlock(&family->lock);
+}
+
+bool family_next(struct family *family, int *fd, int *pidfd) {
+    pthread_mutex_lock(&family->lock);
+    bool is_one = family->recruit_count > 0;
+    if (is_one) {
+        *fd = family->recruits[0].fd;
+        *pidfd = family->recruits[0].pidfd;
+        family->recruit_count--;
+        memmove(family->recruits, family->recruits + 1,
+                family->recruit_count * sizeof *family->recruits);
+    }
+    pthread_mutex_unlock(&family->lock);
+    return is_one;
 }

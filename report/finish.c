@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +61,9 @@ static void settle_end(struct finishing *finishing) {
     if (finishing->cause == FINISH_HANDOVER)
         return; /* the segment says it, and so does the model */
     if (watched->pidfd < 0 || !death_status(watched->pidfd, watched->pid, &status)) {
-        if (said == PP_END_RUNNING)
+        if (said == PP_END_ABORT)
+            set_signal(model, SIGABRT);
+        else if (said == PP_END_RUNNING)
             model_set(&model->process.end, "unknown");
         return;
     }
@@ -108,7 +111,8 @@ static void build_model(struct finishing *finishing) {
         model_add_alert(finishing->model, watched->told[i]);
     if (!is_silent(finishing)) family_list(finishing->family, finishing->model);
     pulse_tick(&finishing->pulse);
-    const struct symbol_options options = {.tick = pulse_tick, .context = &finishing->pulse};
+    const struct symbol_options options = {.tick = pulse_tick, .context = &finishing->pulse,
+                                           .cache = finishing->family->symbols};
     symbol_resolve(finishing->model, &options);
 }
 
@@ -217,8 +221,17 @@ static void print(struct finishing *finishing) {
 
 static void remove_segment(struct finishing *finishing) {
     struct watched *watched = finishing->watched;
-    if (watched->segment_path && !finishing->keep_segment)
+    if (watched->segment_path && !finishing->keep_segment) {
+        const struct pp_segment_header *header = watched->header;
+        if (header->nonce == header->tree_nonce && finishing->family->others > 0 &&
+            truncate(watched->segment_path, PP_SEGMENT_HEADER_BYTES) == 0) {
+            /* Processes that are still to come find their tree by it. */
+            finishing->family->root_path = watched->segment_path;
+            watched->segment_path = NULL;
+            return;
+        }
         unlink(watched->segment_path);
+    }
     free(watched->segment_path);
     watched->segment_path = NULL;
 }
@@ -240,10 +253,46 @@ void finish(struct watched *watched, enum finish_cause cause, struct family *fam
     build_model(&finishing);
     store(&finishing);
     print(&finishing);
-    if (is_silent(&finishing))
-        family_add(family, finishing.model);
+    if (is_silent(&finishing) && !watched->announced)
+        family_add(family, finishing.model, finishing.model->profile_path);
     remove_segment(&finishing);
     pulse_stop(&finishing.pulse);
     say_done(&finishing);
+    model_destroy(finishing.model);
+}
+
+/* The name that store() will find free, as far as can be known now; malloc'ed. */
+static char *predict_path(const struct model *model, const char *pattern, const struct family *family) {
+    char *path = profile_expand(pattern, model), *numbered = NULL;
+    if (!path)
+        return NULL;
+    for (int number = 2; number < 10000; number++) {
+        const char *candidate = numbered ? numbered : path;
+        if (access(candidate, F_OK) != 0 && !family_has_profile(family, candidate))
+            break;
+        free(numbered);
+        if (asprintf(&numbered, "%s.%d", path, number) < 0)
+            numbered = NULL;
+    }
+    if (!numbered)
+        return path;
+    free(path);
+    return numbered;
+}
+
+void finish_announce(struct watched *watched, bool running, enum finish_cause cause,
+                     struct family *family) {
+    struct finishing finishing = {.watched = watched, .cause = cause, .family = family};
+    view_refresh(watched->view);
+    finishing.model = aggregate(watched->view, watched_now_ns(), NULL);
+    if (running)
+        model_set(&finishing.model->process.end, "running");
+    else
+        settle_end(&finishing);
+    char *path = running ? NULL
+                         : predict_path(finishing.model, watched->header->options.OUTPUT, family);
+    family_add(family, finishing.model, path);
+    watched->announced = !running;
+    free(path);
     model_destroy(finishing.model);
 }

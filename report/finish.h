@@ -14,9 +14,14 @@ enum finish_cause {
     FINISH_EXEC      /* another image has taken the process over */
 };
 
+/* The row of a process in the first one's report, ahead of the work of finish(): for a child that has
+   ended and whose turn has not come (`cause`), or that still runs. */
+struct family;
+void finish_announce(struct watched *watched, bool running, enum finish_cause cause,
+                     struct family *family);
+
 /* `family` are the tree's ended processes so far: the first process's report lists them, any other's
    row is added. Afterwards only watched_destroy is left to be called. */
-struct family;
 void finish(struct watched *watched, enum finish_cause cause, struct family *family);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * See json.h. Values are built with jansson, site by site: the document is written as it goes, so that a
- * report of 100,000 sites does not need a tree of millions of JSON values in memory.
+ * See json.h. Values are built with jansson, site by site: the document is written as it goes, so
+ * that a report of 100,000 sites does not need a tree of millions of JSON values in memory.
  */
 #include "json.h"
 
@@ -72,24 +72,24 @@ static json_t *process_value(const struct model *model) {
         json_array_append_new(argv, string(model->process.argv[i]));
     json_time(model->process.started_realtime_ns, started);
     return json_pack("{s:I, s:I, s:o, s:o, s:s, s:o, s:o, s:i, s:o, s:o}", "pid",
-                     (json_int_t)model->process.pid, "parent", (json_int_t)model->process.parent, "exe",
-                     string(model->process.exe), "argv", argv, "started", started, "duration_s",
-                     number(model->process.duration_s), "end", string(model->process.end), "status",
-                     model->process.status, "cwd", string(model->process.cwd), "host",
-                     string(model->process.host));
+                     (json_int_t)model->process.pid, "parent", (json_int_t)model->process.parent,
+                     "exe", string(model->process.exe), "argv", argv, "started", started,
+                     "duration_s", number(model->process.duration_s), "end",
+                     string(model->process.end), "status", model->process.status, "cwd",
+                     string(model->process.cwd), "host", string(model->process.host));
 }
 
 static json_t *totals_value(const struct model *model) {
-    return json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "allocations",
-        count_of(model->totals.allocations), "frees", count_of(model->totals.frees), "bytes_allocated",
-        count_of(model->totals.bytes_allocated), "outstanding_objects",
-        count_of(model->totals.outstanding_objects), "outstanding_bytes",
-        count_of(model->totals.outstanding_bytes), "peak_bytes", count_of(model->totals.peak_bytes),
-        "peak_error_bytes", count_of(model->totals.peak_error_bytes), "pool_allocations",
-        count_of(model->totals.pool_allocations), "backing_allocations",
-        count_of(model->totals.backing_allocations), "temporary_allocations",
-        count_of(model->totals.temporary_allocations));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "allocations",
+                     count_of(model->totals.allocations), "frees", count_of(model->totals.frees),
+                     "bytes_allocated", count_of(model->totals.bytes_allocated),
+                     "outstanding_objects", count_of(model->totals.outstanding_objects),
+                     "outstanding_bytes", count_of(model->totals.outstanding_bytes), "peak_bytes",
+                     count_of(model->totals.peak_bytes), "peak_error_bytes",
+                     count_of(model->totals.peak_error_bytes), "pool_allocations",
+                     count_of(model->totals.pool_allocations), "backing_allocations",
+                     count_of(model->totals.backing_allocations), "temporary_allocations",
+                     count_of(model->totals.temporary_allocations));
 }
 
 static json_t *leaks_value(const struct model *model) {
@@ -123,25 +123,27 @@ static json_t *stack_value(const struct model *model, const struct model_stack *
 }
 
 static const char *allocator_name(unsigned makers) {
-    static const char *const names[] = {"unknown", "mixed", "malloc", "mixed", "new", "mixed",
-                                        "mixed",   "mixed", "new[]"};
+    static const char *const names[] = {"unknown", "mixed", "malloc", "mixed", "new",
+                                        "mixed",   "mixed", "mixed",  "new[]"};
     return makers == 0 ? names[0] : makers < sizeof names / sizeof *names ? names[makers] : "mixed";
 }
 
 static json_t *site_value(const struct model *model, const struct model_site *site) {
     const struct model_stack *stack =
         &model->stacks[site->stack < model->stack_count ? site->stack : 0];
-    return json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}",
-        "kind", model_kind_names[site->kind], "objects", count_of(site->objects), "bytes",
-        count_of(site->bytes), "oldest_s", number(site->oldest_s), "newest_s", number(site->newest_s),
-        "thread", string(site->thread != NULL ? site->thread : "?"), "tag", string(site->tag), "type",
-        string(site->type), "allocator", allocator_name(site->makers), "allocations",
-        count_of(site->allocations), "bytes_allocated", count_of(site->bytes_allocated), "temporary",
-        count_of(site->temporary), "suspect_objects", count_of(site->suspect_objects), "suspect_bytes",
-        count_of(site->suspect_bytes), "stale_objects", count_of(site->stale_objects), "retained_bytes",
-        count_of(site->retained_bytes), "truncated", stack->truncated, "stack",
-        stack_value(model, stack));
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, "
+                     "s:o, s:b, s:o}",
+                     "kind", model_kind_names[site->kind], "objects", count_of(site->objects),
+                     "bytes", count_of(site->bytes), "oldest_s", number(site->oldest_s), "newest_s",
+                     number(site->newest_s), "thread",
+                     string(site->thread != NULL ? site->thread : "?"), "tag", string(site->tag),
+                     "type", string(site->type), "allocator", allocator_name(site->makers),
+                     "allocations", count_of(site->allocations), "bytes_allocated",
+                     count_of(site->bytes_allocated), "temporary", count_of(site->temporary),
+                     "suspect_objects", count_of(site->suspect_objects), "suspect_bytes",
+                     count_of(site->suspect_bytes), "stale_objects", count_of(site->stale_objects),
+                     "retained_bytes", count_of(site->retained_bytes), "truncated",
+                     stack->truncated, "stack", stack_value(model, stack));
 }
 
 static void put_sites(FILE *to, const struct model *model, const struct model_site *sites,
@@ -184,11 +186,12 @@ static void put_samples(FILE *to, const struct model *model) {
     open_list(to, "samples");
     for (size_t i = 0; i < model->sample_count; i++) {
         const struct model_sample *sample = &model->samples[i];
-        put_element(to, i, json_pack("{s:o, s:I, s:I, s:I, s:o}", "t_s", number(sample->t_s), "rss_bytes",
-                                     (json_int_t)sample->rss_bytes, "heap_bytes",
-                                     (json_int_t)sample->heap_bytes, "objects",
-                                     (json_int_t)sample->objects, "interval_s",
-                                     number(sample->interval_s)));
+        put_element(to, i,
+                    json_pack("{s:o, s:I, s:I, s:I, s:o}", "t_s", number(sample->t_s), "rss_bytes",
+                              (json_int_t)sample->rss_bytes, "heap_bytes",
+                              (json_int_t)sample->heap_bytes, "objects",
+                              (json_int_t)sample->objects, "interval_s",
+                              number(sample->interval_s)));
     }
     close_list(to);
 }
@@ -204,10 +207,11 @@ static void put_alerts(FILE *to, const struct model *model) {
     open_list(to, "alerts");
     for (size_t i = 0; i < model->alert_count; i++) {
         const struct model_alert *alert = &model->alerts[i];
-        put_element(to, i, json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:o}", "t_s", number(alert->t_s),
-                                     "rule", alert->rule, "level", alert->level, "state", alert->state,
-                                     "value", figure(alert->value), "threshold",
-                                     figure(alert->threshold), "next_s", number(alert->next_s)));
+        put_element(to, i,
+                    json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:o}", "t_s", number(alert->t_s),
+                              "rule", alert->rule, "level", alert->level, "state", alert->state,
+                              "value", figure(alert->value), "threshold", figure(alert->threshold),
+                              "next_s", number(alert->next_s)));
     }
     close_list(to);
 }
@@ -217,10 +221,11 @@ static void put_children(FILE *to, const struct model *model) {
     open_list(to, "children");
     for (size_t i = 0; i < model->child_count; i++) {
         const struct model_child *child = &model->children[i];
-        put_element(to, i, json_pack("{s:I, s:o, s:o, s:i, s:I, s:o}", "pid", (json_int_t)child->pid,
-                                     "exe", string(child->exe), "end", string(child->end), "status",
-                                     child->status, "lost_bytes", (json_int_t)child->lost_bytes,
-                                     "profile", string(child->profile)));
+        put_element(to, i,
+                    json_pack("{s:I, s:o, s:o, s:i, s:I, s:o}", "pid", (json_int_t)child->pid,
+                              "exe", string(child->exe), "end", string(child->end), "status",
+                              child->status, "lost_bytes", (json_int_t)child->lost_bytes, "profile",
+                              string(child->profile)));
     }
     close_list(to);
 }
@@ -230,16 +235,17 @@ static void put_blind_spots(FILE *to, const struct model *model) {
     open_list(to, "blind_spots");
     for (size_t i = 0; i < model->blind_spot_count; i++) {
         const struct model_blind_spot *spot = &model->blind_spots[i];
-        put_element(to, i, json_pack("{s:s, s:o, s:o}", "what", spot->what, "count",
-                                     count_of(spot->count), "detail",
-                                     string(spot->detail != NULL ? spot->detail : "")));
+        put_element(to, i,
+                    json_pack("{s:s, s:o, s:o}", "what", spot->what, "count", count_of(spot->count),
+                              "detail", string(spot->detail != NULL ? spot->detail : "")));
     }
     close_list(to);
 }
 
 static json_t *overhead_value(const struct model *model) {
     double objects = (double)model->totals.outstanding_objects;
-    return json_pack("{s:o, s:o}", "tracker_bytes", count_of(model->tracker_bytes), "bytes_per_object",
+    return json_pack("{s:o, s:o}", "tracker_bytes", count_of(model->tracker_bytes),
+                     "bytes_per_object",
                      number(objects > 0 ? (double)model->tracker_bytes / objects : 0));
 }
 

@@ -1,6 +1,6 @@
 /*
- * The JSON report, poolprof.report/1 (DESIGN.md, 9). The rows of POOLPROF_EVENTS are events.c's; both
- * follow the same contract. Layer 3.
+ * The JSON report, poolprof.report/1 (DESIGN.md, 9). The rows of POOLPROF_EVENTS are events.c's;
+ * both follow the same contract. Layer 3.
  */
 #ifndef REPORT_JSON_H
 #define REPORT_JSON_H
@@ -11,8 +11,8 @@
 
 #include "model.h"
 
-/* One object and a newline; sites in the model's order, at most `top` of them (0: all). False if the
-   stream has an error afterwards. */
+/* One object and a newline; sites in the model's order, at most `top` of them (0: all). False if
+   the stream has an error afterwards. */
 bool json_render(const struct model *model, FILE *to, size_t top);
 
 /* RFC 3339 in UTC with milliseconds: 2026-01-31T12:00:00.000Z. `to` has room for 32 bytes. */

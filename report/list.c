@@ -1,4 +1,5 @@
-/* `poolprof list` and `poolprof options`: what there is to look at, what can be set. See commands.h. */
+/* `poolprof list` and `poolprof options`: what there is to look at, what can be set. See
+ * commands.h. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,15 +16,15 @@
 #define DEAD_SHOWN 20u
 
 static const char list_help[] =
-    "usage: poolprof list [--prune]\n"
+    "usage: poolprof list [--prune] [--all]\n"
     "Profiles in this directory, and segments of running or dead processes of yours.\n"
     "  --prune    removes the segments of dead processes\n"
     "  --all      shows all dead ones, not just the newest\n";
 
-static const char options_help[] =
-    "usage: poolprof options [--man]\n"
-    "All options: variable, default, accepted range, meaning. `live` ones can change while it runs.\n"
-    "  --man      the table as the man page has it\n";
+static const char options_help[] = "usage: poolprof options [--man]\n"
+                                   "All options: variable, default, accepted range, meaning. "
+                                   "`live` ones can change while it runs.\n"
+                                   "  --man      the table as the man page has it\n";
 
 static void put_time(struct timespec when) {
     char text[32];
@@ -61,7 +62,8 @@ static int list_profiles(void) {
 
 static void put_segment(const struct locate_segment *segment) {
     char why[256];
-    printf("  %s  pid %-8" PRIu32, segment->state == LOCATE_LIVE ? "running" : "dead   ", segment->pid);
+    printf("  %s  pid %-8" PRIu32, segment->state == LOCATE_LIVE ? "running" : "dead   ",
+           segment->pid);
     put_time(segment->changed);
     struct view *view = view_open_path(segment->path, why, sizeof why);
     if (view == NULL) {
@@ -138,8 +140,8 @@ int list_main(int argc, char **argv) {
 static void put_plain(const struct pp_option *row) {
     char range[160];
     pp_config_range(row, range, sizeof range);
-    printf("POOLPROF_%s=%s%s\n    %s\n    %s\n", row->name, row->initial, row->live ? "  (live)" : "",
-           row->help, range);
+    printf("POOLPROF_%s=%s%s\n    %s\n    %s\n", row->name, row->initial,
+           row->live ? "  (live)" : "", row->help, range);
 }
 
 /* Text that troff would read as its own. */
@@ -170,8 +172,7 @@ int options_main(int argc, char **argv) {
         fputs(options_help, stdout);
         return STATUS_DONE;
     }
-    if (argc > 1 && !man)
-        return usage_error("options", "'%s': it takes no arguments", argv[1]);
+    if (argc > 1 && !man) return usage_error("options", "'%s': it takes no arguments", argv[1]);
     for (size_t i = 0; i < PP_OPTION_COUNT; i++) {
         if (man) put_man(&pp_option_table[i]);
         else put_plain(&pp_option_table[i]);

@@ -53,7 +53,8 @@ static void look_into(struct found *found, const char *directory) {
     DIR *entries = opendir(directory);
     if (entries == NULL) return;
     /* Another user's directory of that name is a trap, not a place. */
-    bool ours = fstat(dirfd(entries), &status) == 0 && (status.st_uid == geteuid() || geteuid() == 0);
+    bool ours = fstat(dirfd(entries), &status) == 0 &&
+                (status.st_uid == geteuid() || geteuid() == 0);
     for (struct dirent *entry; ours && (entry = readdir(entries)) != NULL;) {
         struct locate_segment segment = {.pid = pid_of_name(entry->d_name)};
         if (segment.pid == 0) continue;

@@ -13,17 +13,18 @@ enum locate_state { LOCATE_LIVE, LOCATE_ORPHAN };
 
 struct locate_segment {
     char *path;
-    uint32_t pid;           /* of the name PID.NONCE */
+    uint32_t pid; /* of the name PID.NONCE */
     enum locate_state state;
     struct timespec changed;
 };
 
-/* All segments of this user in the places where the library puts them (DESIGN.md, 2), live ones first,
-   newest first among equals. malloc'ed, freed by locate_segments_free. */
+/* All segments of this user in the places where the library puts them (DESIGN.md, 2), live ones
+   first, newest first among equals. malloc'ed, freed by locate_segments_free. */
 struct locate_segment *locate_segments(size_t *count);
 void locate_segments_free(struct locate_segment *segments, size_t count);
 
-/* The live segment of a process, or one that a dead process of that pid left; malloc'ed. NULL: none. */
+/* The live segment of a process, or one that a dead process of that pid left; malloc'ed. NULL:
+ * none. */
 char *locate_segment_of(uint32_t pid);
 
 struct locate_profile {
@@ -32,7 +33,8 @@ struct locate_profile {
     int64_t bytes;
 };
 
-/* Files of the directory named like profiles, newest first; malloc'ed. NULL with errno: unreadable. */
+/* Files of the directory named like profiles, newest first; malloc'ed. NULL with errno: unreadable.
+ */
 struct locate_profile *locate_profiles(const char *directory, size_t *count);
 void locate_profiles_free(struct locate_profile *profiles, size_t count);
 

@@ -47,7 +47,8 @@ int main(int argc, char **argv) {
         return flushed(STATUS_DONE);
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i].name, name) == 0) return flushed(commands[i].run(argc - 1, argv + 1));
+        if (strcmp(commands[i].name, name) == 0)
+            return flushed(commands[i].run(argc - 1, argv + 1));
     fprintf(stderr, "poolprof: '%s' is no command; it can be", name);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (commands[i].help != NULL) fprintf(stderr, "%s %s", i > 0 ? "," : "", commands[i].name);

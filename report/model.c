@@ -1,9 +1,12 @@
-/* See model.h. The table of texts is open addressing over pointers; texts live as long as the model. */
+/* See model.h. The table of texts is open addressing over pointers; texts live as long as the
+ * model. */
 #include "model.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "words.h"
 
 const char *const model_kind_names[MODEL_KIND_COUNT] = {"lost",      "indirect",   "possible",
                                                         "reachable", "suppressed", "outstanding"};
@@ -53,6 +56,7 @@ struct model *model_create(void) {
     model->stack_count = 1;
     model->stacks[0].truncated = true;
     model_set(&model->process.exe, "");
+    model_set(&model->process.name, "");
     model_set(&model->process.end, "unknown");
     model_set(&model->process.cwd, "");
     model_set(&model->process.host, "");
@@ -74,6 +78,7 @@ static void free_process(struct model *model) {
         free(model->process.argv[i]);
     free(model->process.argv);
     free(model->process.exe);
+    free(model->process.name);
     free(model->process.end);
     free(model->process.cwd);
     free(model->process.host);
@@ -130,7 +135,8 @@ void model_add_child(struct model *model, struct model_child child) {
     model->children[model->child_count++] = child;
 }
 
-void model_add_blind_spot(struct model *model, const char *what, uint64_t count, const char *detail) {
+void model_add_blind_spot(struct model *model, const char *what, uint64_t count,
+                          const char *detail) {
     for (size_t i = 0; i < model->blind_spot_count; i++) {
         if (strcmp(model->blind_spots[i].what, what) != 0) continue;
         model->blind_spots[i].count += count;
@@ -148,6 +154,12 @@ void model_set(char **field, const char *text) {
     if (text != NULL && copy == NULL) no_memory();
     free(*field);
     *field = copy;
+}
+
+const char *model_name(const struct model *model) {
+    const char *name = model->process.name;
+    if (name[0] == 0 && model->process.argc > 0) name = words_base(model->process.argv[0]);
+    return name[0] != 0 ? name : words_base(model->process.exe);
 }
 
 /* ---- texts ---- */

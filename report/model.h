@@ -1,12 +1,12 @@
 /*
  * The report's model: what is known about one process, after aggregation, ready for any renderer.
  * Filled from a live segment (aggregate.c), from a profile file (profile.c) and by the watcher's
- * samples and alerts; symbolised by symbol.c; read by one renderer per format. Owns all it points to.
- * Ordinary C: malloc is fine here. Field names follow the JSON report (the contract).
+ * samples and alerts; symbolised by symbol.c; read by one renderer per format. Owns all it points
+ * to. Ordinary C: malloc is fine here. Field names follow the JSON report (the contract).
  *
- * Ownership: the texts of frames and sites (function, file, tag, type, thread) belong to the model's
- * table of texts (model_text), so that a million equal names cost one; every other text is malloc'ed
- * on its own, may be replaced by free + strdup, and is freed by model_destroy.
+ * Ownership: the texts of frames and sites (function, file, tag, type, thread) belong to the
+ * model's table of texts (model_text), so that a million equal names cost one; every other text is
+ * malloc'ed on its own, may be replaced by free + strdup, and is freed by model_destroy.
  */
 #ifndef REPORT_MODEL_H
 #define REPORT_MODEL_H
@@ -17,13 +17,13 @@
 
 /* A code location after symbolising. One address may give several (inlined) frames. */
 struct model_frame {
-    char *function;         /* demangled; NULL: not known */
-    char *file;             /* NULL: not known */
-    unsigned line;          /* 0: not known */
-    uint32_t module;        /* index into model.modules; 0: in no module */
-    uint64_t address;       /* in the module (file's address space); for a call: inside the call
-                               instruction, so that addr2line finds the caller's line */
-    bool inlined;           /* this frame was inlined into the next one */
+    char *function;   /* demangled; NULL: not known */
+    char *file;       /* NULL: not known */
+    unsigned line;    /* 0: not known */
+    uint32_t module;  /* index into model.modules; 0: in no module */
+    uint64_t address; /* in the module (file's address space); for a call: inside the call
+                         instruction, so that addr2line finds the caller's line */
+    bool inlined;     /* this frame was inlined into the next one */
 };
 
 struct model_stack {
@@ -37,11 +37,18 @@ struct model_module {
     uint64_t start, end, bias;
     uint8_t build_id[32];
     unsigned build_id_bytes;
-    unsigned flags;         /* PP_MODULE_* */
+    unsigned flags; /* PP_MODULE_* */
 };
 
-enum model_kind { MODEL_LOST, MODEL_INDIRECT, MODEL_POSSIBLE, MODEL_REACHABLE, MODEL_SUPPRESSED,
-                  MODEL_OUTSTANDING, MODEL_KIND_COUNT };
+enum model_kind {
+    MODEL_LOST,
+    MODEL_INDIRECT,
+    MODEL_POSSIBLE,
+    MODEL_REACHABLE,
+    MODEL_SUPPRESSED,
+    MODEL_OUTSTANDING,
+    MODEL_KIND_COUNT
+};
 extern const char *const model_kind_names[MODEL_KIND_COUNT];
 
 /* Upper bounds of the age buckets, seconds; the last one is open. */
@@ -55,16 +62,16 @@ struct model_ages {
 /* (kind, stack, tag) */
 struct model_site {
     enum model_kind kind;
-    uint32_t stack;         /* index into model.stacks */
-    char *tag;              /* NULL: none */
-    char *type;             /* C++ class or NULL */
-    char *thread;           /* a name, or "*N" for N threads */
+    uint32_t stack; /* index into model.stacks */
+    char *tag;      /* NULL: none */
+    char *type;     /* C++ class or NULL */
+    char *thread;   /* a name, or "*N" for N threads */
     uint64_t objects, bytes;
     double oldest_s, newest_s;
     uint64_t allocations, bytes_allocated, temporary; /* cumulative for the stack */
     uint64_t stale_objects, retained_bytes;
     uint64_t suspect_objects, suspect_bytes; /* older than leak_age_s */
-    unsigned makers;        /* bit 1 << PP_KIND_*: which functions allocated */
+    unsigned makers;                         /* bit 1 << PP_KIND_*: which functions allocated */
     struct model_ages ages;
 };
 
@@ -81,19 +88,19 @@ struct model_pool {
 };
 
 struct model_sample {
-    double t_s;             /* since the process's start */
-    int64_t rss_bytes;      /* without the tracker's pages */
+    double t_s;        /* since the process's start */
+    int64_t rss_bytes; /* without the tracker's pages */
     int64_t heap_bytes, objects;
     double interval_s;
 };
 
 struct model_alert {
     double t_s;
-    const char *rule;       /* "mem_warn", "mem_critical", ...: static strings */
-    const char *level;      /* "warn", "critical" */
-    const char *state;      /* "raised", "repeated", "resolved" */
+    const char *rule;  /* "mem_warn", "mem_critical", ...: static strings */
+    const char *level; /* "warn", "critical" */
+    const char *state; /* "raised", "repeated", "resolved" */
     double value, threshold;
-    double next_s;          /* until the next repeat */
+    double next_s; /* until the next repeat */
 };
 
 struct model_child {
@@ -104,7 +111,7 @@ struct model_child {
 };
 
 struct model_blind_spot {
-    const char *what;       /* the contract's words, static strings */
+    const char *what; /* the contract's words, static strings */
     uint64_t count;
     char *detail;
 };
@@ -113,11 +120,12 @@ struct model {
     struct {
         uint32_t pid, parent;
         char *exe;
+        char *name;         /* what it was started as; "": not known, see model_name */
         char **argv;
         size_t argc;
         int64_t started_realtime_ns;
         double duration_s;
-        char *end;          /* "exit", "_exit", "quick_exit", "signal:N", "exec", "running", ... */
+        char *end; /* "exit", "_exit", "quick_exit", "signal:N", "exec", "running", ... */
         int status;
         char *cwd, *host;
     } process;
@@ -126,25 +134,41 @@ struct model {
         uint64_t peak_bytes, peak_error_bytes, pool_allocations, backing_allocations;
         uint64_t temporary_allocations;
     } totals;
-    char *scan;             /* leaks.scan: "off: not yet", ... */
-    struct { uint64_t objects, bytes; } kinds[MODEL_KIND_COUNT];
+    char *scan; /* leaks.scan: "off: not yet", ... */
+    struct {
+        uint64_t objects, bytes;
+    } kinds[MODEL_KIND_COUNT];
 
-    struct model_module *modules;   size_t module_count;    /* [0] is "no module" */
-    struct model_stack *stacks;     size_t stack_count;     /* [0] is the unknown stack */
-    struct model_site *sites;       size_t site_count;
-    struct { double t_s; uint64_t bytes; } peak;
-    struct model_site *peak_sites;  size_t peak_site_count; /* objects and bytes at the peak's sample */
-    struct model_pool *pools;       size_t pool_count;
-    struct model_sample *samples;   size_t sample_count;
-    struct model_alert *alerts;     size_t alert_count;
-    struct model_child *children;   size_t child_count;
-    struct model_blind_spot *blind_spots; size_t blind_spot_count;
+    struct model_module *modules;
+    size_t module_count; /* [0] is "no module" */
+    struct model_stack *stacks;
+    size_t stack_count; /* [0] is the unknown stack */
+    struct model_site *sites;
+    size_t site_count;
+    struct {
+        double t_s;
+        uint64_t bytes;
+    } peak;
+    struct model_site *peak_sites;
+    size_t peak_site_count; /* objects and bytes at the peak's sample */
+    struct model_pool *pools;
+    size_t pool_count;
+    struct model_sample *samples;
+    size_t sample_count;
+    struct model_alert *alerts;
+    size_t alert_count;
+    struct model_child *children;
+    size_t child_count;
+    struct model_blind_spot *blind_spots;
+    size_t blind_spot_count;
     uint64_t tracker_bytes;
-    struct { uint64_t invalid_frees, mismatched_frees; } errors; /* what the program did wrong */
-    bool tracked;                   /* false: POOLPROF_TRACK=off, there are no sites */
-    double leak_age_s;              /* POOLPROF_LEAK_AGE in force: older is suspect */
-    char *profile_path;             /* where it was or will be stored; NULL: nowhere */
-    struct model_texts *texts;      /* see model_text */
+    struct {
+        uint64_t invalid_frees, mismatched_frees;
+    } errors;                  /* what the program did wrong */
+    bool tracked;              /* false: POOLPROF_TRACK=off, there are no sites */
+    double leak_age_s;         /* POOLPROF_LEAK_AGE in force: older is suspect */
+    char *profile_path;        /* where it was or will be stored; NULL: nowhere */
+    struct model_texts *texts; /* see model_text */
 };
 
 struct model *model_create(void);
@@ -155,21 +179,24 @@ void model_add_alert(struct model *model, struct model_alert alert);
 /* Takes over the child's texts. */
 void model_add_child(struct model *model, struct model_child child);
 /* Adds to the count of a blind spot that is there already; `detail` is copied. */
-void model_add_blind_spot(struct model *model, const char *what, uint64_t count, const char *detail);
+void model_add_blind_spot(struct model *model, const char *what, uint64_t count,
+                          const char *detail);
 
 /* The model's one copy of a text; equal texts give equal pointers. NULL gives NULL. */
 char *model_text(struct model *model, const char *text);
+/* What people call the program: the name it was started as, or its file's. */
+const char *model_name(const struct model *model);
 /* Replaces a malloc'ed text field: model_set(&model->process.end, "signal:9"). */
 void model_set(char **field, const char *text);
 
-/* Orders sites: by bytes, objects or age of the oldest, most first; ties by the other figures and the
-   stack, so that the same segment always gives the same report. */
+/* Orders sites: by bytes, objects or age of the oldest, most first; ties by the other figures and
+   the stack, so that the same segment always gives the same report. */
 enum model_order { MODEL_BY_BYTES, MODEL_BY_OBJECTS, MODEL_BY_AGE };
 void model_sort(const struct model *model, struct model_site *sites, size_t count,
                 enum model_order order);
 
 /* Memory that must be there, as in any program for people: exits with status 3 where it is not. */
-void *model_alloc(size_t count, size_t bytes);              /* zeroed */
+void *model_alloc(size_t count, size_t bytes);                           /* zeroed */
 void *model_grow(void *array, size_t count, size_t *room, size_t bytes); /* room for one more */
 
 #endif

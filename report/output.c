@@ -1,9 +1,9 @@
 /*
  * Where text goes. See output.h.
  *
- * O_NONBLOCK on an inherited descriptor would change the program's too (it belongs to the open file,
- * not to the descriptor), so writes to stderr are cut into pieces of at most PIPE_BUF bytes, each after
- * poll said there is room: such a write does not block on pipes, terminals and sockets.
+ * O_NONBLOCK on an inherited descriptor would change the program's too (it belongs to the open
+ * file, not to the descriptor), so writes to stderr are cut into pieces of at most PIPE_BUF bytes,
+ * each after poll said there is room: such a write does not block on pipes, terminals and sockets.
  */
 #include "output.h"
 
@@ -201,7 +201,25 @@ static bool is_same(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* True if the process has the file open under any number, or if we may not look. */
+/* True for a process whose descriptors are gone because it dies, which is not the same as having
+   given them up: they go before it is a zombie and before its pidfd tells. */
+static bool is_dying(int pid) {
+    enum { EXITING = 4 }; /* PF_EXITING, in field 9 of proc(5)'s stat */
+    char path[64], text[512], state = 0;
+    unsigned long flags = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    text[length > 0 ? length : 0] = 0;
+    const char *after_name = strrchr(text, ')');
+    if (!after_name || sscanf(after_name + 1, " %c %*d %*d %*d %*d %*d %lu", &state, &flags) != 2)
+        return true;
+    return state == 'Z' || state == 'X' || flags & EXITING;
+}
+
+/* True if the process has the file open under any number, or if we cannot tell. */
 static bool has_file(int pid, const struct stat *file) {
     char path[64];
     struct stat theirs;
@@ -217,7 +235,7 @@ static bool has_file(int pid, const struct stat *file) {
     while (!found && (entry = readdir(directory)))
         found = fstatat(dirfd(directory), entry->d_name, &theirs, 0) == 0 && is_same(&theirs, file);
     closedir(directory);
-    return found;
+    return found || is_dying(pid);
 }
 
 void output_drop_stderr(void) {

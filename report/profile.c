@@ -1,9 +1,10 @@
 /*
  * Writing a profile; profile_schema.h documents what is in it, profile_load.c reads it.
  *
- * The database is made under a temporary name beside the wanted one and renamed when it is complete, so
- * a writer that is killed leaves no half profile, and a name that exists is never replaced. For the same
- * reason SQLite needs no journal and no sync here, nor locks (there are file systems without any).
+ * The database is made under a temporary name beside the wanted one and renamed when it is
+ * complete, so a writer that is killed leaves no half profile, and a name that exists is never
+ * replaced. For the same reason SQLite needs no journal and no sync here, nor locks (there are file
+ * systems without any).
  */
 #include "profile.h"
 
@@ -29,13 +30,13 @@
 struct writer {
     sqlite3 *database;
     sqlite3_stmt *statement;
-    int column;         /* last one bound */
+    int column; /* last one bound */
     bool failed;
 };
 
 char *profile_expand(const char *pattern, const struct model *model) {
     char path[PATH_MAX];
-    struct pp_pattern with = {.program = model->process.exe,
+    struct pp_pattern with = {.program = model_name(model),
                               .host = model->process.host,
                               .directory = model->process.cwd,
                               .pid = model->process.pid,
@@ -86,14 +87,17 @@ static void finish(struct writer *writer) {
 
 static void put_integer(struct writer *writer, uint64_t value) {
     if (!writer->failed)
-        check(writer, sqlite3_bind_int64(writer->statement, ++writer->column, (sqlite3_int64)value));
+        check(writer,
+              sqlite3_bind_int64(writer->statement, ++writer->column, (sqlite3_int64)value));
 }
 
 static void put_real(struct writer *writer, double value) {
-    if (!writer->failed) check(writer, sqlite3_bind_double(writer->statement, ++writer->column, value));
+    if (!writer->failed)
+        check(writer, sqlite3_bind_double(writer->statement, ++writer->column, value));
 }
 
-/* NULL and NULL pointers; the database's texts are valid UTF-8 whatever the program's names were. */
+/* NULL and NULL pointers; the database's texts are valid UTF-8 whatever the program's names were.
+ */
 static void put_text(struct writer *writer, const char *text) {
     if (writer->failed) return;
     if (text == NULL) {
@@ -101,7 +105,8 @@ static void put_text(struct writer *writer, const char *text) {
         return;
     }
     char *clean = words_utf8(text);
-    check(writer, sqlite3_bind_text(writer->statement, ++writer->column, clean, -1, SQLITE_TRANSIENT));
+    check(writer,
+          sqlite3_bind_text(writer->statement, ++writer->column, clean, -1, SQLITE_TRANSIENT));
     free(clean);
 }
 
@@ -396,7 +401,8 @@ static char *temporary_name(const char *path) {
 
 /* Gives the finished file its name unless that exists. Returns 0 or an errno. */
 static int publish(const char *from, const char *to) {
-    if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1u /* RENAME_NOREPLACE */) == 0) return 0;
+    if (syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 1u /* RENAME_NOREPLACE */) == 0)
+        return 0;
     if (errno != EINVAL && errno != ENOSYS) return errno;
     if (link(from, to) == 0) { /* file systems without that flag */
         unlink(from);
@@ -414,7 +420,8 @@ static char *publish_numbered(const char *from, const char *path, int *error) {
     *error = EEXIST;
     for (int number = 1; number < NAMES_MAX && *error == EEXIST; number++) {
         free(name);
-        int made = number == 1 ? asprintf(&name, "%s", path) : asprintf(&name, "%s.%d", path, number);
+        int made = number == 1 ? asprintf(&name, "%s", path)
+                               : asprintf(&name, "%s.%d", path, number);
         *error = made < 0 ? ENOMEM : publish(from, name);
         if (made < 0) name = NULL;
     }
@@ -423,7 +430,8 @@ static char *publish_numbered(const char *from, const char *path, int *error) {
     return NULL;
 }
 
-/* Writes the database; returns 0 or why not, as an errno or, if `text` is set, in SQLite's words. */
+/* Writes the database; returns 0 or why not, as an errno or, if `text` is set, in SQLite's words.
+ */
 static int write_file(const struct model *model, const char *path, char *text, size_t text_bytes) {
     struct writer writer = {0};
     text[0] = 0;
@@ -453,7 +461,8 @@ char *profile_save(const struct model *model, const char *path, char *why, size_
     if (error == 0) used = publish_numbered(temporary, path, &error);
     if (used == NULL) {
         if (temporary != NULL) unlink(temporary);
-        snprintf(why, why_bytes, "cannot write %s: %s", path, text[0] != 0 ? text : strerror(error));
+        snprintf(why, why_bytes, "cannot write %s: %s", path,
+                 text[0] != 0 ? text : strerror(error));
     }
     free(temporary);
     return used;

@@ -10,13 +10,13 @@
 #include "model.h"
 
 /* Where a profile belongs: POOLPROF_OUTPUT's pattern with this process's figures (src/pattern.h),
-   below the process's working directory if it is relative. Pure. A malloc'ed path; NULL for "none" and
-   for a pattern that cannot be expanded. */
+   below the process's working directory if it is relative. Pure. A malloc'ed path; NULL for "none"
+   and for a pattern that cannot be expanded. */
 char *profile_expand(const char *pattern, const struct model *model);
 
-/* Writes the model to `path`; an existing file is kept and .2, .3, ... is appended. The name appears
-   only when the file is complete. Returns the name used, malloc'ed (set it as model->profile_path);
-   NULL on failure: nothing is left behind and `why` holds one line. */
+/* Writes the model to `path`; an existing file is kept and .2, .3, ... is appended. The name
+   appears only when the file is complete. Returns the name used, malloc'ed (set it as
+   model->profile_path); NULL on failure: nothing is left behind and `why` holds one line. */
 char *profile_save(const struct model *model, const char *path, char *why, size_t why_bytes);
 
 /* NULL: not a profile, or damaged, or of a newer version; `why` holds one line. */

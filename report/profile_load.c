@@ -1,9 +1,10 @@
 /*
  * Reading a profile; profile_schema.h documents what is in it.
  *
- * A profile may come from anyone: the file is opened read-only and immutable (nothing is created beside
- * it), its schema is not trusted (tables must be plain tables, views and virtual tables could compute
- * for ever), the work is bounded by the file's size, and every id is checked before it is an index.
+ * A profile may come from anyone: the file is opened read-only and immutable (nothing is created
+ * beside it), its schema is not trusted (tables must be plain tables, views and virtual tables
+ * could compute for ever), the work is bounded by the file's size, and every id is checked before
+ * it is an index.
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -18,13 +19,14 @@
 #include "profile_schema.h"
 
 #define TEXT_MAX (1 << 20)
-#define FRAMES_MAX 2048u        /* of one stack: 128 calls with 16 inlined ones each */
+#define FRAMES_MAX 2048u /* of one stack: 128 calls with 16 inlined ones each */
 #define ROWS_MAX 0x7fffffffu
 #define STEPS_AT_ONCE 10000
-#define STEPS_FREE 2000000      /* virtual machine steps for any file ... */
-#define STEPS_PER_BYTE 100      /* ... and for each of its bytes: a row needs about 30 steps */
-#define FRAMES_FREE (1 << 20)   /* unfolded frames of any file, and for each of its bytes: a site and */
-#define FRAMES_PER_BYTE 8       /* its own end of a stack take about 70 bytes */
+#define STEPS_FREE 2000000 /* virtual machine steps for any file ... */
+#define STEPS_PER_BYTE 100 /* ... and for each of its bytes: a row needs about 30 steps */
+#define FRAMES_FREE                                                                                \
+    (1 << 20)             /* unfolded frames of any file, and for each of its bytes: a site and */
+#define FRAMES_PER_BYTE 8 /* its own end of a stack take about 70 bytes */
 
 struct loader {
     sqlite3 *database;
@@ -34,11 +36,11 @@ struct loader {
     size_t frame_count;
     uint32_t *node_parent, *node_frame; /* by id */
     size_t node_count;
-    uint32_t *stack_of;         /* by id and truncated: index into model.stacks + 1 */
+    uint32_t *stack_of; /* by id and truncated: index into model.stacks + 1 */
     size_t stack_room;
     int64_t steps_left, frames_left;
     bool damaged;
-    const char *where;          /* the table that was being read */
+    const char *where; /* the table that was being read */
 };
 
 /* ---- values: a wrong type reads as 0 or NULL, which every field allows ---- */
@@ -78,7 +80,8 @@ static const char *word(const struct loader *loader, int column, const char *con
 
 static void damaged(struct loader *loader) { loader->damaged = true; }
 
-static bool begin(struct loader *loader, const char *table, const char *columns, const char *order) {
+static bool begin(struct loader *loader, const char *table, const char *columns,
+                  const char *order) {
     char sql[1024];
     if (loader->damaged) return false;
     loader->where = table;
@@ -129,9 +132,10 @@ static void load_process_row(struct loader *loader) {
     set(loader, at++, &model->scan);
     model->tracked = integer(loader, at++) != 0;
     uint64_t *const totals[] = {
-        &model->totals.allocations, &model->totals.frees, &model->totals.bytes_allocated,
-        &model->totals.outstanding_objects, &model->totals.outstanding_bytes,
-        &model->totals.peak_bytes, &model->totals.peak_error_bytes, &model->totals.pool_allocations,
+        &model->totals.allocations,         &model->totals.frees,
+        &model->totals.bytes_allocated,     &model->totals.outstanding_objects,
+        &model->totals.outstanding_bytes,   &model->totals.peak_bytes,
+        &model->totals.peak_error_bytes,    &model->totals.pool_allocations,
         &model->totals.backing_allocations, &model->totals.temporary_allocations};
     for (size_t i = 0; i < sizeof totals / sizeof *totals; i++)
         *totals[i] = count_at(loader, at++);
@@ -322,8 +326,10 @@ static void load_peak(struct loader *loader) {
         model->peak_sites = model_grow(model->peak_sites, model->peak_site_count, &room,
                                        sizeof *model->peak_sites);
         model->peak_sites[model->peak_site_count++] =
-            (struct model_site){.kind = MODEL_OUTSTANDING, .stack = stack_at(loader, 1),
-                                .tag = interned(loader, 3), .objects = count_at(loader, 4),
+            (struct model_site){.kind = MODEL_OUTSTANDING,
+                                .stack = stack_at(loader, 1),
+                                .tag = interned(loader, 3),
+                                .objects = count_at(loader, 4),
                                 .bytes = count_at(loader, 5)};
     }
 }
@@ -368,9 +374,9 @@ static void load_history(struct loader *loader) {
 
 static void load_rest(struct loader *loader) {
     static const char *const whats[] = {
-        "other",            "dropped_records",  "unprofiled_children", "foreign_heap",
-        "missing_symbols",  "segment_degraded", "truncated_stacks",    "thread_registers",
-        "suppressions",     "unrecorded_frees", "nested_calls"};
+        "other",           "dropped_records",  "unprofiled_children", "foreign_heap",
+        "missing_symbols", "segment_degraded", "truncated_stacks",    "thread_registers",
+        "suppressions",    "unrecorded_frees", "nested_calls"};
     if (!begin(loader, "children", PROFILE_CHILD_COLUMNS, "rowid")) return;
     while (next(loader)) {
         struct model_child child = {.pid = (uint32_t)integer(loader, 0),
@@ -417,14 +423,15 @@ static bool open_database(struct loader *loader, const char *path) {
     loader->steps_left = STEPS_FREE + (int64_t)status.st_size * STEPS_PER_BYTE;
     loader->frames_left = FRAMES_FREE + (int64_t)status.st_size * FRAMES_PER_BYTE;
     sqlite3_progress_handler(loader->database, STEPS_AT_ONCE, count_steps, loader);
-    return sqlite3_exec(loader->database, "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;", NULL, NULL,
-                        NULL) == SQLITE_OK;
+    return sqlite3_exec(loader->database, "PRAGMA cell_size_check=ON; PRAGMA mmap_size=0;", NULL,
+                        NULL, NULL) == SQLITE_OK;
 }
 
 /* A number that one query gives; -1 if it gives none. */
 static int64_t ask(struct loader *loader, const char *sql) {
     int64_t value = -1;
-    if (sqlite3_prepare_v2(loader->database, sql, -1, &loader->statement, NULL) != SQLITE_OK) return -1;
+    if (sqlite3_prepare_v2(loader->database, sql, -1, &loader->statement, NULL) != SQLITE_OK)
+        return -1;
     if (sqlite3_step(loader->statement) == SQLITE_ROW) value = integer(loader, 0);
     sqlite3_finalize(loader->statement);
     loader->statement = NULL;
@@ -433,8 +440,9 @@ static int64_t ask(struct loader *loader, const char *sql) {
 
 /* Plain tables and nothing else; then the columns are data, not programs. */
 static bool only_tables(struct loader *loader) {
-    return ask(loader, "SELECT count(*) FROM main.sqlite_schema WHERE type NOT IN ('table', 'index') "
-                       "OR sql LIKE '%VIRTUAL%' OR sql LIKE '%GENERATED%' OR sql LIKE '%) AS (%'") == 0;
+    return ask(loader,
+               "SELECT count(*) FROM main.sqlite_schema WHERE type NOT IN ('table', 'index') "
+               "OR sql LIKE '%VIRTUAL%' OR sql LIKE '%GENERATED%' OR sql LIKE '%) AS (%'") == 0;
 }
 
 /* SQLite takes a file that lost its last pages if nothing else needs them. */
@@ -451,8 +459,9 @@ static bool check_format(struct loader *loader, const char *path, char *why, siz
     if (!open_database(loader, path)) reason = "not a poolprof profile";
     else if (ask(loader, "SELECT count(*) FROM main.sqlite_schema") < 0)
         reason = "not a poolprof profile (no SQLite database, or damaged)";
-    else if (!only_tables(loader) || ask(loader, "SELECT count(*) FROM main.meta WHERE key = 'format' "
-                                                 "AND value = '" PROFILE_FORMAT "'") != 1)
+    else if (!only_tables(loader) ||
+             ask(loader, "SELECT count(*) FROM main.meta WHERE key = 'format' "
+                         "AND value = '" PROFILE_FORMAT "'") != 1)
         reason = "an SQLite database, but not a poolprof profile";
     else if (!is_whole(loader, path)) reason = "damaged profile: its end is missing";
     if (reason != NULL) {
@@ -461,8 +470,8 @@ static bool check_format(struct loader *loader, const char *path, char *why, siz
     }
     version = ask(loader, "SELECT value FROM main.meta WHERE key = 'version'");
     if (version == PROFILE_VERSION) return true;
-    snprintf(why, why_bytes, "profile of version %" PRId64 "; this poolprof reads version %d%s", version,
-             PROFILE_VERSION, version > PROFILE_VERSION ? " (a newer one wrote it)" : "");
+    snprintf(why, why_bytes, "profile of version %" PRId64 "; this poolprof reads version %d%s",
+             version, PROFILE_VERSION, version > PROFILE_VERSION ? " (a newer one wrote it)" : "");
     return false;
 }
 

@@ -33,11 +33,11 @@
 #define PROFILE_APPLICATION_ID 0x706f6f6c /* "pool": file(1) shows it */
 
 /* Columns are listed once: the names, and how many there are. */
-#define PROFILE_PROCESS_COLUMNS                                                                       \
-    "pid, parent, exe, argv, started_realtime_ns, duration_s, end, status, cwd, host, scan, tracked, "  \
-    "allocations, frees, bytes_allocated, outstanding_objects, outstanding_bytes, peak_bytes, "        \
-    "peak_error_bytes, pool_allocations, backing_allocations, temporary_allocations, peak_s, "         \
-    "peak_kept_bytes, tracker_bytes, leak_age_s, invalid_frees, mismatched_frees"
+#define PROFILE_PROCESS_COLUMNS                                                                    \
+    "pid, parent, exe, argv, started_realtime_ns, duration_s, end, status, cwd, host, scan, "      \
+    "tracked, allocations, frees, bytes_allocated, outstanding_objects, outstanding_bytes, "       \
+    "peak_bytes, peak_error_bytes, pool_allocations, backing_allocations, temporary_allocations, " \
+    "peak_s, peak_kept_bytes, tracker_bytes, leak_age_s, invalid_frees, mismatched_frees"
 #define PROFILE_PROCESS_COUNT 28
 #define PROFILE_MODULE_COLUMNS "id, path, start, end, bias, build_id, flags"
 #define PROFILE_MODULE_COUNT 7
@@ -45,9 +45,10 @@
 #define PROFILE_FRAME_COUNT 7
 #define PROFILE_STACK_COLUMNS "id, parent, frame"
 #define PROFILE_STACK_COUNT 3
-#define PROFILE_SITE_COLUMNS                                                                          \
-    "id, kind, stack, truncated, tag, type, thread, objects, bytes, oldest_s, newest_s, allocations, "  \
-    "bytes_allocated, temporary, stale_objects, retained_bytes, suspect_objects, suspect_bytes, makers"
+#define PROFILE_SITE_COLUMNS                                                                       \
+    "id, kind, stack, truncated, tag, type, thread, objects, bytes, oldest_s, newest_s, "          \
+    "allocations, bytes_allocated, temporary, stale_objects, retained_bytes, "                     \
+    "suspect_objects, suspect_bytes, makers"
 #define PROFILE_SITE_COUNT 19
 #define PROFILE_AGE_COLUMNS "site, bucket, under_s, objects, bytes"
 #define PROFILE_AGE_COUNT 5
@@ -66,30 +67,30 @@
 #define PROFILE_BLIND_COLUMNS "what, count, detail"
 #define PROFILE_BLIND_COUNT 3
 
-#define PROFILE_SCHEMA                                                                                \
-    "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"                                    \
-    "CREATE TABLE processes(" PROFILE_PROCESS_COLUMNS ");"                                             \
-    "CREATE TABLE modules(id INTEGER PRIMARY KEY, path TEXT, start INTEGER, end INTEGER, "             \
-    "bias INTEGER, build_id TEXT, flags INTEGER);"                                                     \
-    "CREATE TABLE frames(id INTEGER PRIMARY KEY, function TEXT, file TEXT, line INTEGER, "             \
-    "module INTEGER REFERENCES modules, address INTEGER, inlined INTEGER);"                            \
-    "CREATE TABLE stacks(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES stacks, "                   \
-    "frame INTEGER REFERENCES frames);"                                                                \
-    "CREATE TABLE sites(id INTEGER PRIMARY KEY, kind TEXT, stack INTEGER REFERENCES stacks, "          \
-    "truncated INTEGER, tag TEXT, type TEXT, thread TEXT, objects INTEGER, bytes INTEGER, "            \
-    "oldest_s REAL, newest_s REAL, allocations INTEGER, bytes_allocated INTEGER, temporary INTEGER, "  \
-    "stale_objects INTEGER, retained_bytes INTEGER, suspect_objects INTEGER, suspect_bytes INTEGER, "  \
-    "makers INTEGER);"                                                                                 \
-    "CREATE TABLE ages(site INTEGER REFERENCES sites, bucket INTEGER, under_s REAL, "                  \
-    "objects INTEGER, bytes INTEGER);"                                                                 \
-    "CREATE TABLE peak_sites(id INTEGER PRIMARY KEY, stack INTEGER REFERENCES stacks, "                \
-    "truncated INTEGER, tag TEXT, objects INTEGER, bytes INTEGER);"                                    \
-    "CREATE TABLE pools(name TEXT, kind TEXT, object_bytes INTEGER, capacity INTEGER, live INTEGER, "  \
-    "peak INTEGER, window_peak INTEGER, served INTEGER, missed INTEGER, efficiency REAL, "             \
-    "grown INTEGER, shrunk INTEGER);"                                                                  \
-    "CREATE TABLE samples(" PROFILE_SAMPLE_COLUMNS ");"                                                \
-    "CREATE TABLE alerts(" PROFILE_ALERT_COLUMNS ");"                                                  \
-    "CREATE TABLE children(" PROFILE_CHILD_COLUMNS ");"                                                \
+#define PROFILE_SCHEMA                                                                             \
+    "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"                                \
+    "CREATE TABLE processes(" PROFILE_PROCESS_COLUMNS ");"                                         \
+    "CREATE TABLE modules(id INTEGER PRIMARY KEY, path TEXT, start INTEGER, end INTEGER, "         \
+    "bias INTEGER, build_id TEXT, flags INTEGER);"                                                 \
+    "CREATE TABLE frames(id INTEGER PRIMARY KEY, function TEXT, file TEXT, line INTEGER, "         \
+    "module INTEGER REFERENCES modules, address INTEGER, inlined INTEGER);"                        \
+    "CREATE TABLE stacks(id INTEGER PRIMARY KEY, parent INTEGER REFERENCES stacks, "               \
+    "frame INTEGER REFERENCES frames);"                                                            \
+    "CREATE TABLE sites(id INTEGER PRIMARY KEY, kind TEXT, stack INTEGER REFERENCES stacks, "      \
+    "truncated INTEGER, tag TEXT, type TEXT, thread TEXT, objects INTEGER, bytes INTEGER, "        \
+    "oldest_s REAL, newest_s REAL, allocations INTEGER, bytes_allocated INTEGER,"                  \
+    "temporary INTEGER, stale_objects INTEGER, retained_bytes INTEGER, "                           \
+    "suspect_objects INTEGER, suspect_bytes INTEGER, makers INTEGER);"                             \
+    "CREATE TABLE ages(site INTEGER REFERENCES sites, bucket INTEGER, under_s REAL, "              \
+    "objects INTEGER, bytes INTEGER);"                                                             \
+    "CREATE TABLE peak_sites(id INTEGER PRIMARY KEY, stack INTEGER REFERENCES stacks, "            \
+    "truncated INTEGER, tag TEXT, objects INTEGER, bytes INTEGER);"                                \
+    "CREATE TABLE pools(name TEXT, kind TEXT, object_bytes INTEGER, capacity INTEGER, "            \
+    "live INTEGER, peak INTEGER, window_peak INTEGER, served INTEGER, missed INTEGER, "            \
+    "efficiency REAL, grown INTEGER, shrunk INTEGER);"                                             \
+    "CREATE TABLE samples(" PROFILE_SAMPLE_COLUMNS ");"                                            \
+    "CREATE TABLE alerts(" PROFILE_ALERT_COLUMNS ");"                                              \
+    "CREATE TABLE children(" PROFILE_CHILD_COLUMNS ");"                                            \
     "CREATE TABLE blind_spots(" PROFILE_BLIND_COLUMNS ");"
 
 #endif

@@ -1,4 +1,5 @@
-/* See profile_stacks.h. Two hash tables of ids, open addressing, used only while the tables are made. */
+/* See profile_stacks.h. Two hash tables of ids, open addressing, used only while the tables are
+ * made. */
 #include "profile_stacks.h"
 
 #include <stdlib.h>
@@ -97,9 +98,9 @@ void profile_stacks_init(struct profile_stacks *stacks, const struct model *mode
         const struct model_stack *stack = &model->stacks[i];
         uint32_t parent = 0;
         for (size_t j = stack->count; j-- > 0;)
-            parent = node_id(&making, (struct profile_node){
-                                          .parent = parent,
-                                          .frame = frame_id(&making, &stack->frames[j])});
+            parent = node_id(&making,
+                             (struct profile_node){.parent = parent,
+                                                   .frame = frame_id(&making, &stack->frames[j])});
         stacks->leaf_of[i] = parent;
     }
     free(making.frames.slots);

@@ -1,7 +1,7 @@
 /*
- * A heartbeat while the watcher works: moved by a thread of its own, so that a long step without a tick
- * (a slow disk) does not look like a dead watcher; but for PULSE_TRUST_S after the last tick of the
- * working thread only, so that a watcher which hangs does not hold the program for ever.
+ * A heartbeat while the watcher works: moved by a thread of its own, so that a long step without a
+ * tick (a slow disk) does not look like a dead watcher; but for PULSE_TRUST_S after the last tick
+ * of the working thread only, so that a watcher which hangs does not hold the program for ever.
  */
 #ifndef REPORT_PULSE_H
 #define REPORT_PULSE_H

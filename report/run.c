@@ -1,10 +1,10 @@
 /*
  * `poolprof run`: a program with the library preloaded, as if the shell had started it itself.
  *
- * Signals and job control (tried with an interactive shell): same process group and no change of the
- * terminal's, so ^C and ^Z reach the program directly; we ignore them and copy what it does: stop when
- * it stops, die of the signal it died of. Signals sent to us alone are passed on; `kill -TERM -PGID`
- * therefore reaches the program twice.
+ * Signals and job control (tried with an interactive shell): same process group and no change of
+ * the terminal's, so ^C and ^Z reach the program directly; we ignore them and copy what it does:
+ * stop when it stops, die of the signal it died of. Signals sent to us alone are passed on; `kill
+ * -TERM -PGID` therefore reaches the program twice.
  *
  * The program, once dead, is left a zombie until its report is out: the watcher reads its exit code
  * from there, and the prompt comes after the report even when the program was killed.
@@ -30,13 +30,14 @@ extern char **environ;
 #define EXIT_NOT_FOUND 127
 
 static int usage(void) {
-    fputs("usage: poolprof run [-o FILE] [--option NAME=VALUE]... -- PROGRAM [ARGUMENTS]\n", stderr);
+    fputs("usage: poolprof run [-o FILE] [--option NAME=VALUE]... -- PROGRAM [ARGUMENTS]\n",
+          stderr);
     return STATUS_USAGE;
 }
 
 /* ---- environment ---- */
 
-/* Validates with the table of options, so that a typing error is found before the program starts. */
+/* Validates with the table of options: a typing error is found before the program starts. */
 static bool set_option(const char *name, const char *value) {
     static struct pp_options scratch;
     char variable[128], why[1024];
@@ -100,7 +101,8 @@ static bool prepare_environment(void) {
     }
     const char *before = getenv("LD_PRELOAD");
     char *preload = NULL;
-    if (asprintf(&preload, "%s%s%s", library, before && *before ? ":" : "", before ? before : "") < 0)
+    const char *colon = before && *before ? ":" : "";
+    if (asprintf(&preload, "%s%s%s", library, colon, before ? before : "") < 0)
         return false;
     bool set = setenv("LD_PRELOAD", preload, 1) == 0 && setenv("POOLPROF_PROGRAM", program, 1) == 0;
     free(preload);
@@ -157,7 +159,8 @@ static int64_t realtime_ns(void) {
 
 static bool start(struct running *running, char **arguments) {
     sigset_t before;
-    struct sigaction child_before, ignore = {.sa_handler = SIG_IGN}, plain = {.sa_handler = SIG_DFL};
+    struct sigaction child_before;
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, plain = {.sa_handler = SIG_DFL};
     static const int handled[] = {SIGCHLD, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
     sigemptyset(&running->handled);
     for (size_t i = 0; i < PP_COUNT_OF(handled); i++)
@@ -231,8 +234,8 @@ static void allow_signals(const struct running *running) {
     sigprocmask(SIG_UNBLOCK, &deadly, NULL);
 }
 
-/* Ends as the program did. A shell makes 128+N of a death by signal; where the signal cannot kill us
-   (first process of a container) we do. */
+/* Ends as the program did. A shell makes 128+N of a death by signal; where the signal cannot kill
+   us (first process of a container) we do. */
 static int end_alike(int status) {
     if (!WIFSIGNALED(status))
         return WEXITSTATUS(status);

@@ -27,7 +27,8 @@
 struct waited {
     int fd;
     const struct pp_segment_header *header;
-    int watcher;        /* pidfd, -1: not known yet */
+    const struct pp_segment_header *first;  /* its tree's: the watcher's words; may be `header` */
+    int watcher;                            /* pidfd, -1: not known yet */
 };
 
 static int64_t now_ms(void) {
@@ -37,6 +38,8 @@ static int64_t now_ms(void) {
 }
 
 static void let_go(struct waited *waited) {
+    if (waited->first && waited->first != waited->header)
+        munmap((void *)waited->first, PP_SEGMENT_HEADER_BYTES);
     if (waited->header)
         munmap((void *)waited->header, PP_SEGMENT_HEADER_BYTES);
     if (waited->watcher >= 0)
@@ -46,22 +49,51 @@ static void let_go(struct waited *waited) {
     *waited = (struct waited){.fd = -1, .watcher = -1};
 }
 
-static bool take_up(struct waited *waited, int directory, const char *name, int pid) {
+/* The header of the segment `name`; NULL if it is none of that process. `fd` gets the open file. */
+static const struct pp_segment_header *map_segment(int directory, const char *name, int pid,
+                                                   int *fd) {
     struct stat file;
-    *waited = (struct waited){.fd = -1, .watcher = -1};
-    waited->fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (waited->fd < 0 || fstat(waited->fd, &file) < 0 || !S_ISREG(file.st_mode) ||
-        file.st_size < PP_SEGMENT_HEADER_BYTES || file.st_uid != getuid()) {
-        let_go(waited);
-        return false;
+    const struct pp_segment_header *header = MAP_FAILED;
+    *fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (*fd >= 0 && fstat(*fd, &file) == 0 && S_ISREG(file.st_mode) &&
+        file.st_size >= PP_SEGMENT_HEADER_BYTES && file.st_uid == getuid())
+        header = mmap(NULL, PP_SEGMENT_HEADER_BYTES, PROT_READ, MAP_SHARED, *fd, 0);
+    if (header != MAP_FAILED) {
+        if (!memcmp(header->magic, PP_SEGMENT_MAGIC, sizeof header->magic) &&
+            header->version == PP_SEGMENT_VERSION && (int)header->pid == pid)
+            return header;
+        munmap((void *)header, PP_SEGMENT_HEADER_BYTES);
     }
-    void *at = mmap(NULL, PP_SEGMENT_HEADER_BYTES, PROT_READ, MAP_SHARED, waited->fd, 0);
-    waited->header = at == MAP_FAILED ? NULL : at;
-    if (waited->header && !memcmp(waited->header->magic, PP_SEGMENT_MAGIC, 8) &&
-        waited->header->version == PP_SEGMENT_VERSION && (int)waited->header->pid == pid)
-        return true;
-    let_go(waited);
-    return false;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    return NULL;
+}
+
+/* The first process's header, where the watcher's words are. Once that segment is gone the
+   process's own words, which nobody writes, stand in: its own end is all one can wait for then. */
+static void find_first(struct waited *waited, int directory) {
+    char name[64];
+    int fd;
+    waited->first = waited->header;
+    if (waited->header->tree_nonce == waited->header->nonce)
+        return;
+    snprintf(name, sizeof name, "%u.%016llx", waited->header->tree_pid,
+             (unsigned long long)waited->header->tree_nonce);
+    const struct pp_segment_header *first = map_segment(directory, name,
+                                                        (int)waited->header->tree_pid, &fd);
+    if (first)
+        waited->first = first;
+    if (fd >= 0)
+        close(fd);
+}
+
+static bool take_up(struct waited *waited, int directory, const char *name, int pid) {
+    *waited = (struct waited){.watcher = -1};
+    waited->header = map_segment(directory, name, pid, &waited->fd);
+    if (waited->header)
+        find_first(waited, directory);
+    return waited->header != NULL;
 }
 
 /* The newest of that pid: a program that execs leaves one per image. */
@@ -95,7 +127,8 @@ static bool find_in(struct waited *waited, const char *place, int pid, int64_t s
 }
 
 /* The places of src/segment.c, in its order. */
-static bool find(struct waited *waited, int pid, int64_t since_ns, const struct pp_options *options) {
+static bool find(struct waited *waited, int pid, int64_t since_ns,
+                 const struct pp_options *options) {
     const char *asked = strcmp(options->SEGMENT_DIR, "auto") ? options->SEGMENT_DIR : NULL;
     const char *places[] = {asked, getenv("XDG_RUNTIME_DIR"), "/dev/shm", "/tmp"};
     for (size_t i = 0; i < PP_COUNT_OF(places); i++)
@@ -111,7 +144,7 @@ static bool is_over(struct waited *waited) {
         return true;
     if (atomic_load(&waited->header->handover) == PP_HANDOVER_DONE)
         return true;
-    int watcher_pid = atomic_load(&waited->header->tree.watcher_pid);
+    int watcher_pid = atomic_load(&waited->first->tree.watcher_pid);
     if (watcher_pid < 0)
         return true;
     if (waited->watcher < 0 && watcher_pid > 0) {
@@ -127,10 +160,10 @@ void run_wait_report(int pid, int64_t since_realtime_ns, const struct pp_options
     struct waited waited;
     if (!PP_LOAD(&options->WATCH) || !find(&waited, pid, since_realtime_ns, options))
         return;
-    uint32_t heartbeat = atomic_load(&waited.header->tree.heartbeat);
+    uint32_t heartbeat = atomic_load(&waited.first->tree.heartbeat);
     int64_t moved_ms = now_ms();
     while (!is_over(&waited)) {
-        uint32_t now = atomic_load(&waited.header->tree.heartbeat);
+        uint32_t now = atomic_load(&waited.first->tree.heartbeat);
         if (now != heartbeat) {
             heartbeat = now;
             moved_ms = now_ms();

@@ -7,11 +7,11 @@
 
 #include "poolprof/options.h"
 
-#define RUN_WAIT_SILENT_MS 10000 /* a watcher whose heartbeat stands still for so long is given up */
+#define RUN_WAIT_SILENT_MS 10000 /* a watcher whose heartbeat stands still so long is given up */
 #define RUN_WAIT_START_MS 3000   /* for a watcher that has not shown itself yet */
 
-/* Returns when the report of process `pid` is out, or when it is not going to come. Segments from before
-   `since_realtime_ns` are another process's of the same pid. */
+/* Returns when the report of process `pid` is out, or when it is not going to come. Segments from
+   before `since_realtime_ns` are another process's of the same pid. */
 void run_wait_report(int pid, int64_t since_realtime_ns, const struct pp_options *options);
 
 #endif

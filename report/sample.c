@@ -182,7 +182,7 @@ bool sample_take(const struct view *view, int pid, struct model_sample *sample) 
     int64_t resident = read_resident(pid);
     if (resident < 0)
         return false;
-    uint64_t tracker = atomic_load_explicit(&view_header(view)->tracker_bytes, memory_order_relaxed);
+    uint64_t tracker = atomic_load(&view_header(view)->tracker_bytes);
     sample->rss_bytes = tracker < (uint64_t)resident ? resident - (int64_t)tracker : 0;
     return true;
 }

@@ -16,10 +16,11 @@
 /* ---- pace: between SAMPLE_MIN and SAMPLE_MAX, by load ----
  *
  * A sample that moved (heap or resident set by more than 1 % and more than 256 KiB since the one
- * before) or that lies within 10 % of a memory threshold makes the next one follow after min_s; each
- * quiet one stretches the interval by half, up to max_s. So a steady program costs one look per max_s.
- * Between samples the watcher glances at the live byte count, a plain load; sample_pace_moved tells
- * whether that is reason enough to sample early, so a burst is not missed in a long interval.
+ * before) or that lies within 10 % of a memory threshold makes the next one follow after min_s;
+ * each quiet one stretches the interval by half, up to max_s. So a steady program costs one look
+ * per max_s. Between samples the watcher glances at the live byte count, a plain load;
+ * sample_pace_moved tells whether that is reason enough to sample early, so a burst is not missed
+ * in a long interval.
  */
 #define SAMPLE_MOVED_PART 0.01
 #define SAMPLE_MOVED_BYTES (256 << 10)
@@ -45,9 +46,9 @@ bool sample_pace_moved(const struct sample_pace *pace, int64_t heap_bytes);
 /* ---- history: full rate, then thinned ----
  *
  * All samples of the last full_s; of the 24 h before, one per 5 minutes; of the 30 days before, one
- * per hour: of each such span the one with the largest resident set, so that thinning hides no peak.
- * Bound: SAMPLE_FULL_MAX + 289 + 721 samples; where full_s would need more, the oldest are thinned
- * sooner.
+ * per hour: of each such span the one with the largest resident set, so that thinning hides no
+ * peak. Bound: SAMPLE_FULL_MAX + 289 + 721 samples; where full_s would need more, the oldest are
+ * thinned sooner.
  */
 #define SAMPLE_FULL_MAX 20000
 #define SAMPLE_TIERS 3
@@ -90,7 +91,8 @@ void sample_peak_kept(struct sample_peak *peak, int64_t live_bytes, double now_s
 
 struct view;
 
-/* Resident bytes from the text of /proc/PID/statm; -1 when it is none or a dead process's (0 pages). */
+/* Resident bytes from the text of /proc/PID/statm; -1 when it is none or a dead process's (0
+   pages). */
 int64_t sample_parse_statm(const char *text, int64_t page_bytes);
 
 /* Fills all but t_s and interval_s. The tracker's own memory is taken off the resident set as the

@@ -13,24 +13,26 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "symbol_cache.h"
 #include "symbol_module.h"
 #include "words.h"
 
 #define STACK_BYTES (64u << 20) /* reserved, not used: for nested templates in the demangler */
 #define TICK_NS 80000000
 #define PROGRESS_AFTER_S 1.0
-#define MODULES_NAMED 4u        /* in the blind spot's detail */
+#define MODULES_NAMED 4u /* in the blind spot's detail */
 
 struct work {
     struct model *model;
     const char *root;
+    struct symbol_cache *cache;
     struct symbol_place *places;
     size_t count;
     _Atomic size_t done;
-    enum symbol_outcome *outcomes;  /* by module */
+    enum symbol_outcome *outcomes; /* by module */
     pthread_mutex_t lock;
     pthread_cond_t ended;
-    bool finished;                  /* protected by lock */
+    bool finished; /* protected by lock */
 };
 
 /* ---- places ---- */
@@ -46,12 +48,12 @@ static uint64_t hash_place(uint32_t module, uint64_t address) {
     return hash ^ hash >> 32;
 }
 
-/* Distinct places, by a hash set of their numbers + 1: stacks share most of their frames, sorting all of
-   them would be slow. */
+/* Distinct places, by a hash set of their numbers + 1: stacks share most of their frames, sorting
+   all of them would be slow. */
 struct place_set {
     uint32_t *slots;
-    size_t room;        /* a power of two */
-    size_t place_room;  /* of work.places */
+    size_t room;       /* a power of two */
+    size_t place_room; /* of work.places */
 };
 
 static uint32_t *slot_of(const struct work *work, const struct place_set *set, uint32_t module,
@@ -77,8 +79,8 @@ static void add_place(struct work *work, struct place_set *set, const struct mod
     uint32_t *slot = slot_of(work, set, frame->module, frame->address);
     if (*slot != 0) return;
     work->places = model_grow(work->places, work->count, &set->place_room, sizeof *work->places);
-    work->places[work->count++] =
-        (struct symbol_place){.address = frame->address, .module = frame->module};
+    work->places[work->count++] = (struct symbol_place){.address = frame->address,
+                                                        .module = frame->module};
     *slot = (uint32_t)work->count;
 }
 
@@ -94,16 +96,35 @@ static void collect(struct work *work) {
 
 /* ---- the worker ---- */
 
+static enum symbol_outcome resolve_module(struct work *work, uint32_t module,
+                                          struct symbol_place *places, size_t count) {
+    enum symbol_outcome outcome;
+    if (work->cache == NULL)
+        return symbol_module_resolve(work->model, module, places, count, work->root, &work->done);
+    struct symbol_place *missing = model_alloc(count, sizeof *missing);
+    size_t unknown = symbol_cache_fill(work->cache, work->model, module, places, count, missing, &outcome);
+    atomic_fetch_add(&work->done, count - unknown);
+    if (unknown > 0) {
+        outcome = symbol_module_resolve(work->model, module, missing, unknown, work->root, &work->done);
+        symbol_cache_keep(work->cache, work->model, module, missing, unknown, outcome);
+    }
+    /* Both are sorted by address: the missing ones go back to their places. */
+    for (size_t i = 0, from = 0; from < unknown; i++)
+        if (places[i].address == missing[from].address) places[i] = missing[from++];
+    free(missing);
+    return outcome;
+}
+
 static void resolve_all(struct work *work) {
     for (size_t first = 0, next; first < work->count; first = next) {
         uint32_t module = work->places[first].module;
-        for (next = first; next < work->count && work->places[next].module == module; next++) {}
+        for (next = first; next < work->count && work->places[next].module == module; next++) {
+        }
         if (module == 0) {
             atomic_fetch_add(&work->done, next - first);
             continue;
         }
-        work->outcomes[module] = symbol_module_resolve(work->model, module, work->places + first,
-                                                       next - first, work->root, &work->done);
+        work->outcomes[module] = resolve_module(work, module, work->places + first, next - first);
     }
 }
 
@@ -126,8 +147,8 @@ static double now_s(void) {
 static void show_progress(struct work *work, bool last) {
     if (last) fputs("\r\033[K", stderr);
     else
-        fprintf(stderr, "\rpoolprof: looking up %zu of %zu addresses\033[K", atomic_load(&work->done),
-                work->count);
+        fprintf(stderr, "\rpoolprof: looking up %zu of %zu addresses\033[K",
+                atomic_load(&work->done), work->count);
     fflush(stderr);
 }
 
@@ -192,13 +213,15 @@ static bool ends_with(const char *text, const char *end) {
 static bool is_library_new(const struct model *model, const struct model_frame *frame) {
     const char *module = words_base(model->modules[frame->module].path);
     if (frame->function == NULL || strncmp(frame->function, "operator new", 12) != 0) return false;
-    if (strncmp(module, "libstdc++.so", 12) == 0 || strncmp(module, "libc++.so", 9) == 0) return true;
+    if (strncmp(module, "libstdc++.so", 12) == 0 || strncmp(module, "libc++.so", 9) == 0)
+        return true;
     return frame->file != NULL &&
            (ends_with(frame->file, "/new_op.cc") || ends_with(frame->file, "/new_opv.cc") ||
             ends_with(frame->file, "/new_opnt.cc") || ends_with(frame->file, "/new_opvnt.cc"));
 }
 
-static const struct symbol_place *place_of(const struct work *work, const struct model_frame *frame) {
+static const struct symbol_place *place_of(const struct work *work,
+                                           const struct model_frame *frame) {
     struct symbol_place key = {.module = frame->module, .address = frame->address};
     return bsearch(&key, work->places, work->count, sizeof key, by_place);
 }
@@ -266,7 +289,8 @@ static void count_missing(const struct work *work) {
 
 void symbol_resolve(struct model *model, const struct symbol_options *options) {
     static const struct symbol_options none;
-    struct work work = {.model = model, .root = options != NULL ? options->root : NULL};
+    struct work work = {.model = model, .root = options != NULL ? options->root : NULL,
+                        .cache = options != NULL ? options->cache : NULL};
     if (options == NULL) options = &none;
     unsetenv("DEBUGINFOD_URLS"); /* libdwfl would ask the network */
     collect(&work);

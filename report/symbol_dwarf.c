@@ -55,6 +55,7 @@ static void read_units(struct units *units, Dwarf *dwarf) {
         units->items = model_grow(units->items, units->count, &units->room, sizeof unit);
         units->items[units->count++] = unit;
     }
+    if (units->range_count == 0) return;
     qsort(units->ranges, units->range_count, sizeof *units->ranges, by_start);
     Dwarf_Addr longest = 0;
     for (size_t i = 0; i < units->range_count; i++) {
@@ -99,8 +100,12 @@ static void resolve_units(struct symbol_job *job, struct units *units, Dwarf_Add
         const struct unit *unit = &units->items[assigned[first].unit];
         for (next = first; next < count && assigned[next].unit == assigned[first].unit; next++)
             places[next - first] = &job->places[assigned[next].place];
-        struct symbol_unit work = {.job = job, .bias = bias, .die = unit->die, .tree = unit->tree,
-                                   .places = places, .count = next - first};
+        struct symbol_unit work = {.job = job,
+                                   .bias = bias,
+                                   .die = unit->die,
+                                   .tree = unit->tree,
+                                   .places = places,
+                                   .count = next - first};
         symbol_unit_resolve(&work);
         atomic_fetch_add(job->done, next - first);
     }

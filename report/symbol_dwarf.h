@@ -25,8 +25,8 @@ void symbol_table_resolve(struct symbol_job *job);
 struct symbol_unit {
     struct symbol_job *job;
     Dwarf_Addr bias;
-    Dwarf_Die die;      /* has the line table */
-    Dwarf_Die tree;     /* has the functions: the same, or the split unit's */
+    Dwarf_Die die;  /* has the line table */
+    Dwarf_Die tree; /* has the functions: the same, or the split unit's */
     struct symbol_place **places;
     size_t count;
 };

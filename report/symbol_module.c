@@ -2,10 +2,10 @@
  * See symbol_module.h. One Dwfl per module, opened by path and closed again, so a process with 500
  * libraries does not keep 500 debug files mapped, and one broken file spoils nothing else.
  *
- * libdw's own per-address look-ups (dwarf_getscopes, dwfl_module_addrinfo) walk a whole unit or symbol
- * table each time; with thousands of addresses that is minutes. Here each unit is walked once for all
- * its addresses (symbol_unit.c), units are found by their own ranges (binaries of clang and rustc have
- * no .debug_aranges), and symbol tables are sorted once (symbol_table.c).
+ * libdw's own per-address look-ups (dwarf_getscopes, dwfl_module_addrinfo) walk a whole unit or
+ * symbol table each time; with thousands of addresses that is minutes. Here each unit is walked
+ * once for all its addresses (symbol_unit.c), units are found by their own ranges (binaries of
+ * clang and rustc have no .debug_aranges), and symbol tables are sorted once (symbol_table.c).
  */
 #include "symbol_module.h"
 
@@ -34,7 +34,8 @@ static int open_regular(const char *path) {
     return -1;
 }
 
-/* The kernel's image, as it is in this process; whether it is the same kernel's the build-id tells. */
+/* The kernel's image, as it is in this process; whether it is the same kernel's the build-id tells.
+ */
 static int open_vdso(void) {
     const unsigned char *image = (const unsigned char *)getauxval(AT_SYSINFO_EHDR);
     if (image == NULL) return -1;
@@ -63,8 +64,10 @@ static bool same_build(Dwfl_Module *module, int fd, const struct model *model,
     struct stat status;
     int bytes = dwfl_module_build_id(module, &bits, &address);
     if (wanted->build_id_bytes > 0)
-        return bytes == (int)wanted->build_id_bytes && memcmp(bits, wanted->build_id, (size_t)bytes) == 0;
-    /* Linked without a build-id: a file that was not changed since the process started is the same. */
+        return bytes == (int)wanted->build_id_bytes &&
+               memcmp(bits, wanted->build_id, (size_t)bytes) == 0;
+    /* Linked without a build-id: a file that was not changed since the process started is the same.
+     */
     if (bytes > 0 || fstat(fd, &status) != 0) return false;
     return status.st_mtim.tv_sec < model->process.started_realtime_ns / 1000000000;
 }
@@ -102,10 +105,10 @@ static enum symbol_outcome try_file(struct symbol_job *job, int fd) {
 }
 
 enum symbol_outcome symbol_module_resolve(struct model *model, uint32_t module,
-                                          struct symbol_place *places, size_t count, const char *root,
-                                          _Atomic size_t *done) {
-    struct symbol_job job = {.model = model, .module_index = module, .places = places, .count = count,
-                             .done = done};
+                                          struct symbol_place *places, size_t count,
+                                          const char *root, _Atomic size_t *done) {
+    struct symbol_job job = {
+        .model = model, .module_index = module, .places = places, .count = count, .done = done};
     const char *path = model->modules[module].path;
     enum symbol_outcome outcome = SYMBOL_NO_FILE;
     size_t before = atomic_load(done);

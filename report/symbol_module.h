@@ -1,4 +1,5 @@
-/* One module's addresses; shared by symbol.c (who asks) and symbol_module.c (libdw), private to them. */
+/* One module's addresses; shared by symbol.c (who asks) and symbol_module.c (libdw), private to
+ * them. */
 #ifndef REPORT_SYMBOL_MODULE_H
 #define REPORT_SYMBOL_MODULE_H
 
@@ -16,10 +17,10 @@ struct symbol_place {
 
 enum symbol_outcome { SYMBOL_READ, SYMBOL_NO_FILE, SYMBOL_OTHER_BUILD, SYMBOL_UNREADABLE };
 
-/* `places` are one module's, sorted by address. Fills what it can find and returns how the module's file
-   was. `done` is counted up by one for each place. Names go to the model's texts. */
+/* `places` are one module's, sorted by address. Fills what it can find and returns how the module's
+   file was. `done` is counted up by one for each place. Names go to the model's texts. */
 enum symbol_outcome symbol_module_resolve(struct model *model, uint32_t module,
-                                          struct symbol_place *places, size_t count, const char *root,
-                                          _Atomic size_t *done);
+                                          struct symbol_place *places, size_t count,
+                                          const char *root, _Atomic size_t *done);
 
 #endif

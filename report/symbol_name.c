@@ -1,7 +1,8 @@
 /*
- * Names as people write them. The demangler is libstdc++'s (__cxa_demangle), kept in step with GCC's
- * mangling. Rust's legacy names are Itanium-mangled paths with a hash at the end and punctuation spelled
- * $LT$; its newer `_R` names are left as they are: no library that we could link knows them.
+ * Names as people write them. The demangler is libstdc++'s (__cxa_demangle), kept in step with
+ * GCC's mangling. Rust's legacy names are Itanium-mangled paths with a hash at the end and
+ * punctuation spelled $LT$; its newer `_R` names are left as they are: no library that we could
+ * link knows them.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -19,11 +20,11 @@ static bool is_hash(const char *text) {
     return strlen(text) == 17 && text[0] == 'h' && strspn(text + 1, "0123456789abcdef") == 16;
 }
 
-static const char *const escapes[][2] = {{"$SP$", "@"}, {"$BP$", "*"},   {"$RF$", "&"}, {"$LT$", "<"},
-                                         {"$GT$", ">"}, {"$LP$", "("},   {"$RP$", ")"}, {"$C$", ","},
-                                         {"$u20$", " "}, {"$u27$", "'"}, {"$u5b$", "["}, {"$u5d$", "]"},
-                                         {"$u7b$", "{"}, {"$u7d$", "}"}, {"$u7e$", "~"}, {"$u3b$", ";"},
-                                         {"$u2b$", "+"}, {"$u22$", "\""}};
+static const char *const escapes[][2] = {
+    {"$SP$", "@"},  {"$BP$", "*"},  {"$RF$", "&"},  {"$LT$", "<"},  {"$GT$", ">"},
+    {"$LP$", "("},  {"$RP$", ")"},  {"$C$", ","},   {"$u20$", " "}, {"$u27$", "'"},
+    {"$u5b$", "["}, {"$u5d$", "]"}, {"$u7b$", "{"}, {"$u7d$", "}"}, {"$u7e$", "~"},
+    {"$u3b$", ";"}, {"$u2b$", "+"}, {"$u22$", "\""}};
 
 /* "_$LT$alloc..vec..Vec$GT$": in place, it only gets shorter. */
 static void clean_rust(char *name) {

@@ -1,8 +1,8 @@
 /*
- * Names from symbol tables (.symtab, .dynsym, .gnu_debugdata), for addresses without debug information.
- * A symbol answers only for addresses within its size: in a stripped library "the nearest exported
- * symbol before" would name a function that has nothing to do with it. Symbols without size (assembler)
- * answer up to the next symbol or their section's end.
+ * Names from symbol tables (.symtab, .dynsym, .gnu_debugdata), for addresses without debug
+ * information. A symbol answers only for addresses within its size: in a stripped library "the
+ * nearest exported symbol before" would name a function that has nothing to do with it. Symbols
+ * without size (assembler) answer up to the next symbol or their section's end.
  */
 #include <elf.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ struct symbol {
     GElf_Addr start, end;
     GElf_Addr longest_end; /* of this and all before */
     const char *name;
-    int rank;              /* which of several names for one address: higher first */
+    int rank; /* which of several names for one address: higher first */
     bool sized;
 };
 
@@ -48,7 +48,8 @@ static void add_symbol(struct table *table, Dwfl_Module *module, int index) {
     GElf_Word section;
     Elf *elf;
     Dwarf_Addr bias;
-    const char *name = dwfl_module_getsym_info(module, index, &symbol, &address, &section, &elf, &bias);
+    const char *name = dwfl_module_getsym_info(module, index, &symbol, &address, &section, &elf,
+                                               &bias);
     if (name == NULL || name[0] == 0 || section == SHN_UNDEF) return;
     int type = GELF_ST_TYPE(symbol.st_info);
     if (type != STT_FUNC && type != STT_GNU_IFUNC && type != STT_NOTYPE) return;
@@ -56,8 +57,8 @@ static void add_symbol(struct table *table, Dwfl_Module *module, int index) {
     GElf_Addr end = sized ? address + symbol.st_size : code_end(elf, section, bias);
     if (end <= address) return;
     table->items = model_grow(table->items, table->count, &table->room, sizeof *table->items);
-    table->items[table->count++] = (struct symbol){.start = address, .end = end, .name = name,
-                                                   .rank = rank_of(&symbol, name), .sized = sized};
+    table->items[table->count++] = (struct symbol){
+        .start = address, .end = end, .name = name, .rank = rank_of(&symbol, name), .sized = sized};
 }
 
 static int by_start(const void *left, const void *right) {
@@ -78,7 +79,8 @@ static void read_table(struct table *table, Dwfl_Module *module) {
     for (size_t i = table->count; i-- > 0;) { /* sizeless ones end where the next begins */
         struct symbol *symbol = &table->items[i];
         bool last = i + 1 == table->count;
-        if (!last && table->items[i + 1].start > symbol->start) next_start = table->items[i + 1].start;
+        if (!last && table->items[i + 1].start > symbol->start)
+            next_start = table->items[i + 1].start;
         if (!symbol->sized && next_start > symbol->start && next_start < symbol->end)
             symbol->end = next_start;
     }
@@ -112,7 +114,8 @@ static char *plain_name(const char *name) {
     return readable;
 }
 
-static void name_place(struct model *model, struct symbol_place *place, const struct symbol *symbol) {
+static void name_place(struct model *model, struct symbol_place *place,
+                       const struct symbol *symbol) {
     if (place->count == 0) {
         place->frames = model_alloc(1, sizeof *place->frames);
         place->frames[0] = (struct model_frame){.module = place->module, .address = place->address};

@@ -1,10 +1,10 @@
 /*
- * One unit's addresses: a single walk over its tree of DIEs finds for each address the innermost scope
- * (function or inlined call); the scopes' chain outwards then gives the frames.
+ * One unit's addresses: a single walk over its tree of DIEs finds for each address the innermost
+ * scope (function or inlined call); the scopes' chain outwards then gives the frames.
  *
- * Subtrees whose ranges hold none of the addresses are not entered. Functions may hide in declarations
- * without ranges (members of a class local to another function): only where the first walk left an
- * address without function is there a second one that enters those too.
+ * Subtrees whose ranges hold none of the addresses are not entered. Functions may hide in
+ * declarations without ranges (members of a class local to another function): only where the first
+ * walk left an address without function is there a second one that enters those too.
  */
 #include <dwarf.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@
 #include "symbol.h"
 #include "symbol_dwarf.h"
 
-#define DEPTH_MAX 256 /* of nested DIEs: more is damage */
+#define DEPTH_MAX 256  /* of nested DIEs: more is damage */
 #define ORIGINS_MAX 16 /* abstract origins and specifications in a row, likewise */
 #define QUALIFIED_MAX 1024
 
@@ -23,7 +23,7 @@ struct scope {
     const struct scope *up; /* what it is inlined into */
     const struct scope *next_made;
     char *function;
-    bool named;             /* function has been looked up */
+    bool named; /* function has been looked up */
 };
 
 /* Qualifying a name searches the unit: once for each function. */
@@ -34,10 +34,10 @@ struct qualified {
 
 struct unit_walk {
     struct symbol_unit *unit;
-    struct scope **scopes;  /* by place: the innermost so far */
+    struct scope **scopes; /* by place: the innermost so far */
     struct scope *made;
     bool enter_rangeless;
-    bool qualify;           /* the language has scopes */
+    bool qualify; /* the language has scopes */
     struct qualified *names;
     size_t name_count, name_room;
 };
@@ -62,10 +62,10 @@ static struct scope *make_scope(struct unit_walk *walk, Dwarf_Die *die, const st
     return scope;
 }
 
-/* How many of the unit's places lie in the DIE. Where `is_scope`, they are given a scope of it, below
-   `up`; *made is that scope. */
-static size_t take_places(struct unit_walk *walk, Dwarf_Die *die, bool is_scope, const struct scope *up,
-                          struct scope **made) {
+/* How many of the unit's places lie in the DIE. Where `is_scope`, they are given a scope of it,
+   below `up`; *made is that scope. */
+static size_t take_places(struct unit_walk *walk, Dwarf_Die *die, bool is_scope,
+                          const struct scope *up, struct scope **made) {
     const struct symbol_unit *unit = walk->unit;
     Dwarf_Addr base, start, end;
     ptrdiff_t offset = 0;
@@ -102,7 +102,8 @@ static enum entry entry_of(int tag) {
     }
 }
 
-static void walk_children(struct unit_walk *walk, Dwarf_Die *parent, const struct scope *up, int depth) {
+static void walk_children(struct unit_walk *walk, Dwarf_Die *parent, const struct scope *up,
+                          int depth) {
     Dwarf_Die child;
     if (depth > DEPTH_MAX || dwarf_child(parent, &child) != 0) return;
     do {
@@ -165,8 +166,8 @@ static void prepend(char text[QUALIFIED_MAX], const char *outer) {
     memcpy(text + length, "::", 2);
 }
 
-/* What a compiler gives no linkage name (static functions, members of local classes, lambdas) is named
-   by the scopes round its declaration. */
+/* What a compiler gives no linkage name (static functions, members of local classes, lambdas) is
+   named by the scopes round its declaration. */
 static char *qualified_name(struct unit_walk *walk, const struct scope *scope, const char *name) {
     struct model *model = walk->unit->job->model;
     Dwarf_Die declaration = declaration_of(scope), *outer = NULL;
@@ -237,7 +238,8 @@ static void set_call(const struct symbol_unit *unit, const struct scope *inlined
     frame->file = model_text(unit->job->model, dwarf_filesrc(files, number, NULL, NULL));
 }
 
-static void make_frames(struct unit_walk *walk, struct symbol_place *place, struct scope *innermost) {
+static void make_frames(struct unit_walk *walk, struct symbol_place *place,
+                        struct scope *innermost) {
     const struct symbol_unit *unit = walk->unit;
     size_t count = 0;
     for (const struct scope *at = innermost; at != NULL; at = at->up)

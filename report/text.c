@@ -1,7 +1,7 @@
 /*
- * See text.h. Written for someone in trouble: the first line is the answer, each site is a paragraph that
- * can be pasted into a bug report, the rest says what the answer rests on and what it leaves out.
- * What a name or path holds never reaches the terminal raw: words_safe.
+ * See text.h. Written for someone in trouble: the first line is the answer, each site is a
+ * paragraph that can be pasted into a bug report, the rest says what the answer rests on and what
+ * it leaves out. What a name or path holds never reaches the terminal raw: words_safe.
  */
 #include "text.h"
 
@@ -36,22 +36,24 @@ static void put_end_name(FILE *to, const char *end, int status) {
     int number = 0;
     if (sscanf(end, "signal:%d", &number) == 1) {
         const char *name = sigabbrev_np(number);
-        fprintf(to, "killed by signal %d%s%s", number, name != NULL ? " SIG" : "", name ? name : "");
+        fprintf(to, "killed by signal %d%s%s", number, name != NULL ? " SIG" : "",
+                name ? name : "");
     } else if (strcmp(end, "unknown") == 0) {
-        fputs("ended, how is not known", to);
+        fputs("how it ended is not known", to);
     } else if (strcmp(end, "running") == 0) {
         fputs("running", to);
     } else if (strcmp(end, "exec") == 0) {
         fputs("became another program by exec", to);
     } else {
-        fprintf(to, "%s, status %d", end, status);
+        put_safe(to, end);
+        fprintf(to, ", status %d", status);
     }
 }
 
 static void put_process(const struct text *text) {
     const struct model *model = text->model;
-    fputs(model->process.exe[0] != 0 ? "" : "unknown program", text->to);
-    put_safe(text->to, words_base(model->process.exe));
+    fputs(model_name(model)[0] != 0 ? "" : "unknown program", text->to);
+    put_safe(text->to, model_name(model));
     fprintf(text->to, " (pid %" PRIu32 ")", model->process.pid);
 }
 
@@ -119,10 +121,10 @@ static void put_verdict(const struct text *text) {
     if (model->errors.invalid_frees > 0)
         fprintf(to, "; %s", words_counted(model->errors.invalid_frees, "invalid free", objects));
     if (model->errors.mismatched_frees > 0)
-        fprintf(to, "; %s", words_counted(model->errors.mismatched_frees, "mismatched free", objects));
+        fprintf(to, "; %s",
+                words_counted(model->errors.mismatched_frees, "mismatched free", objects));
     fprintf(to, "%s\n", text->plain);
-    if (!model->tracked)
-        fputs("tracking was off (POOLPROF_TRACK): totals only, no sites\n", to);
+    if (!model->tracked) fputs("tracking was off (POOLPROF_TRACK): totals only, no sites\n", to);
 }
 
 /* ---- sites ---- */
@@ -151,9 +153,11 @@ static void put_site_origin(const struct text *text, const struct model_site *si
     char count[WORDS_BYTES], bytes[WORDS_BYTES];
     const char *makers = makers_text(site->makers);
     fputs("    ", text->to);
-    if (site->thread != NULL && site->thread[0] == '*')
-        fprintf(text->to, "by %s threads", site->thread + 1);
-    else if (site->thread != NULL) {
+    if (site->thread != NULL && site->thread[0] == '*') {
+        fputs("by ", text->to);
+        put_safe(text->to, site->thread + 1);
+        fputs(" threads", text->to);
+    } else if (site->thread != NULL) {
         fputs("by thread ", text->to);
         put_safe(text->to, site->thread);
     }
@@ -178,8 +182,9 @@ static void put_site(const struct text *text, const struct model_site *site, siz
     char percent[WORDS_BYTES];
     fprintf(text->to, "\n%s%zu. %s in %s%s", text->bold, number, words_bytes(site->bytes, bytes),
             words_counted(site->objects, "object", objects), text->plain);
-    fprintf(text->to, " (%s)",
-            words_percent((double)site->bytes, (double)model->kinds[MODEL_OUTSTANDING].bytes, percent));
+    fprintf(
+        text->to, " (%s)",
+        words_percent((double)site->bytes, (double)model->kinds[MODEL_OUTSTANDING].bytes, percent));
     put_ages(text, site);
     fputc('\n', text->to);
     put_site_origin(text, site);
@@ -222,7 +227,7 @@ static void put_resident(const struct text *text) {
     }
     int64_t final = model->samples[model->sample_count - 1].rss_bytes;
     fprintf(text->to, "  resident     %s last, %s most (after %s), by %s, bookkeeping left out\n",
-            words_bytes(final > 0 ? (uint64_t)final : 0, last), words_bytes((uint64_t)most, peak),
+            words_bytes(final > 0 ? (uint64_t) final : 0, last), words_bytes((uint64_t)most, peak),
             words_time(most_s, when), words_counted(model->sample_count, "sample", count));
 }
 
@@ -232,7 +237,8 @@ static void put_peak_sites(const struct text *text) {
     if (model->peak_site_count == 0 ||
         (double)model->peak.bytes < PEAK_APART * (double)model->totals.outstanding_bytes)
         return;
-    fprintf(text->to, "  at the peak  %s, the largest sites:\n", words_bytes(model->peak.bytes, bytes));
+    fprintf(text->to, "  at the peak  %s, the largest sites:\n",
+            words_bytes(model->peak.bytes, bytes));
     for (size_t i = 0; i < model->peak_site_count && i < PEAK_SITES; i++) {
         const struct model_site *site = &model->peak_sites[i];
         fprintf(text->to, "    %10s in %s: ", words_bytes(site->bytes, bytes),
@@ -312,7 +318,8 @@ static void put_errors(const struct text *text) {
                 words_counted(model->errors.mismatched_frees, "free", count));
 }
 
-static void put_alert_value(const struct text *text, const struct model_alert *alert, double value) {
+static void put_alert_value(const struct text *text, const struct model_alert *alert,
+                            double value) {
     char amount[WORDS_BYTES];
     bool bytes = strncmp(alert->rule, "mem_", 4) == 0 || strcmp(alert->rule, "budget") == 0;
     if (bytes) fputs(words_bytes(value > 0 ? (uint64_t)value : 0, amount), text->to);

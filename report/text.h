@@ -10,7 +10,7 @@
 #define TEXT_TOP_DEFAULT 20
 
 struct text_options {
-    size_t top;                 /* most sites shown; 0: all */
+    size_t top; /* most sites shown; 0: all */
     enum model_order sort;
     bool colour;
 };

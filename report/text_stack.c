@@ -1,6 +1,6 @@
 /*
- * See text_stack.h. Left out, and said so where it happens: the runtime below main or a thread's start,
- * repetitions of a recursion, and the middle of stacks that would fill a screen.
+ * See text_stack.h. Left out, and said so where it happens: the runtime below main or a thread's
+ * start, repetitions of a recursion, and the middle of stacks that would fill a screen.
  */
 #include "text_stack.h"
 
@@ -11,14 +11,21 @@
 #include "words.h"
 
 #define INDENT "      "
-#define NAME_WIDTH 60u      /* longest name shown */
-#define COLUMN_MAX 44u      /* the places' column is at most here */
-#define LINES_MAX 40u       /* of one stack; longer ones lose their middle */
-#define LINES_OUTER 6u      /* of which from the outer end */
+#define NAME_WIDTH 60u /* longest name shown */
+#define COLUMN_MAX 44u /* the places' column is at most here */
+#define LINES_MAX 40u  /* of one stack; longer ones lose their middle */
+#define LINES_OUTER 6u /* of which from the outer end */
 
-static const char *const runtime_names[] = {
-    "_start", "__libc_start_main", "__libc_start_main_impl", "__libc_start_call_main",
-    "start_thread", "clone", "__clone", "clone3", "__clone3", "__clone_internal"};
+static const char *const runtime_names[] = {"_start",
+                                            "__libc_start_main",
+                                            "__libc_start_main_impl",
+                                            "__libc_start_call_main",
+                                            "start_thread",
+                                            "clone",
+                                            "__clone",
+                                            "clone3",
+                                            "__clone3",
+                                            "__clone_internal"};
 
 /* One line to be: a frame and how often it follows itself. */
 struct line {
@@ -52,7 +59,8 @@ static size_t runtime_frames(const struct text *text, const struct model_stack *
         if (frame->function != NULL && is_runtime_name(frame->function)) named = i + 1;
         else if (!nameless) break;
     }
-    /* main has been reached if anything is left; a nameless libc frame just inside belongs to it. */
+    /* main has been reached if anything is left; a nameless libc frame just inside belongs to it.
+     */
     if (named > 0) named = i;
     return named < stack->count ? named : 0;
 }
@@ -75,12 +83,14 @@ static size_t make_lines(const struct model_stack *stack, size_t frames, struct 
     return count;
 }
 
-/* Path as short as it stays clear: relative to the program's directory, else its last three parts. */
+/* Path as short as it stays clear: relative to the program's directory, else its last three parts.
+ */
 static const char *short_path(const struct text *text, const char *path, const char **lead) {
     const char *cwd = text->model->process.cwd;
     size_t length = strlen(cwd);
     *lead = "";
-    if (length > 1 && strncmp(path, cwd, length) == 0 && path[length] == '/') return path + length + 1;
+    if (length > 1 && strncmp(path, cwd, length) == 0 && path[length] == '/')
+        return path + length + 1;
     const char *at = path + strlen(path);
     for (int slashes = 0; at > path; at--) {
         if (*at != '/' || ++slashes < 3) continue;

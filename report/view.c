@@ -27,8 +27,8 @@ struct view {
     struct pp_segment_header header;
 };
 
-/* The layout of this version, by which a file is judged. The numbers of elements are what the indices
-   in other records can name at all (DESIGN.md, 3): no true segment has more. */
+/* The layout of this version, by which a file is judged. The numbers of elements are what the
+   indices in other records can name at all (DESIGN.md, 3): no true segment has more. */
 static const struct {
     uint64_t stride, most;
 } layout[PP_AREA_COUNT] = {
@@ -86,9 +86,9 @@ static bool check_version(const struct pp_segment_header *header, char *why, siz
         return say(why, why_bytes, "not a poolprof segment");
     if (header->version == PP_SEGMENT_VERSION) return true;
     if (why_bytes > 0)
-        snprintf(why, why_bytes, "segment of version %u; this poolprof reads version %u%s",
-                 header->version, PP_SEGMENT_VERSION,
-                 header->version > PP_SEGMENT_VERSION ? " (a newer one wrote it)" : "");
+        snprintf(why, why_bytes, "segment of version %u.%u; this poolprof reads version %u.%u%s",
+                 header->version >> 20, header->version & 0xfffff, PP_SEGMENT_FORMAT,
+                 PP_SEGMENT_VERSION & 0xfffff, header->version > PP_SEGMENT_VERSION ? " (a newer one wrote it)" : "");
     return false;
 }
 
@@ -101,7 +101,8 @@ static bool check_header(const struct view *view, char *why, size_t why_bytes) {
     for (int id = 0; id < PP_AREA_COUNT; id++) {
         const struct pp_area *area = &header->areas[id];
         if (area->stride != layout[id].stride)
-            return say(why, why_bytes, "damaged segment, or one of another build: wrong record size");
+            return say(why, why_bytes,
+                       "damaged segment, or one of another build: wrong record size");
         if (area->limit > 0 && area->offset < PP_SEGMENT_HEADER_BYTES)
             return say(why, why_bytes, "damaged segment: an area lies inside the header");
     }
@@ -165,7 +166,8 @@ const struct pp_segment_header *view_header(const struct view *view) { return &v
 
 uint64_t view_count(const struct view *view, enum pp_area_id area) { return view->counts[area]; }
 
-size_t view_read(const struct view *view, enum pp_area_id area, uint64_t first, size_t count, void *to) {
+size_t view_read(const struct view *view, enum pp_area_id area, uint64_t first, size_t count,
+                 void *to) {
     uint64_t there = view->counts[area];
     if (first >= there) return 0;
     uint64_t wanted = smaller(count, there - first), stride = layout[area].stride;

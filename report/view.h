@@ -1,14 +1,16 @@
 /*
  * Reading a segment: live, saved, torn by a crash or hostile.
  *
- * A view copies what it is asked for with pread into private memory and never touches a shared mapping.
- * Why: a file that is truncated under a mapping kills the reader by SIGBUS, and a read fault on a hole
- * of a tmpfs file takes a page of it, so looking at a sparse live segment through a mapping makes it
- * grow (and fails where it is full); pread returns a short count or zeros. A copy also cannot change
- * between a check and its use. Cost: about 0.1 ns per byte, 30 ms for a million blocks' 32 MB.
+ * A view copies what it is asked for with pread into private memory and never touches a shared
+ * mapping. Why: a file that is truncated under a mapping kills the reader by SIGBUS, and a read
+ * fault on a hole of a tmpfs file takes a page of it, so looking at a sparse live segment through a
+ * mapping makes it grow (and fails where it is full); pread returns a short count or zeros. A copy
+ * also cannot change between a check and its use. Cost: about 0.1 ns per byte, 30 ms for a million
+ * blocks' 32 MB.
  *
- * So everything here is as of the last view_open or view_refresh (header) or as of the call (areas).
- * Who wants to poll or write the words of the header (the watcher) maps the header itself, once.
+ * So everything here is as of the last view_open or view_refresh (header) or as of the call
+ * (areas). Who wants to poll or write the words of the header (the watcher) maps the header itself,
+ * once.
  *
  * No count is trusted: an area's count is clamped by ready, limit and the file's size, at each
  * refresh. One thread per view; several views on one file are fine. Layer 0.
@@ -30,8 +32,8 @@ struct view *view_open_fd(int fd, char *why, size_t why_bytes);
 struct view *view_open_path(const char *path, char *why, size_t why_bytes);
 void view_close(struct view *view);
 
-/* Reads the header and the file's size again. false: no longer a segment (truncated); the view keeps
-   what it had, with all counts at zero. */
+/* Reads the header and the file's size again. false: no longer a segment (truncated); the view
+   keeps what it had, with all counts at zero. */
 bool view_refresh(struct view *view);
 
 /* The header as of the last refresh. Its areas are as found: use view_count. */
@@ -40,16 +42,17 @@ const struct pp_segment_header *view_header(const struct view *view);
 /* Elements of an area that can be read. */
 uint64_t view_count(const struct view *view, enum pp_area_id area);
 
-/* Copies elements [first, first + count) to `to` and returns how many of them there were (fewer at the
-   end, or when the file shrank). Element 0 is reserved: callers start at 1. */
-size_t view_read(const struct view *view, enum pp_area_id area, uint64_t first, size_t count, void *to);
+/* Copies elements [first, first + count) to `to` and returns how many of them there were (fewer at
+   the end, or when the file shrank). Element 0 is reserved: callers start at 1. */
+size_t view_read(const struct view *view, enum pp_area_id area, uint64_t first, size_t count,
+                 void *to);
 
-/* Random access: element `index`, from chunks of 64 KiB that are loaded on first use and kept until the
-   next refresh, so only what is looked at costs memory. NULL: no such element. */
+/* Random access: element `index`, from chunks of 64 KiB that are loaded on first use and kept until
+   the next refresh, so only what is looked at costs memory. NULL: no such element. */
 const void *view_element(struct view *view, enum pp_area_id area, uint64_t index);
 
-/* A text, malloc'ed; "" for a bad offset. At most 4095 bytes. `next` (may be NULL) gets the offset after
-   its terminator, for lists of texts; it never runs backwards. */
+/* A text, malloc'ed; "" for a bad offset. At most 4095 bytes. `next` (may be NULL) gets the offset
+   after its terminator, for lists of texts; it never runs backwards. */
 char *view_text(const struct view *view, uint32_t offset, uint32_t *next);
 
 /* What was served from and freed to the size classes' pools, summed over all threads. */

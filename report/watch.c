@@ -27,12 +27,16 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "death.h"
 #include "family.h"
 #include "finish.h"
 #include "model.h"
 #include "watched.h"
 
 #define WATCH_LOOK_MAX_S 60.0
+#define NO_PIDFD_LOOK_S 0.1 /* where the kernel refuses a pidfd, deaths are found by looking */
+/* How long the first process's end waits for profiles of children that ended before it. */
+#define FIRST_PATIENCE_S 0.5
 
 struct watch {
     struct watched **items;
@@ -101,6 +105,7 @@ static void *listen_for_bell(void *context) {
         uint32_t rung = atomic_load(&watch->tree->doorbell);
         if (rung != heard) {
             heard = rung;
+            family_search(&watch->family);
             eventfd_write(watch->bell, 1);
         }
         syscall(SYS_futex, &watch->tree->doorbell, FUTEX_WAIT, heard, NULL, NULL, 0);
@@ -123,9 +128,11 @@ static void hang_bell(struct watch *watch) {
 
 /* ---- the loop ---- */
 
-static bool add(struct watch *watch, int fd) {
+static double now_s(void) { return (double)watched_now_ns() / 1e9; }
+
+static bool add(struct watch *watch, int fd, int pidfd) {
     char why[512] = "no memory";
-    struct watched *watched = watched_create(fd, watch->tree, why, sizeof why);
+    struct watched *watched = watched_create(fd, pidfd, watch->tree, why, sizeof why);
     if (!watched) {
         fprintf(stderr, "poolprof watch: %s\n", why);
         return false;
@@ -135,15 +142,15 @@ static bool add(struct watch *watch, int fd) {
     return true;
 }
 
-static bool knows(void *context, uint32_t pid, uint64_t nonce) {
-    const struct watch *watch = context;
-    for (size_t i = 0; i < watch->count; i++)
-        if (watch->items[i]->header->pid == pid && watch->items[i]->header->nonce == nonce)
-            return true;
-    return false;
+static void recruit(struct watch *watch) {
+    int fd, pidfd;
+    family_search(&watch->family);
+    while (family_next(&watch->family, &fd, &pidfd)) {
+        if (!add(watch, fd, pidfd) && pidfd >= 0)
+            close(pidfd);
+        close(fd);
+    }
 }
-
-static void found(void *context, int fd) { add(context, fd); }
 
 /* The tree's words live in the first process's header: it stays mapped when the process is gone. */
 static void drop(struct watch *watch, size_t at) {
@@ -156,7 +163,9 @@ static void drop(struct watch *watch, size_t at) {
 
 static bool has_died(const struct watched *watched) {
     struct pollfd wanted = {.fd = watched->pidfd, .events = POLLIN};
-    return watched->pidfd < 0 || poll(&wanted, 1, 0) > 0;
+    if (watched->pidfd < 0) /* it was dead, or pidfds are refused here */
+        return !death_is_alive(watched->pid, watched->header->started_monotonic_ns);
+    return poll(&wanted, 1, 0) > 0;
 }
 
 /* A later image of the same process is being watched: this one's exec succeeded. */
@@ -164,7 +173,7 @@ static bool was_replaced(const struct watch *watch, const struct watched *watche
     for (size_t i = 0; i < watch->count; i++) {
         const struct watched *other = watch->items[i];
         if (other != watched && other->pid == watched->pid &&
-            other->header->started_monotonic_ns > watched->header->started_monotonic_ns)
+            other->header->started_realtime_ns > watched->header->started_realtime_ns)
             return true;
     }
     return false;
@@ -186,18 +195,40 @@ static bool is_silent(const struct watch *watch, const struct watched *watched) 
     return watched->is_child || was_replaced(watch, watched);
 }
 
-/* Ends those that have ended: the tree's other processes, or the first. */
-static void bury(struct watch *watch, bool silent) {
-    for (size_t at = 0; at < watch->count;) {
+/* Ends those that have ended: the tree's other processes, or the first. New members are looked for
+   before each: who dies soon after its start must be caught while it can be seen how. Until `until_s`;
+   what is left then has its turn later. */
+static void bury(struct watch *watch, bool silent, double until_s) {
+    for (size_t at = 0; at < watch->count && now_s() < until_s;) {
         struct watched *watched = watch->items[at];
         enum finish_cause cause;
         if (is_silent(watch, watched) != silent || !has_ended(watch, watched, &cause)) {
             at++;
             continue;
         }
+        watch->family.others = watch->count - 1;
         finish(watched, cause, &watch->family);
         drop(watch, at);
+        recruit(watch);
     }
+}
+
+/* The first process waits: its report lists all others, those also whose own turn comes later. */
+static void bury_first(struct watch *watch) {
+    size_t ended;
+    bury(watch, true, now_s() + FIRST_PATIENCE_S);
+    for (size_t at = 0; at < watch->count; at++) {
+        struct watched *watched = watch->items[at];
+        enum finish_cause cause;
+        if (is_silent(watch, watched) && has_ended(watch, watched, &cause))
+            finish_announce(watched, false, cause, &watch->family);
+    }
+    ended = watch->family.count;
+    for (size_t at = 0; at < watch->count; at++)
+        if (is_silent(watch, watch->items[at]) && !watch->items[at]->announced)
+            finish_announce(watch->items[at], true, FINISH_DEATH, &watch->family);
+    bury(watch, false, INFINITY);
+    family_forget(&watch->family, ended);
 }
 
 static bool first_has_ended(const struct watch *watch) {
@@ -212,13 +243,15 @@ static bool first_has_ended(const struct watch *watch) {
 static double turn(struct watch *watch) {
     double next_s = WATCH_LOOK_MAX_S;
     bool first = first_has_ended(watch);
-    family_search(&watch->family, knows, found, watch);
-    bury(watch, true);
+    recruit(watch);
     /* Asked before the search: whoever came and went before the first process ended is in its report. */
     if (first)
-        bury(watch, false);
+        bury_first(watch);
+    else
+        bury(watch, true, INFINITY);
     for (size_t at = 0; at < watch->count; at++)
-        next_s = fmin(next_s, watched_look(watch->items[at]));
+        next_s = fmin(next_s, watch->items[at]->pidfd < 0 ? fmin(NO_PIDFD_LOOK_S, watched_look(watch->items[at]))
+                                                         : watched_look(watch->items[at]));
     return next_s;
 }
 
@@ -241,29 +274,39 @@ static void sleep_until(struct watch *watch, int milliseconds) {
     atomic_fetch_add(&watch->tree->heartbeat, 1);
 }
 
-static int parse_fd(int argc, char **argv) {
+/* A descriptor's number after `name` at argv[at]; -1: not there. */
+static int parse_fd(int argc, char **argv, int at, const char *name) {
     char *end = NULL;
-    long fd = argc == 3 && !strcmp(argv[1], "--fd") ? strtol(argv[2], &end, 10) : -1;
-    return end && end != argv[2] && *end == 0 && fd > STDERR_FILENO && fd <= INT_MAX ? (int)fd : -1;
+    long fd = at + 1 < argc && !strcmp(argv[at], name) ? strtol(argv[at + 1], &end, 10) : -1;
+    return end && end != argv[at + 1] && *end == 0 && fd > STDERR_FILENO && fd <= INT_MAX ? (int)fd : -1;
 }
 
 int watch_main(int argc, char **argv) {
     struct watch watch = {.bell = -1};
-    int fd = parse_fd(argc, argv);
+    int fd = parse_fd(argc, argv, 1, "--fd"), pidfd = parse_fd(argc, argv, 3, "--pidfd");
     if (fd < 0)
-        return usage_error("watch", "started by the library only: watch --fd N");
+        return usage_error("watch", "started by the library only: watch --fd N [--pidfd N]");
+    if (pidfd >= 0 && fcntl(pidfd, F_GETFD) < 0)
+        pidfd = -1; /* the kernel gave the library none; before anything else gets the number */
     stand_alone();
-    if (!add(&watch, fd))
+    if (!add(&watch, fd, pidfd))
         return STATUS_UNREADABLE;
     close(fd);
     watch.tree = watch.items[0]->tree;
-    family_init(&watch.family, watch.items[0]->segment_path, watch.items[0]->header->nonce);
+    family_init(&watch.family, watch.items[0]->segment_path, watch.items[0]->header->pid,
+                watch.items[0]->header->nonce);
     atomic_store(&watch.tree->watcher_pid, (int32_t)getpid());
     atomic_fetch_add(&watch.tree->heartbeat, 1);
     hang_bell(&watch);
     for (;;) {
         double next_s = turn(&watch);
-        if (watch.count == 0) {
+        if (watch.count == 0) { /* from here on nobody joins; who did meanwhile has rung */
+            atomic_store(&watch.tree->watcher_pid, -1);
+            recruit(&watch);
+        }
+        if (watch.count > 0)
+            atomic_store(&watch.tree->watcher_pid, (int32_t)getpid());
+        else {
             family_fini(&watch.family);
             return STATUS_DONE;
         }

@@ -89,7 +89,7 @@ static bool map_header(struct watched *watched, int fd, char *why, size_t why_by
 static void open_outputs(struct watched *watched) {
     const struct pp_segment_header *header = view_header(watched->view);
     const struct pp_pattern names = {
-        .program = watched->exe,
+        .program = watched->name,
         .host = watched->host,
         .directory = watched->cwd,
         .pid = header->pid,
@@ -105,7 +105,21 @@ static void open_outputs(struct watched *watched) {
         watched_log(watched, PP_LOG_WARN, "warn events: %s; none are written", why);
 }
 
-struct watched *watched_create(int fd, struct pp_tree *tree, char *why, size_t why_bytes) {
+/* "Seccomp:" of /proc/PID/status; -1: cannot be read. */
+static int seccomp_of(int pid) {
+    char path[64], line[256];
+    int mode = -1;
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    FILE *file = fopen(path, "re");
+    while (file && mode < 0 && fgets(line, sizeof line, file))
+        if (sscanf(line, "Seccomp: %d", &mode) != 1)
+            mode = -1;
+    if (file)
+        fclose(file);
+    return mode;
+}
+
+struct watched *watched_create(int fd, int pidfd, struct pp_tree *tree, char *why, size_t why_bytes) {
     struct watched *watched = calloc(1, sizeof *watched);
     if (!watched)
         return NULL;
@@ -120,11 +134,12 @@ struct watched *watched_create(int fd, struct pp_tree *tree, char *why, size_t w
     /* An image that the first process became by exec stays the first process. */
     watched->is_child = header->pid != header->tree_pid;
     watched->pid = (int)header->pid;
-    watched->pidfd = death_open(watched->pid, header->started_monotonic_ns);
+    watched->pidfd = pidfd >= 0 ? pidfd : death_open(watched->pid, header->started_monotonic_ns);
     watched->segment_path = path_of(fd);
-    watched->exe = view_text(watched->view, header->exe, NULL);
+    watched->name = view_text(watched->view, header->name, NULL);
     watched->cwd = view_text(watched->view, header->cwd, NULL);
     watched->host = view_text(watched->view, header->host, NULL);
+    watched->seccomp = seccomp_of(watched->pid);
     sample_history_init(&watched->history, (double)atomic_load(&header->options.HISTORY) / NS);
     watched->glance_step_s = GLANCE_FIRST_S;
     open_outputs(watched);
@@ -137,7 +152,7 @@ void watched_destroy(struct watched *watched) {
     sample_history_fini(&watched->history);
     aggregate_peak_free(watched->peak_sites);
     free(watched->told);
-    free(watched->exe);
+    free(watched->name);
     free(watched->cwd);
     free(watched->host);
     free(watched->segment_path);
@@ -241,6 +256,8 @@ static bool sample_is_due(const struct watched *watched, double now_s) {
 double watched_look(struct watched *watched) {
     double now_s = watched_now_s(watched);
     if (now_s >= watched->glance_s) {
+        if (watched->seccomp == 0 && seccomp_of(watched->pid) > 0)
+            atomic_store(&watched->header->sandboxed, 1);
         if (!watched->stderr_left && !watched->is_child)
             watched->stderr_left = output_follow_stderr(watched->pid);
         if (!keep_peak(watched, now_s)) /* while it grows, keep looking as often */

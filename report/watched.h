@@ -23,10 +23,11 @@ struct watched {
     struct view *view;
     struct pp_segment_header *header; /* shared and writable */
     struct pp_tree *tree;             /* words of its tree, in the first process's header */
+    bool announced;                   /* its row is in the first process's report already */
     bool is_child;                    /* prints nothing, waits for nothing: tree.h */
     int pid, pidfd;                   /* pidfd -1: it was dead before we came */
     char *segment_path;               /* NULL: already removed, or not to be found */
-    char *exe, *cwd, *host;           /* as at start: at the end /proc may be closed to us */
+    char *name, *cwd, *host;           /* as at start: at the end /proc may be closed to us */
     struct output log;
     struct events events;
 
@@ -38,13 +39,15 @@ struct watched {
     struct alerts alerts;
     struct model_alert *told;         /* alerts so far, oldest first */
     size_t told_count;
+    int seccomp;                      /* its mode at start; -1: not known */
     bool stderr_left;                 /* we let go of descriptor 2, see output.h */
     double sample_s, glance_s, glance_step_s; /* next ones' times; on the process's clock */
 };
 
-/* Takes over the segment behind `fd` (the descriptor is kept open by the caller). `tree` NULL: it is the
+/* Takes over the segment behind `fd` (kept open by the caller). `pidfd` is the process's and taken over
+   too; where it is -1, one is opened if the process still lives. `tree` NULL: it is the
    first process of its tree, whose words are its own. NULL: it is none, and `why` holds one line. */
-struct watched *watched_create(int fd, struct pp_tree *tree, char *why, size_t why_bytes);
+struct watched *watched_create(int fd, int pidfd, struct pp_tree *tree, char *why, size_t why_bytes);
 void watched_destroy(struct watched *watched);
 
 /* Seconds since the process's start, by CLOCK_MONOTONIC. */

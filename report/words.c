@@ -23,7 +23,11 @@ const char *words_bytes(uint64_t bytes, char to[WORDS_BYTES]) {
         value /= 1024;
         unit++;
     }
-    snprintf(to, WORDS_BYTES, "%.*f %s", value < 9.995 ? 2 : value < 99.95 ? 1 : 0, value, units[unit]);
+    snprintf(to, WORDS_BYTES, "%.*f %s",
+             value < 9.995   ? 2
+             : value < 99.95 ? 1
+                             : 0,
+             value, units[unit]);
     return to;
 }
 
@@ -55,7 +59,8 @@ const char *words_percent(double part, double whole, char to[WORDS_BYTES]) {
 
 const char *words_counted(uint64_t count, const char *noun, char to[WORDS_BYTES]) {
     char number[WORDS_BYTES];
-    snprintf(to, WORDS_BYTES, "%.28s %.16s%s", words_count(count, number), noun, count == 1 ? "" : "s");
+    snprintf(to, WORDS_BYTES, "%.28s %.16s%s", words_count(count, number), noun,
+             count == 1 ? "" : "s");
     return to;
 }
 
@@ -98,10 +103,11 @@ static bool is_name(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/* Length of an operator's name at `at`, whose brackets are none: operator<<, operator->, operator(). */
+/* Length of an operator's name at `at`, whose brackets are none: operator<<, operator->,
+ * operator(). */
 static size_t operator_length(const char *text, const char *at) {
-    static const char *const names[] = {"<<=", ">>=", "<=>", "->*", "()", "->", "<<",
-                                        ">>",  "<=",  ">=",  "<",   ">"}; /* longest first */
+    static const char *const names[] = {"<<=", ">>=", "<=>", "->*", "()", "->",
+                                        "<<",  ">>",  "<=",  ">=",  "<",  ">"}; /* longest first */
     if (strncmp(at, "operator", 8) != 0 || (at > text && is_name(at[-1]))) return 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strncmp(at + 8, names[i], strlen(names[i])) == 0) return 8 + strlen(names[i]);
@@ -140,7 +146,8 @@ static void empty_brackets(char *text, char open, char close) {
 
 char *words_shorten(const char *name, size_t width) {
     char *text = copy_of(name);
-    replace_all(text, "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >",
+    replace_all(text,
+                "std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >",
                 "std::string");
     replace_all(text, "std::__cxx11::", "std::");
     replace_all(text, "(anonymous namespace)::", "{anon}::");
@@ -158,10 +165,14 @@ char *words_shorten(const char *name, size_t width) {
 
 /* ---- safety ---- */
 
-/* Length of the valid UTF-8 sequence at `at`, 0 if there is none (overlong and surrogates are none). */
+/* Length of the valid UTF-8 sequence at `at`, 0 if there is none (overlong and surrogates are
+ * none). */
 static size_t sequence_length(const unsigned char *at) {
-    size_t length = at[0] < 0x80 ? 1 : at[0] >= 0xc2 && at[0] < 0xe0 ? 2 : (at[0] & 0xf0) == 0xe0 ? 3
-                    : at[0] >= 0xf0 && at[0] < 0xf5 ? 4 : 0;
+    size_t length = at[0] < 0x80                    ? 1
+                    : at[0] >= 0xc2 && at[0] < 0xe0 ? 2
+                    : (at[0] & 0xf0) == 0xe0        ? 3
+                    : at[0] >= 0xf0 && at[0] < 0xf5 ? 4
+                                                    : 0;
     for (size_t i = 1; i < length; i++)
         if ((at[i] & 0xc0) != 0x80) return 0;
     if (at[0] == 0xe0 && at[1] < 0xa0) return 0;
@@ -195,7 +206,8 @@ char *words_safe(const char *text) { return clean(text, false); }
 char *words_utf8(const char *text) { return clean(text, true); }
 
 char *words_shell(const char *text) {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+,:=@%";
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+,:=@%";
     if (text[0] != 0 && text[strspn(text, plain)] == 0) return copy_of(text);
     char *quoted = model_alloc(strlen(text) * 4 + 3, 1), *to = quoted;
     *to++ = '\'';

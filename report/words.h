@@ -25,12 +25,12 @@ const char *words_time(double seconds, char to[WORDS_BYTES]);
 /* The part after the last slash. */
 const char *words_base(const char *path);
 
-/* A C++ name cut down to about `width` columns by what tells least: the spelled-out standard string,
-   template arguments, parameters; at last the tail. malloc'ed. */
+/* A C++ name cut down to about `width` columns by what tells least: the spelled-out standard
+   string, template arguments, parameters; at last the tail. malloc'ed. */
 char *words_shorten(const char *name, size_t width);
 
-/* A copy in which no byte can command a terminal and all is valid UTF-8: control characters become '?',
-   bad bytes U+FFFD. malloc'ed. */
+/* A copy in which no byte can command a terminal and all is valid UTF-8: control characters become
+   '?', bad bytes U+FFFD. malloc'ed. */
 char *words_safe(const char *text);
 /* Only the latter: for formats that have their own way to write control characters. */
 char *words_utf8(const char *text);

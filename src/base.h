@@ -61,8 +61,4 @@ PP_COLD void pp_bug(const char *what, const char *file, int line);
 #define PP_ASSERT(x) ((void)0)
 #endif
 
-/* These live in ld.so. Weak, so that ld.so is not a library we need by name. */
-#pragma weak __libc_stack_end
-#pragma weak _dl_find_object
-
 #endif

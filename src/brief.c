@@ -12,6 +12,7 @@
 #define DESCRIPTOR_FIRST 400
 
 static int output = 2;
+static bool sandboxed_at_start;
 
 struct sum {
     uint64_t objects, bytes;
@@ -30,6 +31,7 @@ static void line(const char *format, ...) {
 
 void pp_brief_prepare(void) {
     int fd = pp_os_duplicate(2, DESCRIPTOR_FIRST);
+    sandboxed_at_start = pp_os_sandboxed();
     if (fd >= 0) output = fd;
 }
 
@@ -107,6 +109,15 @@ static void show_sites(struct sum *sums, uint64_t sites) {
 
 static void save(void) {
     static char path[4096], numbered[4200];
+    if (PP_LOAD(&pp_segment.header->sandboxed) != 0 || (pp_os_sandboxed() && !sandboxed_at_start)) {
+        line("poolprof: the program has put itself under a seccomp filter; no file is written%s%s",
+             pp_segment.path[0] != 0 ? ", the data is in " : "", pp_segment.path);
+        return;
+    }
+    if (pp_os_confined()) {
+        line("poolprof: a seccomp filter was in force from the start; no file is written");
+        return;
+    }
     if (!pp_process_profile_path(path, sizeof path)) {
         if (pp_segment.path[0] != 0) pp_os_unlink(pp_segment.path);
         return;

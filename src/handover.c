@@ -1,7 +1,7 @@
 /*
  * See handover.h. The watcher is found beside the library, never by PATH: what a program runs must not
- * depend on its environment. Waiting is a futex in the segment, looked at every 50 ms, so that a killed
- * watcher costs at most that, and a stopped one PATIENCE.
+ * depend on its environment. Waiting is a futex in the segment; a killed watcher costs SUSPICION, a
+ * stopped one PATIENCE.
  */
 #include "handover.h"
 
@@ -14,6 +14,7 @@
 #include "tree.h"
 
 #define PATIENCE_NS INT64_C(10000000000)
+#define SUSPICION_NS INT64_C(200000000) /* silence after which we look whether it lives */
 #define SLICE_NS INT64_C(50000000)
 
 static int stub_pid;                /* of our own watcher; 0: none */
@@ -70,11 +71,16 @@ static int take_descriptor(char *program, size_t bytes) {
     bool beside = pp_text_equal(named, "auto");
     int fd = pp_segment.fd;
     pp_segment.fd = -1;
-    if (PP_LOAD(&pp_segment.header->options.WATCH) != 0 && (pp_segment.path[0] != 0 || fd >= 0)) {
-        if (find_program(program, bytes))
+    bool wanted = PP_LOAD(&pp_segment.header->options.WATCH) != 0;
+    if (wanted && (pp_segment.path[0] != 0 || fd >= 0 || pp_os_confined())) {
+        bool found = find_program(program, bytes), forbidden = found && pp_os_confined();
+        if (found && !forbidden)
             return fd >= 0 ? fd : pp_os_open(-100, pp_segment.path, 02 | 0400000 /* O_RDWR|O_NOFOLLOW */, 0);
-        pp_log(PP_LOG_WARN, "program poolprof not found %s%s; a brief report follows at exit",
-               beside ? "beside the library" : "at POOLPROF_PROGRAM ", beside ? "" : named);
+        pp_log(PP_LOG_WARN, "%s%s; a brief report follows at exit",
+               forbidden ? "a seccomp filter is in force, the watcher is not started"
+               : beside  ? "program poolprof not found beside the library"
+                         : "program poolprof not found at POOLPROF_PROGRAM ",
+               forbidden || beside ? "" : named);
     }
     if (fd >= 0) pp_os_close(fd);
     return -1;
@@ -85,7 +91,7 @@ void pp_handover_start(char *const *envp) {
     size_t bytes;
     int fd = take_descriptor(program, sizeof program);
     char **clean = fd >= 0 ? clean_environment(envp, &bytes) : NULL;
-    char *argv[] = {program, "watch", "--fd", "3", NULL};
+    char *argv[] = {program, "watch", "--fd", "3", "--pidfd", "4", NULL};
     stub_pid = clean != NULL ? pp_os_start_hidden(argv, clean, fd) : 0;
     if (fd >= 0 && stub_pid <= 0)
         pp_log(PP_LOG_WARN, "the watcher could not be started; a brief report follows at exit");
@@ -105,24 +111,33 @@ static bool watcher_is_gone(const struct pp_tree *tree) {
     return stub_pid > 0 ? pp_os_reaped(stub_pid) : !pp_os_alive(PP_LOAD(&tree->watcher_pid));
 }
 
+/* Stopped, say. It holds our stderr, whose reader would wait for ever: the stub leads a session of its
+   own, with nobody in it but the watcher that we started. */
+static void give_up_on(const struct pp_tree *tree) {
+    int32_t pid = stub_pid > 0 ? -stub_pid : PP_LOAD(&tree->watcher_pid);
+    if (pid != 0 && pid != -1 && pid != 1) pp_os_kill(pid);
+    pp_log(PP_LOG_ERROR, "the watcher does not answer and has been ended; this is the brief report");
+}
+
 static bool wait_for_report(struct pp_segment_header *header, const struct pp_tree *tree) {
+    bool sandboxed = PP_LOAD(&header->sandboxed) != 0; /* then nothing but the futex */
     int64_t last_sign = pp_os_now();
     uint32_t heartbeat = PP_LOAD(&tree->heartbeat);
     for (;;) {
         uint32_t now = atomic_load(&header->handover);
         if (now == PP_HANDOVER_DONE) return true;
         pp_os_futex_wait(&header->handover, now, SLICE_NS);
-        if (atomic_load(&header->handover) == PP_HANDOVER_DONE) return true;
-        if (watcher_is_gone(tree)) {
-            if (atomic_load(&header->handover) == PP_HANDOVER_DONE) return true;
-            pp_log(PP_LOG_ERROR, "the watcher has died; this is the brief report");
-            return false;
-        }
+        int64_t silence = pp_os_now() - last_sign;
         if (PP_LOAD(&tree->heartbeat) != heartbeat) {
             heartbeat = PP_LOAD(&tree->heartbeat);
             last_sign = pp_os_now();
-        } else if (pp_os_now() - last_sign > PATIENCE_NS) {
-            pp_log(PP_LOG_ERROR, "the watcher does not answer; not waiting for its report");
+        } else if (silence > SUSPICION_NS && !sandboxed && watcher_is_gone(tree)) {
+            if (atomic_load(&header->handover) == PP_HANDOVER_DONE) return true;
+            pp_log(PP_LOG_ERROR, "the watcher has died; this is the brief report");
+            return false;
+        } else if (silence > PATIENCE_NS) {
+            if (sandboxed) return true; /* no report is better than an end by the host's own filter */
+            give_up_on(tree);
             return false;
         }
     }

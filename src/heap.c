@@ -23,7 +23,7 @@
 #include "process.h"
 #include "registry.h"
 #include "segment.h"
-#include "stack.h"
+#include "share.h"
 #include "thread.h"
 
 PP_INLINE bool is_nested(const struct pp_thread *thread) {
@@ -65,17 +65,18 @@ PP_INLINE void add_net(struct pp_thread *thread, int64_t bytes) {
         publish(thread);
 }
 
-static uint32_t site_of(struct pp_thread *thread, struct pp_memo *memo, struct pp_stack_bounds *bounds,
-                        const void *frame, uint64_t bytes) {
+/* The site of an allocation, which is counted there. `memo` NULL: on top of our own critical section. */
+PP_INLINE uint32_t site_of(struct pp_thread *thread, struct pp_memo *memo, struct pp_stack_bounds *bounds,
+                           const void *frame, uint64_t bytes) {
     struct pp_regs regs = pp_regs_of_frame(frame);
-    bool truncated;
-    uint32_t depth = (uint32_t)PP_LOAD(&pp_segment.header->options.DEPTH);
-    uint32_t index = pp_memo_site(memo, bounds, &regs, depth, &truncated);
-    if (PP_UNLIKELY(truncated)) pp_count(thread, PP_COUNTER_TRUNCATED_STACKS, 1);
-    struct pp_segment_site *site = PP_SEGMENT_SITE(index);
-    atomic_fetch_add_explicit(&site->allocations, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&site->bytes, bytes, memory_order_relaxed);
-    return index;
+    uint32_t site = pp_memo_site(memo != NULL ? memo : &pp_memo_none, regs.pc, regs.sp, regs.bp, bounds);
+    if (PP_UNLIKELY((site & PP_SITE_TRUNCATED) != 0)) {
+        pp_count(thread, PP_COUNTER_TRUNCATED_STACKS, 1);
+        site &= ~PP_SITE_TRUNCATED;
+    }
+    if (memo != NULL) pp_share_add(thread->shared->shares, site, bytes);
+    else pp_share_add_shared(site, 1, bytes, 0);
+    return site;
 }
 
 static void count_allocation(struct pp_thread *thread, uint64_t bytes) {
@@ -152,8 +153,7 @@ static void note_mismatch(struct pp_thread *thread, const void *block, unsigned 
 static void note_temporary(struct pp_thread *thread) {
     thread->last = NULL;
     pp_count(thread, PP_COUNTER_TEMPORARY, 1);
-    atomic_fetch_add_explicit(&PP_SEGMENT_SITE(thread->last_site)->temporary, 1,
-                              memory_order_relaxed);
+    pp_share_add_temporary(thread->shared->shares, thread->last_site);
 }
 
 static void note_freed(struct pp_thread *thread, const void *block, const struct pp_record *record,

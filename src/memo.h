@@ -1,7 +1,9 @@
 /*
- * The memo: a thread's last trace, so that a new allocation verifies what it shares with it instead of
- * unwinding and interning it again. memo.c argues why the result is exact.
- * Owner thread only, never from a signal handler on top of the profiler.
+ * The memo: what a thread remembers of its last traces, so that a new allocation verifies the words of
+ * the stack that its trace depends on instead of unwinding and interning it again. memo.c argues why
+ * the result is exact.
+ * Owner thread only, never from a signal handler on top of the profiler. 16 KiB, of which a thread
+ * touches what its depth and its call sites need. All-zero is a valid start.
  */
 #ifndef PP_MEMO_H
 #define PP_MEMO_H
@@ -9,29 +11,69 @@
 #include "base.h"
 #include "unwind.h"
 
-/* A frame: the state in it, and where the pieces of that state were read. */
-struct pp_memo_frame {
-    uintptr_t sp, pc, bp;
-    uintptr_t bp_at;        /* bp was loaded from this address on the way out of the inner frame; 0: it
-                               is the inner frame's own. Bit 0 (PP_MEMO_CHECK): verify that word */
-    uint32_t node;          /* of the stack tree: the path from the outermost frame to here */
-    bool bp_matters;        /* bp decides where some outer frame lies */
+/* A word of the stack that a walk has read, and what was in it. */
+struct pp_memo_word {
+    uintptr_t at, value;
 };
-#define PP_MEMO_CHECK ((uintptr_t)1)
+
+/* A frame of the walk in progress: the state in it, and where its bp was read. */
+struct pp_memo_fresh {
+    uint64_t sp_module;     /* sp << 16 | module index */
+    uintptr_t pc, bp;
+    uintptr_t bp_at;        /* 0: bp is the inner frame's own. Low bits: PP_RULE_FROM_BP ... IRREGULAR */
+};
+
+/* A trace that is known whole: its innermost words of its own, the rest shared in the trunk. */
+#define PP_MEMO_OWN 5u
+struct pp_memo_top {
+    uintptr_t pc, sp, bp;   /* where it starts */
+    uint32_t site;          /* with PP_SITE_TRUNCATED */
+    uint32_t stamp;         /* of the trunk's frame that it joins */
+    uint32_t words_bytes;   /* of the trunk's words, to be verified */
+    uint8_t join;           /* number of that frame */
+    bool bp_matters;        /* bp decides where some outer frame lies */
+    uint32_t reserved[2];
+    struct pp_memo_word own[PP_MEMO_OWN]; /* innermost first; unused ones hold always */
+};
+_Static_assert(sizeof(struct pp_memo_top) == 2 * PP_CACHE_LINE, "two lines");
+
+#define PP_MEMO_SETS 16u
+#define PP_MEMO_WAYS 4u
+#define PP_MEMO_PAD 3u      /* words before the trunk's that hold always: verified in fours */
+#define PP_MEMO_WORDS (PP_MEMO_PAD + 2 * PP_DEPTH_MAX + 3)
 
 struct pp_memo {
-    uint32_t count;         /* frames, outermost first; 0: nothing is known */
     uint32_t generation;    /* of the module list, for which the rules held */
-    uint32_t site;          /* of the whole trace */
-    struct pp_memo_frame frames[PP_DEPTH_MAX];
-    struct pp_memo_new {    /* the walk's frames before they replace the trace's top; innermost first */
-        struct pp_memo_frame frame;
-        uint64_t rule;
-    } fresh[PP_DEPTH_MAX];
+    uint32_t count;         /* frames of the trunk, outermost first */
+    uint32_t stamp;         /* newest one given */
+    uint32_t turn;          /* which way is replaced next */
+    uint32_t near;          /* where the last walk met the trunk: frames from 0 on */
+    uintptr_t shifted_sp;   /* where a deep stack last met the trunk with another count of frames */
+    bool truncated;         /* the trunk starts where the depth limit cut it */
+    /* The trunk, by frame number. */
+    uint32_t stamps[PP_DEPTH_MAX];  /* unique for as long as this frame and all outer ones stay; 0: no frame */
+    uint32_t nodes[PP_DEPTH_MAX];   /* of the stack tree: the path from the outermost frame to here */
+    uint16_t first[PP_DEPTH_MAX];   /* number of its first word: return address, then bp if that matters */
+    bool bp_matters[PP_DEPTH_MAX];
+    uintptr_t bp[PP_DEPTH_MAX];
+    uintptr_t bp_at[PP_DEPTH_MAX];  /* as in pp_memo_fresh, without the low bits */
+    _Alignas(PP_CACHE_LINE) struct pp_memo_top tops[PP_MEMO_SETS][PP_MEMO_WAYS];
+    /* The trunk's words from the start on, outermost frame first; a walk's frames from the end down:
+       both together fit whenever the trace does. */
+    struct pp_memo_word words[PP_MEMO_WORDS];
 };
+_Static_assert(sizeof(struct pp_memo) <= PP_KIB(16), "a promise");
 
-/* Site of the stack at `regs`; *truncated tells an incomplete one. `memo` NULL: without. */
-uint32_t pp_memo_site(struct pp_memo *memo, struct pp_stack_bounds *bounds,
-                      const struct pp_regs *regs, uint32_t depth, bool *truncated);
+/* For threads without one: remembers nothing. */
+extern struct pp_memo pp_memo_none;
+
+/* Site of the stack that starts in the state (pc, sp, bp), with PP_SITE_TRUNCATED if outer frames are
+   missing; 0: it could not be recorded. */
+#define PP_SITE_TRUNCATED 0x80000000u
+uint32_t pp_memo_site(struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp,
+                      struct pp_stack_bounds *bounds);
+
+/* Forgets everything: the struct goes to another thread. */
+void pp_memo_forget(struct pp_memo *memo);
 
 #endif

@@ -26,6 +26,7 @@
 #include <sys/auxv.h>
 
 #include "fmt.h"
+#include "loader.h"
 #include "lock.h"
 #include "os.h"
 #include "pool.h"

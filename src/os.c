@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
-#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,22 +68,21 @@ void pp_os_hide_from_fork(void *at, size_t bytes) {
 /* rt_sigprocmask copies the set in before it looks at `how`, and no `how` is this large: EFAULT tells
    a bad address, EINVAL a good one, nothing changes (the trick is Abseil's AddressIsReadable). */
 bool pp_os_readable(const void *at) {
+    /* No set at all is asked for with NULL. */
+    if ((uintptr_t)at < PP_PAGE_BYTES) return false;
     return pp_syscall4(SYS_rt_sigprocmask, 0x7fffffff, (int64_t)at, 0, 8) != -14 /* EFAULT */;
 }
 
+/* Asks once per page and then reads: process_vm_readv would be surer against an unmap in between, but
+   sandboxes kill for it. What is read here is the image of code that is being executed. */
 bool pp_os_read_memory(const void *from, void *to, size_t bytes) {
-    struct iovec local = {to, bytes}, remote = {(void *)(uintptr_t)from, bytes};
-    int64_t got = pp_syscall6(SYS_process_vm_readv, pp_os_pid(), (int64_t)&local, 1, (int64_t)&remote,
-                              1, 0);
-    if (got >= 0) return (size_t)got == bytes;
-    if (got == -14) return false;
-    /* Refused by a sandbox: ask for each word, then read it. */
-    for (size_t i = 0; i < bytes; i++) {
-        const char *at = (const char *)from + i;
-        if ((i == 0 || ((uintptr_t)at & 7) == 0) &&
-            !pp_os_readable((const void *)((uintptr_t)at & ~(uintptr_t)7)))
-            return false;
-        ((char *)to)[i] = *at;
+    for (size_t done = 0; done < bytes;) {
+        uintptr_t at = (uintptr_t)from + done;
+        size_t chunk = PP_PAGE_BYTES - at % PP_PAGE_BYTES;
+        if (chunk > bytes - done) chunk = bytes - done;
+        if (!pp_os_readable((const void *)pp_round_down(at, 8))) return false;
+        __builtin_memcpy((char *)to + done, (const void *)at, chunk);
+        done += chunk;
     }
     return true;
 }
@@ -96,6 +94,11 @@ static int64_t now(int clock) {
     return at.tv_sec * INT64_C(1000000000) + at.tv_nsec;
 }
 int64_t pp_os_now_coarse(void) { return now(CLOCK_MONOTONIC_COARSE); }
+struct pp_os_coarse pp_os_coarse(void) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &at);
+    return (struct pp_os_coarse){at.tv_sec, (uint32_t)at.tv_nsec};
+}
 int64_t pp_os_now(void) { return now(CLOCK_MONOTONIC); }
 int64_t pp_os_now_real(void) { return now(CLOCK_REALTIME); }
 
@@ -104,6 +107,37 @@ int pp_os_parent_pid(void) { return (int)pp_syscall0(SYS_getppid); }
 int pp_os_tid(void) { return (int)pp_syscall0(SYS_gettid); }
 unsigned pp_os_uid(void) { return (unsigned)pp_syscall0(SYS_geteuid); }
 bool pp_os_alive(int pid) { return pp_syscall3(SYS_kill, pid, 0, 0) != -3 /* ESRCH */; }
+
+int64_t pp_os_prctl(int option, const unsigned long arguments[4]) {
+    return pp_syscall6(SYS_prctl, option, (int64_t)arguments[0], (int64_t)arguments[1],
+                       (int64_t)arguments[2], (int64_t)arguments[3], 0);
+}
+
+void pp_os_kill(int pid) { pp_syscall3(SYS_kill, pid, 9, 0); }
+
+bool pp_os_sandboxed(void) { return pp_syscall3(SYS_prctl, PR_GET_SECCOMP, 0, 0) == 2; }
+
+/* "Seccomp_filters:" of a process; -1: not known. */
+static int filters_of(const char *path) {
+    static char text[4096];
+    static const char name[] = "Seccomp_filters:\t";
+    int fd = pp_os_open(-100, path, 0, 0), count = 0;
+    int64_t got = fd < 0 ? -1 : pp_os_read(fd, text, sizeof text - 1), at = 0;
+    if (fd >= 0) pp_os_close(fd);
+    if (got < 0) return -1;
+    text[got] = 0;
+    while (at < got && !pp_text_starts(text + at, name)) at++;
+    if (at >= got) return -1;
+    for (at += sizeof name - 1; text[at] >= '0' && text[at] <= '9'; at++)
+        count = count * 10 + (text[at] - '0');
+    return count;
+}
+
+bool pp_os_confined(void) {
+    if (!pp_os_sandboxed()) return false;
+    int own = filters_of("/proc/self/status");
+    return own < 0 || own != filters_of("/proc/1/status");
+}
 
 bool pp_os_reaped(int pid) {
     int status;

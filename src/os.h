@@ -35,6 +35,9 @@ bool pp_os_read_memory(const void *from, void *to, size_t bytes);
 
 /* CLOCK_MONOTONIC_COARSE and CLOCK_REALTIME in ns. Coarse steps by 1-4 ms and costs about 6 ns. */
 int64_t pp_os_now_coarse(void);
+/* The same in two parts. */
+struct pp_os_coarse { int64_t s; uint32_t ns; };
+struct pp_os_coarse pp_os_coarse(void);
 int64_t pp_os_now(void); /* CLOCK_MONOTONIC */
 int64_t pp_os_now_real(void);
 
@@ -43,6 +46,13 @@ int pp_os_parent_pid(void);
 int pp_os_tid(void);
 unsigned pp_os_uid(void);
 bool pp_os_alive(int pid); /* a process of this pid exists */
+int64_t pp_os_prctl(int option, const unsigned long arguments[4]);
+void pp_os_kill(int pid); /* SIGKILL; negative: the group of that number */
+bool pp_os_sandboxed(void); /* this process is under a seccomp filter */
+/* A launcher has put a seccomp filter on us, which may kill for what we do: create files, clone. A
+   filter that the first process of our namespace has too is a container's, and those let programs
+   live. Reads /proc if there is a filter. */
+bool pp_os_confined(void);
 bool pp_os_reaped(int pid); /* our hidden child `pid` has ended (and is reaped now) */
 uint64_t pp_os_memory_limit(void); /* bytes: physical memory or the cgroup's limit, the lower */
 void pp_os_thread_name(char name[16]);
@@ -88,8 +98,8 @@ bool pp_os_populate(void *at, size_t bytes);
 
 /* Starts argv[0] as a process that the host cannot see: no SIGCHLD, no wait answers for it, no thread,
    no descriptor. It gets its own session, default signal dispositions, an empty mask, `fd` as its
-   descriptor 3, /dev/null as 0 and 1, and the host's 2. Returns the pid of the stub that waits for it
-   (for pp_os_reaped), or negative errno. os_start.c has the recipe. */
+   descriptor 3, a pidfd of the host as 4, /dev/null as 0 and 1, and the host's 2. Returns the pid of
+   the stub that waits for it (for pp_os_reaped), or negative errno. os_start.c has the recipe. */
 int pp_os_start_hidden(char *const argv[], char *const envp[], int fd);
 
 __attribute__((noreturn)) void pp_os_exit_group(int status);

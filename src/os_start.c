@@ -24,16 +24,20 @@ static void default_signals(void) {
     pp_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (int64_t)&none, 0, 8);
 }
 
-__attribute__((noreturn)) static void run_program(char *const argv[], char *const envp[], int fd) {
-    /* `fd` may be one of 0..3 where the host runs with those closed: lift it out of the way first. */
+__attribute__((noreturn)) static void run_program(char *const argv[], char *const envp[], int fd,
+                                                  int pidfd) {
+    /* They may be some of 0..4 where the host runs with those closed: lift them out of the way first. */
     int64_t high = pp_syscall3(SYS_fcntl, fd, F_DUPFD, 10);
+    int64_t high_pidfd = pp_syscall3(SYS_fcntl, pidfd, F_DUPFD, 10);
     int null = (int)pp_syscall4(SYS_openat, AT_FDCWD, (int64_t) "/dev/null", O_RDWR, 0);
     if (null >= 0) {
         pp_syscall3(SYS_dup3, null, 0, 0);
         pp_syscall3(SYS_dup3, null, 1, 0);
     }
     pp_syscall3(SYS_dup3, high, 3, 0);
-    pp_syscall3(SYS_close_range, 4, 0xffffffff, 0);
+    pp_syscall3(SYS_close, 4, 0, 0);
+    pp_syscall3(SYS_dup3, high_pidfd, 4, 0);
+    pp_syscall3(SYS_close_range, 5, 0xffffffff, 0);
     default_signals();
     pp_syscall3(SYS_execve, (int64_t)argv[0], (int64_t)argv, (int64_t)envp);
     for (;;) pp_syscall3(SYS_exit_group, 127, 0, 0);
@@ -69,18 +73,21 @@ __attribute__((noreturn)) static PP_NOINLINE void wait_alone(void) {
 
 int pp_os_start_hidden(char *const argv[], char *const envp[], int fd) {
     uint64_t all = ~UINT64_C(0), before = 0;
+    /* Taken here, not by the watcher: by then we may be dead and reaped, and nobody could tell how. */
+    int pidfd = (int)pp_syscall3(SYS_pidfd_open, pp_os_pid(), 0, 0);
     pp_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (int64_t)&all, (int64_t)&before, 8);
     int64_t stub = pp_syscall6(SYS_clone, 0, 0, 0, 0, 0, 0);
     if (stub == 0) {
         pp_syscall0(SYS_setsid);
         pp_syscall3(SYS_prctl, PR_SET_NAME, (int64_t) "poolprof-stub", 0);
         int64_t program = pp_syscall6(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
-        if (program == 0) run_program(argv, envp, fd);
+        if (program == 0) run_program(argv, envp, fd, pidfd);
         pp_syscall3(SYS_close_range, 0, 0xffffffff, 0);
         pp_syscall3(SYS_chdir, (int64_t) "/", 0, 0);
         if (program < 0) pp_os_exit_group(1);
         wait_alone();
     }
     pp_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (int64_t)&before, 0, 8);
+    if (pidfd >= 0) pp_os_close(pidfd);
     return (int)stub;
 }

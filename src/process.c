@@ -12,6 +12,7 @@
 #include "config.h"
 #include "fmt.h"
 #include "handover.h"
+#include "loader.h"
 #include "lock.h"
 #include "log.h"
 #include "module.h"
@@ -25,7 +26,6 @@
 #include "thread.h"
 #include "tree.h"
 
-extern void *__libc_stack_end; /* ld.so: the kernel's initial stack pointer, at argc */
 
 /* What a forked child must find zeroed. In memory of its own with WIPEONFORK. */
 struct wiped {
@@ -43,6 +43,9 @@ static struct pp_options options; /* as parsed; those in force are in the segmen
 
 _Atomic uint32_t pp_tracking;
 
+#define FINISH_PATIENCE_NS INT64_C(60000000000)
+#define FINISH_SLICE_NS INT64_C(50000000)
+
 static enum pp_life life(void) { return (enum pp_life)PP_LOAD(&wiped->life); }
 
 static void complain(const char *line) { pp_log(PP_LOG_WARN, "%s", line); }
@@ -54,13 +57,17 @@ static const char *environment(const char *name) {
     return NULL;
 }
 
-static bool is_secure(void) {
+/* A value of the auxiliary vector, which lies behind the environment. */
+static uint64_t auxiliary(uint64_t type, uint64_t otherwise) {
     char *const *at = initial_envp;
     while (*at != NULL) at++;
     for (const Elf64_auxv_t *aux = (const void *)(at + 1); aux->a_type != AT_NULL; aux++)
-        if (aux->a_type == AT_SECURE) return aux->a_un.a_val != 0;
-    return true; /* no auxiliary vector: not the stack we know */
+        if (aux->a_type == type) return aux->a_un.a_val;
+    return otherwise;
 }
+
+/* Without the vector it is not the stack we know. */
+static bool is_secure(void) { return auxiliary(AT_SECURE, 1) != 0; }
 
 static void describe(struct pp_segment_header *header) {
     const long *stack = __libc_stack_end;
@@ -69,10 +76,13 @@ static void describe(struct pp_segment_header *header) {
     header->pid = (uint32_t)pp_os_pid();
     header->parent_pid = (uint32_t)pp_os_parent_pid();
     header->uid = pp_os_uid();
+    header->start_ticks = pp_tree_start_ticks();
     header->tree_pid = tree.words != NULL ? tree.pid : header->pid;
     header->tree_nonce = tree.words != NULL ? tree.nonce : header->nonce;
     header->started_realtime_ns = pp_os_now_real();
     header->exe = pp_segment_text(exe_path[0] != 0 ? exe_path : stack[0] > 0 ? argv[0] : "");
+    header->name = pp_segment_text(pp_text_base((const char *)auxiliary(AT_EXECFN, (uint64_t) "")));
+    if (header->name == 0) header->name = header->exe;
     pp_os_host_name(host);
     header->host = pp_segment_text(host);
     if (pp_os_cwd(cwd, sizeof cwd - 1) > 0) header->cwd = pp_segment_text(cwd);
@@ -116,8 +126,14 @@ static enum pp_life begin(bool forked) {
 }
 
 static void find_watcher(void) {
+    struct pp_segment_header *header = pp_segment.header;
+    if (tree.words != NULL && PP_LOAD(&tree.words->watcher_pid) < 0) { /* it was about to leave */
+        tree.words = NULL;
+        header->tree_pid = header->pid;
+        header->tree_nonce = header->nonce;
+    }
     bool join = tree.words != NULL && pp_segment.path[0] != 0 &&
-                PP_LOAD(&pp_segment.header->options.WATCH) != 0;
+                PP_LOAD(&header->options.WATCH) != 0;
     if (join) pp_handover_join(tree.words);
     else pp_handover_start(initial_envp);
 }
@@ -130,7 +146,11 @@ static enum pp_life start(void) {
     pp_log_set_level((int)options.LOG_LEVEL);
     if (options.ENABLE == 0 || !is_wanted(options.ONLY)) return PP_LIFE_PASS;
     struct wiped *memory = pp_os_map(PP_PAGE_BYTES);
-    if (memory == NULL || !pp_os_wipe_on_fork(memory, PP_PAGE_BYTES)) return PP_LIFE_PASS;
+    if (memory == NULL || !pp_os_wipe_on_fork(memory, PP_PAGE_BYTES)) {
+        pp_log(PP_LOG_ERROR, "the kernel refuses memory that forks do not share (MADV_WIPEONFORK): not "
+                             "tracking this process");
+        return PP_LIFE_PASS;
+    }
     wiped = memory;
     return begin(false);
 }
@@ -174,7 +194,7 @@ bool pp_process_passes(void) {
     return life() != PP_LIFE_LIVE && life() != PP_LIFE_STARTING;
 }
 
-static void on_end(int status, void *unused) { pp_process_finish(PP_END_EXIT, status); }
+static void on_end(int status, void *unused) { pp_process_finish(PP_END_EXIT, status & 0xff); }
 
 static int quick_status = -1;
 
@@ -199,23 +219,57 @@ void pp_process_construct(char **envp) {
 bool pp_process_profile_path(char *to, size_t bytes) {
     struct pp_segment_header *header = pp_segment.header;
     const char *texts = pp_segment.area_base[PP_AREA_TEXT];
-    struct pp_pattern with = {.program = texts + header->exe, .host = texts + header->host,
+    struct pp_pattern with = {.program = texts + header->name, .host = texts + header->host,
                               .directory = texts + header->cwd, .pid = header->pid,
                               .started_s = header->started_realtime_ns / 1000000000};
     if (pp_text_equal(header->options.OUTPUT, "none")) return false;
     return pp_pattern_expand(header->options.OUTPUT, &with, to, bytes);
 }
 
+/* Set when the report is out; others that end the process at the same time wait for it, or they would
+   take the waiting thread down with them. */
+static _Atomic uint32_t finished;
+static _Atomic uint32_t finisher; /* its lock id */
+
+static void wait_for_finisher(void) {
+    if (PP_LOAD(&finisher) == pp_lock_self()) return; /* a signal handler on top of the wait */
+    for (int64_t waited = 0; waited < FINISH_PATIENCE_NS && PP_LOAD(&finished) == 0;
+         waited += FINISH_SLICE_NS)
+        pp_os_futex_wait(&finished, 0, FINISH_SLICE_NS);
+}
+
+/* Forked children have lost `life`; this tells a vfork child, which shares all memory. Under a filter of
+   the host's own even getpid may kill; then a vfork child that calls exit() is its own ruin. */
+static bool is_owner(enum pp_end end) {
+    bool sandboxed = PP_LOAD(&pp_segment.header->sandboxed) != 0;
+    return (sandboxed && end == PP_END_EXIT) || pp_os_pid() == PP_LOAD(&wiped->pid);
+}
+
 void pp_process_finish(enum pp_end end, int status) {
     uint32_t live = PP_LIFE_LIVE;
     struct pp_segment_header *header = pp_segment.header;
-    if (life() != PP_LIFE_LIVE || pp_os_pid() != PP_LOAD(&wiped->pid)) return;
-    if (!atomic_compare_exchange_strong(&wiped->life, &live, PP_LIFE_DONE)) return;
+    if ((life() != PP_LIFE_LIVE && life() != PP_LIFE_DONE) || !is_owner(end)) return;
+    if (!atomic_compare_exchange_strong(&wiped->life, &live, PP_LIFE_DONE)) {
+        wait_for_finisher();
+        return;
+    }
+    PP_STORE(&finisher, pp_lock_self());
     PP_STORE(&pp_tracking, 0);
     PP_STORE(&header->status, status);
     PP_STORE(&header->end_tick, pp_segment_tick());
     atomic_store_explicit(&header->end, end, memory_order_release);
     if (!pp_handover_finish()) pp_brief_report();
+    PP_STORE(&finished, 1);
+    pp_os_futex_wake(&finished);
+}
+
+void pp_process_abort(void) {
+    if (life() == PP_LIFE_LIVE && pp_os_pid() == PP_LOAD(&wiped->pid))
+        PP_STORE(&pp_segment.header->end, PP_END_ABORT);
+}
+
+void pp_process_sandboxed(void) {
+    if (life() == PP_LIFE_LIVE) PP_STORE(&pp_segment.header->sandboxed, 1);
 }
 
 bool pp_process_exec(void) {

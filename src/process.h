@@ -33,8 +33,14 @@ void pp_process_construct(char **envp);
    process that owns the segment (not in forked or vforked children). */
 void pp_process_finish(enum pp_end end, int status);
 
+/* abort was called: a hint for the case that nobody sees how the process dies. */
+void pp_process_abort(void);
+
 /* quick_exit was called with this status; its handlers run next. */
 void pp_process_quick_status(int status);
+
+/* The program has put itself under a seccomp filter: from now on we ask the kernel for nothing special. */
+void pp_process_sandboxed(void);
 
 /* Before an exec: true if it is told to the watcher (only the owner's), then pp_process_exec_failed must
    follow if the exec returns. */

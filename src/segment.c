@@ -24,7 +24,7 @@ static const struct {
     uint64_t stride, first_bytes, share, limit;
 } plans[PP_AREA_COUNT] = {
     [PP_AREA_TEXT] = {1, PP_PAGE_BYTES, 1, UINT32_MAX},
-    [PP_AREA_THREADS] = {sizeof(struct pp_segment_thread), PP_PAGE_BYTES, 4, 1 << 20},
+    [PP_AREA_THREADS] = {sizeof(struct pp_segment_thread), PP_PAGE_BYTES, 28, 1 << 20},
     [PP_AREA_MODULES] = {sizeof(struct pp_segment_module), PP_PAGE_BYTES, 1, 1 << 16},
     [PP_AREA_NODES] = {sizeof(struct pp_segment_node), PP_KIB(16), 32, 1u << 31},
     [PP_AREA_SITES] = {sizeof(struct pp_segment_site), PP_KIB(8), 24, 1 << 28},
@@ -172,7 +172,8 @@ bool pp_segment_create(const struct pp_options *options, const char *runtime_dir
     uint64_t bytes = lay_out(areas, max);
     while (bytes > file_limit && max > PP_MIB(1)) bytes = lay_out(areas, max /= 2);
     pp_segment.fd = -1;
-    struct pp_segment_header *header = find_place(options, runtime_dir, bytes);
+    bool confined = pp_os_confined();
+    struct pp_segment_header *header = confined ? NULL : find_place(options, runtime_dir, bytes);
     if (header == NULL) {
         pp_segment.path[0] = 0;
         header = private_memory(max, &bytes);
@@ -201,6 +202,8 @@ void pp_segment_reset(void) {
 
 void pp_segment_publish(void) {
     struct pp_segment_header *header = pp_segment.header;
+    pp_segment.start_s = header->started_monotonic_ns / 1000000000;
+    pp_segment.start_ns = (uint32_t)(header->started_monotonic_ns % 1000000000);
     header->version = PP_SEGMENT_VERSION;
     header->header_bytes = PP_SEGMENT_HEADER_BYTES;
     atomic_thread_fence(memory_order_release);
@@ -218,8 +221,11 @@ uint32_t pp_segment_text(const char *text) {
     return (uint32_t)at;
 }
 
+/* (now - start) / 10 ms without a wide division: one second is borrowed so that nothing is negative. */
 uint32_t pp_segment_tick(void) {
-    return (uint32_t)((pp_os_now_coarse() - pp_segment.header->started_monotonic_ns) / PP_TICK_NS);
+    struct pp_os_coarse now = pp_os_coarse();
+    return (uint32_t)(now.s - pp_segment.start_s) * (1000000000u / PP_TICK_NS) +
+           (now.ns + 1000000000u - pp_segment.start_ns) / PP_TICK_NS - 1000000000u / PP_TICK_NS;
 }
 
 void pp_segment_live(int64_t bytes) {

@@ -12,6 +12,8 @@
 struct pp_segment {
     struct pp_segment_header *header; /* NULL: no segment at all; tracking stays off */
     char *area_base[PP_AREA_COUNT];   /* header->areas[i].offset as address */
+    int64_t start_s;                  /* header->started_monotonic_ns in two parts, once published */
+    uint32_t start_ns;
     char path[256];                   /* file; "" if it has no name */
     int fd;                           /* a file without a name, open until the watcher has it; else -1 */
 };

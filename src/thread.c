@@ -71,10 +71,11 @@ static uint32_t new_entry(void) {
 
 static void fill(struct pp_thread *thread, uint32_t index) {
     struct pp_segment_thread *entry = PP_SEGMENT_THREAD(index);
-    struct pp_memo *memo = thread->memo; /* of the struct's former thread: its stack is gone */
-    struct pp_pool *pool = thread->pool; /* its pool is empty, its tally goes on */
-    if (memo == NULL) memo = pp_segment_private(sizeof *memo);
-    if (memo != NULL) memo->count = 0;
+    struct pp_memo *memo = thread->memo;
+    struct pp_pool *pool = thread->pool; /* of the struct's former thread: empty; its tally goes on */
+    if (memo == NULL || memo == &pp_memo_none) memo = pp_segment_private(sizeof *memo);
+    else pp_memo_forget(memo); /* the former thread's stack is gone */
+    if (memo == NULL) memo = &pp_memo_none;
     if (pool == NULL && pp_pool_self != &pp_pool_none) pool = pp_pool_self; /* from before a fork */
     if (pool == NULL) pool = pp_pool_create();
     *thread = (struct pp_thread){.index = index, .shared = entry, .memo = memo, .pool = pool,
@@ -120,7 +121,7 @@ static struct pp_thread *create(void) {
 static struct pp_thread *borrow(void) {
     if (!pp_lock(&borrowed_lock)) return NULL;
     if (borrowed == NULL) borrowed = create();
-    if (borrowed != NULL) borrowed->memo = NULL;
+    if (borrowed != NULL) borrowed->memo = &pp_memo_none;
     if (borrowed == NULL) {
         pp_unlock(&borrowed_lock);
         return NULL;

@@ -45,7 +45,7 @@ struct pp_thread {
     int64_t net;            /* bytes not yet published in header->live_bytes */
     struct pp_stack_bounds bounds;
     struct pp_record_cache records;
-    struct pp_memo *memo;   /* NULL: none (no memory, or a borrowed struct) */
+    struct pp_memo *memo;   /* pp_memo_none: no memory, or a borrowed struct */
     struct pp_thread *next; /* free list; protected by the threads' lock */
     struct pp_pending pending[PP_PENDING_MAX];
 };

@@ -16,19 +16,47 @@ struct chain {
     int pids[ANCESTORS_MAX];
 };
 
-/* Parent of any process; 0 if it cannot be read. Field 4 of stat, after the name in parentheses. */
-static int parent_of(int pid) {
-    char path[48], text[256];
+struct relative {
+    int parent;
+    uint64_t start_ticks;
+};
+
+static uint64_t number_at(const char *text) {
+    uint64_t number = 0;
+    for (; *text >= '0' && *text <= '9'; text++) number = number * 10 + (uint64_t)(*text - '0');
+    return number;
+}
+
+/* Fields 4 and 22 of /proc/PID/stat, counted from the name in parentheses, which may hold anything.
+   false: cannot be read. */
+static bool read_stat(int pid, struct relative *relative) {
+    char path[48], text[512];
     pp_fmt(path, sizeof path, "/proc/%d/stat", pid);
-    int fd = pp_os_open(-100, path, 0, 0), parent = 0;
-    int64_t got = fd < 0 ? -1 : pp_os_read(fd, text, sizeof text - 1);
+    int fd = pp_os_open(-100, path, 0, 0);
+    int64_t got = fd < 0 ? -1 : pp_os_read(fd, text, sizeof text - 1), at = got - 1;
     if (fd >= 0) pp_os_close(fd);
-    int64_t at = got - 1;
+    *relative = (struct relative){0};
     while (at >= 0 && text[at] != ')') at--;
-    if (at < 0) return 0;
-    for (at += 4; at < got && text[at] >= '0' && text[at] <= '9'; at++)
-        parent = parent * 10 + (text[at] - '0');
-    return parent;
+    if (at < 0) return false;
+    text[got] = 0;
+    for (int field = 2; text[at] != 0 && field < 22; at++) {
+        if (text[at] != ' ') continue;
+        field++;
+        if (field == 4) relative->parent = (int)number_at(text + at + 1);
+        if (field == 22) relative->start_ticks = number_at(text + at + 1);
+    }
+    return relative->start_ticks != 0;
+}
+
+uint64_t pp_tree_start_ticks(void) {
+    struct relative self;
+    return read_stat(pp_os_pid(), &self) ? self.start_ticks : 0;
+}
+
+static int parent_of(int pid) {
+    struct relative relative;
+    read_stat(pid, &relative);
+    return relative.parent;
 }
 
 /* Next ancestor; 0 at the end. The first is this process itself: it may have come by exec. */
@@ -58,16 +86,35 @@ static struct pp_segment_header *map_header(int directory, const char *name) {
     return NULL;
 }
 
-static bool watcher_lives(struct pp_segment_header *root) {
+/* The process that the segment is about still lives: an old one's file may be left, its pid another's. */
+static bool is_of_living(const struct pp_segment_header *header) {
+    struct relative now;
+    if (!read_stat((int)header->pid, &now)) return header->start_ticks == 0 && pp_os_alive((int)header->pid);
+    return now.start_ticks == header->start_ticks;
+}
+
+static bool watcher_lives(const struct pp_segment_header *root) {
+    static const char name[] = "poolprof-watch";
+    char path[48], comm[sizeof name] = "";
     int32_t pid = PP_LOAD(&root->tree.watcher_pid);
-    if (PP_LOAD(&root->options.WATCH) == 0) return true; /* a tree without one, by order */
-    return pid > 0 ? pp_os_alive(pid) : pid == 0 && pp_os_alive((int)root->pid);
+    if (PP_LOAD(&root->options.WATCH) == 0 || pid == 0) return is_of_living(root); /* none, or not yet */
+    if (pid < 0 || !pp_os_alive(pid)) return false;
+    pp_fmt(path, sizeof path, "/proc/%d/comm", pid);
+    int fd = pp_os_open(-100, path, 0, 0);
+    if (fd < 0) return true;
+    pp_os_read(fd, comm, sizeof comm - 1);
+    pp_os_close(fd);
+    return pp_text_equal(comm, name);
 }
 
 /* From a relative's segment to the tree's first process and its words. */
 static bool take_over(int directory, const char *name, struct pp_tree_place *found) {
     struct pp_segment_header *header = map_header(directory, name), *root = header;
     if (header == NULL) return false;
+    if (!is_of_living(header)) {
+        pp_os_unmap(header, PP_SEGMENT_HEADER_BYTES);
+        return false;
+    }
     if (header->tree_nonce != header->nonce) {
         char root_name[NAME_MAX_];
         pp_fmt(root_name, sizeof root_name, "%u.%016llx", header->tree_pid,
@@ -80,9 +127,14 @@ static bool take_over(int directory, const char *name, struct pp_tree_place *fou
         pp_os_unmap(root, PP_SEGMENT_HEADER_BYTES);
         return false;
     }
-    *found = (struct pp_tree_place){.words = &root->tree, .nonce = root->nonce, .pid = root->pid};
+    *found = (struct pp_tree_place){.words = &root->tree, .nonce = root->nonce, .pid = root->pid,
+                                    .header = root};
     pp_os_hide_from_fork(root, PP_SEGMENT_HEADER_BYTES);
     return true;
+}
+
+static void let_go(struct pp_tree_place *place) {
+    pp_os_unmap(place->header, PP_SEGMENT_HEADER_BYTES);
 }
 
 struct entry { /* the kernel's struct linux_dirent64 */
@@ -101,9 +153,16 @@ static int pid_of_name(const char *name) {
     return at != name && *at == '.' ? pid : 0;
 }
 
-/* The segment of the nearest ancestor in one directory. */
+/* Which generation back this pid is; ANCESTORS_MAX: no relative. */
+static uint32_t generation_of(struct chain *chain, int pid, uint32_t nearer_than) {
+    for (uint32_t i = 0; pid != 0 && i < nearer_than && ancestor(chain, i) != 0; i++)
+        if (ancestor(chain, i) == pid) return i;
+    return ANCESTORS_MAX;
+}
+
+/* The tree of the nearest ancestor with a segment in one directory. */
 static bool look_in(const char *place, struct chain *chain, struct pp_tree_place *found) {
-    char path[320], best[NAME_MAX_] = "";
+    char path[320];
     _Alignas(struct entry) char buffer[4096];
     uint32_t nearest = ANCESTORS_MAX;
     int64_t got;
@@ -114,18 +173,17 @@ static bool look_in(const char *place, struct chain *chain, struct pp_tree_place
     while (trusted && (got = pp_os_list(fd, buffer, sizeof buffer)) > 0) {
         for (int64_t at = 0; at < got;) {
             const struct entry *entry = (const struct entry *)(buffer + at);
-            int pid = pid_of_name(entry->name);
-            for (uint32_t i = 0; pid != 0 && i < nearest && ancestor(chain, i) != 0; i++) {
-                if (ancestor(chain, i) != pid || pp_text_length(entry->name) >= NAME_MAX_) continue;
-                nearest = i;
-                pp_text_copy(best, sizeof best, entry->name);
-            }
+            uint32_t generation = generation_of(chain, pid_of_name(entry->name), nearest);
+            struct pp_tree_place other;
             at += entry->length;
+            if (generation == ANCESTORS_MAX || !take_over(fd, entry->name, &other)) continue;
+            if (nearest < ANCESTORS_MAX) let_go(found);
+            nearest = generation;
+            *found = other;
         }
     }
-    bool taken = best[0] != 0 && take_over(fd, best, found);
     pp_os_close(fd);
-    return taken;
+    return nearest < ANCESTORS_MAX;
 }
 
 void pp_tree_find(const char *const *places, struct pp_tree_place *found) {

@@ -12,12 +12,16 @@ struct pp_tree_place {
     struct pp_tree *words;  /* the tree's; mapped shared; NULL: this process is the first of a tree */
     uint64_t nonce;         /* the first process's */
     uint32_t pid;
+    void *header;           /* the mapping that `words` lies in */
 };
 
 /* Looks for the segment of this process before exec, its parent, grandparent, ... in the directories
    where segments lie (NULL-terminated list, in order) and takes over the tree it belongs to, if its
    watcher lives. One look at an almost empty directory where there is none. */
 void pp_tree_find(const char *const *places, struct pp_tree_place *found);
+
+/* When this process started (as in the segment's header); 0: cannot be known. */
+uint64_t pp_tree_start_ticks(void);
 
 /* Rings the watcher's bell: it looks for new segments and finished processes. */
 void pp_tree_ring(struct pp_tree *words);

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include "cfi.h"
+#include "loader.h"
 #include "module.h"
 #include "os.h"
 #include "rules.h"
@@ -50,7 +51,6 @@ struct walk {
     struct pp_stack_bounds *bounds;
 };
 
-extern void *__libc_stack_end; /* ld.so: the main thread's first stack word */
 
 static uintptr_t thread_pointer(void) {
     uintptr_t value;

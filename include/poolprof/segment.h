@@ -2,9 +2,10 @@
  * The live segment: all that the profiler knows about one process, in one shared file mapping.
  *
  * The program writes it with plain stores; everyone else (the watcher, `poolprof report`) only reads
- * it, except for the words of `struct pp_tree` and `handover`, by which the two sides talk.
+ * it, except for the words of `struct pp_tree`, `handover` and `sandboxed`, by which the two
+ * sides talk.
  * There is no pointer in it, only indices into areas, so it can be read from another process, from a
- * file and on another machine of the same byte order. Layout changes bump PP_SEGMENT_VERSION.
+ * file and on another machine of the same byte order. Layout changes change PP_SEGMENT_VERSION.
  *
  * A reader must cope with a segment that is being written, was torn by a crash, was truncated or is
  * hostile: check every index against the area's count, trust no count beyond the file's size, treat
@@ -18,12 +19,12 @@
 #define POOLPROF_SEGMENT_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "poolprof/options.h"
 
 #define PP_SEGMENT_MAGIC "poolprof" /* 8 bytes, no terminator */
-#define PP_SEGMENT_VERSION 1u
 #define PP_SEGMENT_HEADER_BYTES 16384u
 
 #define PP_TICK_NS 10000000u /* one tick is 10 ms; 32 bits of ticks are 497 days */
@@ -60,8 +61,18 @@ enum pp_counter {
     PP_COUNTER_COUNT
 };
 
+/* A thread's share of a site's figures, which counts on top of the site's own. Of sites with equal low
+   bits one is here at a time; when another takes the place it moves to the site. */
+#define PP_SHARES 64u
+struct pp_segment_share {
+    _Atomic uint32_t site;  /* SITES; 0: none */
+    _Atomic uint32_t temporary;
+    _Atomic uint64_t allocations;
+    _Atomic uint64_t bytes;
+};
+
 /* A thread that has allocated or freed. Entries of ended threads are used again once there are many,
-   then `reused` is set and the name no longer tells which thread it was. 256 bytes. */
+   then `reused` is set and the name no longer tells which thread it was. 1,792 bytes. */
 struct pp_segment_thread {
     _Atomic uint32_t tid;   /* kernel's thread id; 0: ended */
     uint32_t reused;        /* how many threads had this entry before */
@@ -70,8 +81,9 @@ struct pp_segment_thread {
     char name[16];          /* comm at start and at the end; may be stale while it lives */
     _Atomic uint64_t counters[PP_COUNTER_COUNT];
     uint64_t reserved[28 - PP_COUNTER_COUNT];
+    struct pp_segment_share shares[PP_SHARES]; /* by the site's low bits */
 };
-_Static_assert(sizeof(struct pp_segment_thread) == 256, "layout");
+_Static_assert(sizeof(struct pp_segment_thread) == 256 + 24 * PP_SHARES, "layout");
 
 #define PP_BUILD_ID_MAX 32u
 
@@ -110,7 +122,8 @@ _Static_assert(sizeof(struct pp_segment_node) == 16, "layout");
 #define PP_NODE_PC(key) ((key) & 0x0000ffffffffffffu)
 #define PP_NODE_MODULE(key) ((uint32_t)((key) >> 48))
 
-/* A stack that has allocated, with its cumulative figures (they only grow). Site 0: the stack is not
+/* A stack that has allocated, with its cumulative figures (they only grow; the threads' shares come on
+   top). Site 0: the stack is not
    known (bookkeeping full, or the allocation came from a signal handler that interrupted us). */
 struct pp_segment_site {
     uint32_t node;          /* NODES */
@@ -247,6 +260,10 @@ struct pp_segment_header {
     uint32_t flags;             /* PP_SEGMENT_* */
     int64_t started_realtime_ns;  /* CLOCK_REALTIME at start */
     int64_t started_monotonic_ns; /* CLOCK_MONOTONIC_COARSE at start: tick 0 */
+    uint64_t start_ticks;       /* field 22 of /proc/PID/stat: tells this process from a later one of
+                                   its pid; 0: not known */
+    uint32_t name;              /* TEXT: what it was started as (redis-server, not what a link leads to) */
+    uint32_t reserved;
     uint32_t exe, argv, cwd, host; /* TEXT; argv: argc strings one after the other */
 
     struct pp_area areas[16];   /* by enum pp_area_id; unused ones zero */
@@ -269,10 +286,19 @@ struct pp_segment_header {
 
     /* Hand-over of this process. */
     _Alignas(64) _Atomic uint32_t handover; /* enum pp_handover */
+    _Atomic uint32_t sandboxed;         /* watcher: the process has put itself under a seccomp filter
+                                           since it started: no system call but those malloc makes */
 
     _Alignas(64) struct pp_tree tree;   /* in use in the tree's first process only */
 };
 _Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "layout");
+
+/* Number of the format, and below it what tells one build's header from another's (options come and
+   go): a reader takes only its own. */
+#define PP_SEGMENT_FORMAT 1u
+#define PP_SEGMENT_VERSION                                                                         \
+    (PP_SEGMENT_FORMAT << 20 | (uint32_t)PP_COUNTER_COUNT << 14 |                                  \
+     (uint32_t)(offsetof(struct pp_segment_header, tree) / 64))
 
 #define PP_SEGMENT_FORKED 1u /* a fork without exec: blocks from before it have no records here */
 

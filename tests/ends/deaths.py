@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from ends import (BARE, SHELL, REPORT_LINE, Box, Failure, Skip, blind, check, check_outstanding, main, name_of,
-                  outstanding, read_report)
+                  outstanding, parent_of, read_report)
 
 # way: (end, status as Popen says it, atexit handlers ran, an image by exec follows)
 NORMAL = {
@@ -24,7 +24,7 @@ ABORTS = {way: ("signal:6", -6, False) for way in (
     "abort", "abort_handled", "assert", "fortify", "stack_check", "terminate", "throw", "throw_noexcept")}
 FAULTS = {"segv": ("signal:11", -11, False), "bus": ("signal:7", -7, False), "ill": ("signal:4", -4, False),
           "trap": ("signal:5", -5, False), "fpe": ("signal:8", -8, False), "overflow": ("signal:11", -11, False),
-          "overflow_thread": ("signal:11", -11, False), "strict": ("signal:9", -9, False),
+          "overflow_thread": ("signal:11", -11, False), "forbidden": ("signal:31", -31, False),
           "cpu_limit": ("signal:9", -9, False), "raw_exit": ("_exit", 23, False)}
 EXECS = {"exec": ("exec", 23, False), "exec_thread": ("exec", 23, False)}
 FATAL = [number for number in range(1, 65) if number not in (
@@ -109,7 +109,7 @@ def killed_from_outside():
         with Box(run) as box:
             process = box.start("die", "wait", options={"REPORT": "json", "LOG": box.path("log.%p")})
             check(process.stdout.readline() == "ready\n", "did not start")
-            pid = max(box.processes("die"))
+            pid = process.pid if not run else [p for p in box.processes("die") if parent_of(p) == process.pid][0]
             os.kill(pid, signal.SIGKILL)
             process.communicate()
             check(process.returncode == -9, "status", process.returncode)

@@ -1,12 +1,17 @@
 // One program for all ways to die (deaths.py). However it ends these are outstanding: 5 x 100 (leak_small), 3 x
 // 70,000 (leak_large), 1 x 33 (leak_new) of the main thread, 7 x 48 (leak_ended) of a thread that has ended,
 // 2 x 3,000 (leak_living) of one that still lives; 1 x 1,000 (freed_at_exit) unless atexit handlers run.
+#undef NDEBUG // assert is one of the ways
+#undef NDEBUG
 #include <cassert>
 #include <cstdlib>
 #include <exception>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdexcept>
+#include <string>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -156,7 +161,7 @@ static void die(const char *name) {
     if (!strcmp(name, "stack_check")) __stack_chk_fail();
     if (!strcmp(name, "terminate")) std::terminate();
     if (!strcmp(name, "throw")) throw std::runtime_error("nobody catches this");
-    if (!strcmp(name, "throw_noexcept")) []() noexcept { throw 1; }();
+    if (!strcmp(name, "throw_noexcept")) []() noexcept { std::string().at(1); }();
     if (!strcmp(name, "segv")) *reinterpret_cast<volatile int *>(16) = 1;
     if (!strcmp(name, "bus")) {
         int fd = memfd_create("empty", 0);
@@ -167,11 +172,17 @@ static void die(const char *name) {
     if (!strcmp(name, "trap")) __asm__ volatile("int3");
     if (!strcmp(name, "fpe")) {
         volatile int zero = 0;
-        sink = reinterpret_cast<void *>(static_cast<long>(1 / zero));
+        sink = reinterpret_cast<void *>(static_cast<long>(7 / zero));
     }
     if (!strcmp(name, "overflow")) overflow(nullptr);
-    if (!strcmp(name, "strict")) { // seccomp's strict mode: the next system call but a few is SIGKILL
-        prctl(PR_SET_SECCOMP, 1);
+    if (!strcmp(name, "forbidden")) { // a filter of its own that kills it at getppid
+        struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+                                     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+                                     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+                                     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+        struct sock_fprog filter = {4, code};
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
         syscall(SYS_getppid);
     }
     if (!strcmp(name, "cpu_limit")) {

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../preload"))
-from driver import (BARE, LIBRARY, PATIENCE_S, PROGRAM, SHELL, Failure, Sandbox, check,  # noqa: F401, E402
+from driver import (BARE, LIBRARY, PATIENCE_S, PROGRAM, PROGRAMS, SHELL, Failure, Sandbox, check,  # noqa: F401, E402
                     check_outstanding, check_sums, name_of, outstanding, read_report, sites_of)
 
 SKIPPED = 77
@@ -88,6 +88,12 @@ class Box(Sandbox):
                 return self.path(found[0])
             check(len(found) < 2 and time.monotonic() < deadline, "one profile wanted, there are", self.profiles())
             time.sleep(0.02)
+
+    def profile_of(self, pid, name=None):
+        try:
+            return super().profile_of(pid, name)
+        except Failure as failure:
+            raise Failure(f"{failure}; processes {self.processes()}, segments {self.segment_files()}")
 
     # ---- the processes of this test ----
 

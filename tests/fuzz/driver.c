@@ -5,6 +5,7 @@
  *   X_fuzz FILE...                       these inputs, as they are
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,8 +35,9 @@ static uint64_t next(void) { /* splitmix64 */
 static size_t below(size_t limit) { return limit > 0 ? next() % limit : 0; }
 
 static uint64_t interesting(void) {
-    static const uint64_t values[] = {0, 1, 2, 7, 255, 256, 4095, 65535, 65536, INT32_MAX, UINT32_MAX,
-                                      INT64_MAX, UINT64_MAX, UINT64_MAX - 8};
+    static const uint64_t values[] = {
+        0,     1,     2,         7,          255,       256,        4095,
+        65535, 65536, INT32_MAX, UINT32_MAX, INT64_MAX, UINT64_MAX, UINT64_MAX - 8};
     size_t choice = below(sizeof values / sizeof *values + 2);
     if (choice < sizeof values / sizeof *values) return values[choice];
     return next() >> below(64);
@@ -98,6 +100,12 @@ static struct input current;
 void __asan_on_error(void);
 void __asan_on_error(void) { write_file("crash-input", &current); }
 
+static void on_abort(int number) {
+    write_file("crash-input", &current);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
 static int run_file(const char *path) {
     FILE *from = fopen(path, "rb");
     if (from == NULL) {
@@ -136,6 +144,7 @@ static void run(size_t iterations) {
 
 int main(int argc, char **argv) {
     size_t iterations = 1000;
+    signal(SIGABRT, on_abort);
     for (; seed_count < SEEDS_MAX; seed_count++) {
         struct input *seed = &seeds[seed_count];
         seed->data = fuzz_seed(seed_count, &seed->bytes);
@@ -144,7 +153,8 @@ int main(int argc, char **argv) {
     state = 1;
     for (int i = 1; i < argc; i++) {
         bool more = i + 1 < argc;
-        if (strcmp(argv[i], "--iterations") == 0 && more) iterations = strtoull(argv[++i], NULL, 10);
+        if (strcmp(argv[i], "--iterations") == 0 && more)
+            iterations = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--seed") == 0 && more) state = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--write-seeds") == 0 && more) return write_seeds(argv[++i]);
         else if (run_file(argv[i]) != 0) return 2;

@@ -44,28 +44,42 @@ static unsigned char *profile_of(size_t index, size_t *bytes) {
     return data;
 }
 
-static const char *const values[] = {"NULL", "0", "-1", "1", "2", "1e308", "-9223372036854775808",
-                                     "9223372036854775807", "''", "x'ff00ff'", "zeroblob(70000)",
-                                     "printf('%.*c', 5000, 'A')", "char(27, 91, 50, 74, 10)", "4294967296",
+static const char *const values[] = {"NULL",
+                                     "0",
+                                     "-1",
+                                     "1",
+                                     "2",
+                                     "1e308",
+                                     "-9223372036854775808",
+                                     "9223372036854775807",
+                                     "''",
+                                     "x'ff00ff'",
+                                     "zeroblob(70000)",
+                                     "printf('%.*c', 5000, 'A')",
+                                     "char(27, 91, 50, 74, 10)",
+                                     "4294967296",
                                      "9e999"};
 
 static void change_row(sqlite3 *database, const uint8_t *change) {
     static const char *const tables[TABLES] = {
-        "meta",       "processes", "modules", "frames",   "stacks",     "sites", "ages",
+        "meta",       "processes", "modules", "frames",   "stacks",      "sites", "ages",
         "peak_sites", "pools",     "samples", "children", "blind_spots", "alerts"};
     sqlite3_stmt *statement = NULL;
     char sql[256], value[64];
     const char *table = tables[change[0] % TABLES];
     snprintf(sql, sizeof sql, "SELECT * FROM %s", table);
     if (sqlite3_prepare_v2(database, sql, -1, &statement, NULL) != SQLITE_OK) return;
-    const char *column = sqlite3_column_name(statement, change[1] % sqlite3_column_count(statement));
+    const char *column = sqlite3_column_name(statement,
+                                             change[1] % sqlite3_column_count(statement));
     if (change[3] < 128) snprintf(value, sizeof value, "%d", change[4]);
     else snprintf(value, sizeof value, "%s", values[change[4] % (sizeof values / sizeof *values)]);
-    if (change[2] == 255) snprintf(sql, sizeof sql, "DELETE FROM %s WHERE \"%s\" >= %s", table, column, value);
-    else if (change[2] > 240) snprintf(sql, sizeof sql, "UPDATE %s SET \"%s\" = %s", table, column, value);
+    if (change[2] == 255)
+        snprintf(sql, sizeof sql, "DELETE FROM %s WHERE \"%s\" >= %s", table, column, value);
+    else if (change[2] > 240)
+        snprintf(sql, sizeof sql, "UPDATE %s SET \"%s\" = %s", table, column, value);
     else
-        snprintf(sql, sizeof sql, "UPDATE %s SET \"%s\" = %s WHERE rowid = %d", table, column, value,
-                 change[2] % 24);
+        snprintf(sql, sizeof sql, "UPDATE %s SET \"%s\" = %s WHERE rowid = %d", table, column,
+                 value, change[2] % 24);
     sqlite3_finalize(statement);
     sqlite3_exec(database, sql, NULL, NULL, NULL);
 }
@@ -78,7 +92,8 @@ static void put_changed(const uint8_t *data, size_t bytes) {
     if (goods[which] == NULL) goods[which] = profile_of(which, &sizes[which]);
     put_file(goods[which], sizes[which]);
     if (sqlite3_open(path_of_ours(), &database) != SQLITE_OK) abort();
-    sqlite3_exec(database, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN", NULL, NULL, NULL);
+    sqlite3_exec(database, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; BEGIN", NULL, NULL,
+                 NULL);
     for (size_t at = 1; at + 5 <= bytes && at < 200; at += 5)
         change_row(database, data + at);
     sqlite3_exec(database, "COMMIT", NULL, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * What a model must survive, however it came about: both renderers, and the JSON must be JSON. Included by
- * the fuzz targets only.
+ * What a model must survive, however it came about: both renderers, and the JSON must be JSON.
+ * Included by the fuzz targets only.
  */
 #ifndef TESTS_FUZZ_RENDER_H
 #define TESTS_FUZZ_RENDER_H

@@ -32,7 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         return 0;
     }
     struct aggregate_peak *peak = aggregate_peak_take(view, 1);
-    struct model *model = aggregate(view, runs % 2 ? AGGREGATE_LAST_TRACE : INT64_C(2000000000000), peak);
+    struct model *model = aggregate(view, runs % 2 ? AGGREGATE_LAST_TRACE : INT64_C(2000000000000),
+                                    peak);
     render_all(model);
     if (runs++ % 16 == 0) through_a_profile(model); /* slow */
     model_destroy(model);

@@ -1,8 +1,8 @@
 /*
- * For each scenario: its text and JSON report are what NAME.txt and NAME.json say, the JSON is JSON, and
- * a profile that was saved and loaded gives the very same reports.
- *   golden_test FOLDER             compares
- *   golden_test FOLDER --update    writes what is expected: read the diff before you commit it
+ * For each scenario: its text and JSON report are what NAME.txt and NAME.json say, the JSON is
+ * JSON, and a profile that was saved and loaded gives the very same reports. golden_test FOLDER
+ * compares golden_test FOLDER --update    writes what is expected: read the diff before you commit
+ * it
  */
 #include <jansson.h>
 #include <stdbool.h>

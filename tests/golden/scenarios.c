@@ -1,6 +1,6 @@
 /*
- * See scenarios.h. Names are put in by hand, address by address, so that expected output depends on no
- * compiler; symbolising has its own test.
+ * See scenarios.h. Names are put in by hand, address by address, so that expected output depends on
+ * no compiler; symbolising has its own test.
  */
 #include "scenarios.h"
 
@@ -28,9 +28,10 @@ static const struct name names[] = {
     {GAME + 0x1ff, "load_level", "/opt/game/src/level.c", 17, 0},
     {GAME + 0x2ff, "main", "/opt/game/src/main.c", 88, 0},
     {GAME + 0x3ff, "descend", "/opt/game/src/tree.c", 9, 0},
-    {GAME + 0x4ff, "std::vector<std::pair<int, std::map<int, std::__cxx11::basic_string<char, "
-                   "std::char_traits<char>, std::allocator<char> > > > >::_M_realloc_insert("
-                   "__gnu_cxx::__normal_iterator<int*, std::vector<int> >, int const&)",
+    {GAME + 0x4ff,
+     "std::vector<std::pair<int, std::map<int, std::__cxx11::basic_string<char, "
+     "std::char_traits<char>, std::allocator<char> > > > >::_M_realloc_insert("
+     "__gnu_cxx::__normal_iterator<int*, std::vector<int> >, int const&)",
      "/usr/include/c++/12/bits/vector.tcc", 440, 0},
     {GAME + 0x5ff, "evil\x1b[2J\nname\xff", "/tmp/\x1b]0;owned\x07.c", 1, 0},
     {LIBC + 0x0ff, "__libc_start_call_main", NULL, 0, 0},
@@ -69,7 +70,8 @@ static void add_names(struct model *model) {
 /* ---- segments ---- */
 
 static uint32_t game_module(struct segment_builder *builder) {
-    return segment_builder_module(builder, "/opt/game/bin/game", GAME, GAME + 0x10000, PP_MODULE_MAIN);
+    return segment_builder_module(builder, "/opt/game/bin/game", GAME, GAME + 0x10000,
+                                  PP_MODULE_MAIN);
 }
 
 /* main and below it the runtime, as a complete stack's outer end. */
@@ -103,8 +105,9 @@ static void build_leaks(struct segment_builder *builder) {
     uint32_t levels = segment_builder_site(builder, level, 0, 0, 0);
     uint32_t worker = segment_builder_thread(builder, "worker");
     for (uint32_t i = 0; i < 100; i++)
-        segment_builder_block(builder, (struct segment_builder_block){
-                                           .site = textures, .tick = 1000 * (i % 40), .bytes = 65536});
+        segment_builder_block(builder, (struct segment_builder_block){.site = textures,
+                                                                      .tick = 1000 * (i % 40),
+                                                                      .bytes = 65536});
     segment_builder_block(builder, (struct segment_builder_block){
                                        .site = textures, .state = PP_STATE_FREED, .bytes = 65536});
     for (uint32_t i = 0; i < 40; i++)
@@ -114,11 +117,10 @@ static void build_leaks(struct segment_builder *builder) {
                                                                       .tick = 39900,
                                                                       .bytes = 48});
     for (uint32_t i = 0; i < 8; i++)
-        segment_builder_block(builder, (struct segment_builder_block){.site = levels,
-                                                                      .kind = PP_KIND_NEW_ARRAY,
-                                                                      .tag = 3,
-                                                                      .tick = 39999,
-                                                                      .bytes = 20});
+        segment_builder_block(
+            builder,
+            (struct segment_builder_block){
+                .site = levels, .kind = PP_KIND_NEW_ARRAY, .tag = 3, .tick = 39999, .bytes = 20});
     builder->header.threads_max = 2;
     builder->header.peak_bytes = 6700000;
     builder->header.peak_tick = 39980;
@@ -129,9 +131,12 @@ static void complete_leaks(struct model *model) {
     model_add_sample(model, (struct model_sample){0.01, 2097152, 1000, 10, 5});
     model_add_sample(model, (struct model_sample){200, 9437184, 6500000, 130, 30});
     model_add_sample(model, (struct model_sample){399.5, 8388608, 6555680, 148, 30});
-    model_add_alert(model, (struct model_alert){120.5, "mem_warn", "warn", "raised", 9000000, 8388608, 30});
-    model_add_alert(model, (struct model_alert){150.5, "mem_warn", "warn", "repeated", 9100000, 8388608, 60});
-    model_add_alert(model, (struct model_alert){390, "mem_warn", "warn", "resolved", 7000000, 8388608, 0});
+    model_add_alert(
+        model, (struct model_alert){120.5, "mem_warn", "warn", "raised", 9000000, 8388608, 30});
+    model_add_alert(
+        model, (struct model_alert){150.5, "mem_warn", "warn", "repeated", 9100000, 8388608, 60});
+    model_add_alert(model,
+                    (struct model_alert){390, "mem_warn", "warn", "resolved", 7000000, 8388608, 0});
     struct model_child child = {.pid = 8, .status = 11, .lost_bytes = 0};
     model_set(&child.exe, "/opt/game/bin/helper");
     model_set(&child.end, "signal:11");
@@ -144,9 +149,11 @@ static void complete_leaks(struct model *model) {
 static void build_blind(struct segment_builder *builder) {
     uint32_t game = game_module(builder);
     const uint64_t addresses[] = {GAME + 0x400, GAME + 0x7777, 0x1234};
-    uint32_t cut = segment_builder_stack(builder, game, addresses, COUNT(addresses), PP_NODE_TRUNCATED);
+    uint32_t cut = segment_builder_stack(builder, game, addresses, COUNT(addresses),
+                                         PP_NODE_TRUNCATED);
     segment_builder_block(builder, (struct segment_builder_block){.site = cut, .bytes = 100});
-    segment_builder_block(builder, (struct segment_builder_block){.site = 0, .bytes = 50, .tick = 10});
+    segment_builder_block(builder,
+                          (struct segment_builder_block){.site = 0, .bytes = 50, .tick = 10});
     for (int counter = PP_COUNTER_DROPPED_RECORDS; counter < PP_COUNTER_COUNT; counter++)
         segment_builder_count(builder, 1, (enum pp_counter)counter, 2 + (unsigned)counter);
     segment_builder_count(builder, 1, PP_COUNTER_ALLOCATIONS, 1000);
@@ -176,8 +183,8 @@ static void build_hostile(struct segment_builder *builder) {
     uint32_t thread = segment_builder_thread(builder, "\x1b[H\xc3");
     const uint64_t stack[] = {GAME + 0x600, GAME + 0x500, GAME + 0x300};
     uint32_t site = segment_builder_stack(builder, game, stack, COUNT(stack), PP_NODE_ROOT);
-    segment_builder_block(builder, (struct segment_builder_block){.site = site, .thread = thread,
-                                                                  .bytes = 1});
+    segment_builder_block(
+        builder, (struct segment_builder_block){.site = site, .thread = thread, .bytes = 1});
     builder->header.exe = segment_builder_text(builder, "/bin/\x1b[2Jx");
     builder->header.end = PP_END_RUNNING;
     builder->header.end_tick = 0;
@@ -203,14 +210,13 @@ static void complete_killed(struct model *model) {
     model->process.status = 9;
 }
 
-const struct scenario scenarios[] = {
-    {"empty", build_empty, NULL},
-    {"clean", build_clean, add_names},
-    {"leaks", build_leaks, complete_leaks},
-    {"blind", build_blind, NULL},
-    {"recursion", build_recursion, complete_killed},
-    {"hostile", build_hostile, complete_hostile},
-    {"untracked", build_untracked, NULL}};
+const struct scenario scenarios[] = {{"empty", build_empty, NULL},
+                                     {"clean", build_clean, add_names},
+                                     {"leaks", build_leaks, complete_leaks},
+                                     {"blind", build_blind, NULL},
+                                     {"recursion", build_recursion, complete_killed},
+                                     {"hostile", build_hostile, complete_hostile},
+                                     {"untracked", build_untracked, NULL}};
 const size_t scenario_count = COUNT(scenarios);
 
 struct model *scenario_model(const struct scenario *scenario) {

@@ -85,8 +85,8 @@ uint32_t segment_builder_thread(struct segment_builder *builder, const char *nam
     return (uint32_t)index;
 }
 
-void segment_builder_count(struct segment_builder *builder, uint32_t thread, enum pp_counter counter,
-                           uint64_t by) {
+void segment_builder_count(struct segment_builder *builder, uint32_t thread,
+                           enum pp_counter counter, uint64_t by) {
     struct pp_segment_thread *at = segment_builder_at(builder, PP_AREA_THREADS, thread);
     at->counters[counter] += by;
 }
@@ -96,8 +96,8 @@ uint32_t segment_builder_module(struct segment_builder *builder, const char *pat
     uint64_t index = take(builder, PP_AREA_MODULES, 1);
     uint32_t text = segment_builder_text(builder, path);
     struct pp_segment_module *module = segment_builder_at(builder, PP_AREA_MODULES, index);
-    *module = (struct pp_segment_module){.start = start, .end = end, .bias = start, .path = text,
-                                         .flags = flags};
+    *module = (struct pp_segment_module){
+        .start = start, .end = end, .bias = start, .path = text, .flags = flags};
     return (uint32_t)index;
 }
 
@@ -154,7 +154,8 @@ uint32_t segment_builder_slot(struct segment_builder *builder, uint64_t word0, u
     return (uint32_t)index;
 }
 
-uint32_t segment_builder_block(struct segment_builder *builder, struct segment_builder_block block) {
+uint32_t segment_builder_block(struct segment_builder *builder,
+                               struct segment_builder_block block) {
     uint64_t index = take(builder, PP_AREA_BLOCKS, 1);
     struct pp_segment_block *at = segment_builder_at(builder, PP_AREA_BLOCKS, index);
     if (block.kind == 0) block.kind = PP_KIND_MALLOC;

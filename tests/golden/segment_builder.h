@@ -1,7 +1,7 @@
 /*
  * Makes small segments without the library: for golden tests, unit tests and the fuzzers' seeds.
- * The result is a saved copy: compact, with its own offsets. Indices are as in the segment: the first
- * thread, module, site and block is 1, the first node PP_NODE_FIRST.
+ * The result is a saved copy: compact, with its own offsets. Indices are as in the segment: the
+ * first thread, module, site and block is 1, the first node PP_NODE_FIRST.
  */
 #ifndef TESTS_SEGMENT_BUILDER_H
 #define TESTS_SEGMENT_BUILDER_H
@@ -15,12 +15,12 @@ struct segment_builder {
     struct pp_segment_header header; /* fill in what the test is about */
     struct segment_builder_area {
         unsigned char *bytes;
-        uint64_t count, room;   /* elements */
+        uint64_t count, room; /* elements */
     } areas[PP_AREA_COUNT];
 };
 
-/* pid 7, parent 1, "/opt/game/bin/game", started 2026-01-31T12:00:00Z, ended by exit after 400 s with
-   status 0; options at their defaults; one thread "game". */
+/* pid 7, parent 1, "/opt/game/bin/game", started 2026-01-31T12:00:00Z, ended by exit after 400 s
+   with status 0; options at their defaults; one thread "game". */
 void segment_builder_init(struct segment_builder *builder);
 void segment_builder_fini(struct segment_builder *builder);
 
@@ -32,8 +32,8 @@ void segment_builder_pool(struct segment_builder *builder, unsigned class, uint3
 uint32_t segment_builder_slot(struct segment_builder *builder, uint64_t word0, uint64_t word1);
 uint32_t segment_builder_text(struct segment_builder *builder, const char *text);
 uint32_t segment_builder_thread(struct segment_builder *builder, const char *name);
-void segment_builder_count(struct segment_builder *builder, uint32_t thread, enum pp_counter counter,
-                           uint64_t by);
+void segment_builder_count(struct segment_builder *builder, uint32_t thread,
+                           enum pp_counter counter, uint64_t by);
 uint32_t segment_builder_module(struct segment_builder *builder, const char *path, uint64_t start,
                                 uint64_t end, uint32_t flags);
 /* `address` in memory: the return address. */

@@ -74,13 +74,13 @@ static bool interned_right(void) {
 /* The memo must come to the same site as the walk from scratch. Never on top of itself, as in the heap. */
 static bool remembered_right(const struct pp_regs *regs) {
     static __thread struct pp_memo memo;
+    uint32_t wanted = pp_stack_intern(&trace) | (trace.truncated ? PP_SITE_TRUNCATED : 0);
     static __thread volatile bool inside;
-    bool truncated;
     if (inside) return true;
     inside = true;
-    uint32_t site = pp_memo_site(&memo, &bounds, regs, PP_DEPTH_MAX, &truncated);
+    uint32_t site = pp_memo_site(&memo, regs->pc, regs->sp, regs->bp, &bounds);
     inside = false;
-    return site == pp_stack_intern(&trace) && truncated == trace.truncated;
+    return site == wanted;
 }
 
 static void print_frame(const char *who, uint32_t i, uintptr_t pc) {

@@ -1,9 +1,11 @@
 /*
  * The comparison inside real programs: LD_PRELOAD this, and each malloc's stack is taken three
  * ways. On exit one line on stderr, or in the file that ORACLE_LOG names: oracle: NAME compared N
- * equal N libgcc N libunwind N other N truncated N "other": ours is neither's; of these the first
- * are printed. Where code has no unwind information (JIT) libgcc stops, and libunwind guesses as we
- * do.
+ * equal N libgcc N libunwind N other N truncated N explained N remembered N
+ * "other": ours is neither's, and no frame explains it; of these the first are printed. "explained":
+ * there is a frame outside of all modules (JIT): libgcc stops there, and libunwind guesses otherwise
+ * than we do. "remembered": of "other", the memo's site is not that of the fresh walk.
+ * ORACLE_EVERY=n compares each n-th stack; after ORACLE_LIMIT comparisons the program ends, status 0.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -35,7 +37,9 @@ static int (*libunwind_backtrace)(void **, int);
 static int (*libgcc_backtrace)(int (*)(struct context *, void *), void *);
 static uintptr_t (*libgcc_ip)(struct context *);
 static atomic_bool ready;
-static atomic_long compared, equal, libgcc_only, libunwind_only, neither, truncated;
+static atomic_long compared, equal, libgcc_only, libunwind_only, neither, truncated, explained,
+    remembered_wrongly;
+static long every = 1, limit = -1;
 static __thread int inside __attribute__((tls_model("initial-exec")));
 static __thread struct pp_stack_bounds bounds __attribute__((tls_model("initial-exec")));
 static __thread struct pp_memo memo __attribute__((tls_model("initial-exec")));
@@ -86,7 +90,19 @@ static void show(const struct pp_trace *trace, const struct other *unw, const st
     show_list("libgcc", gcc->pc, gcc->count);
 }
 
+static void end(void);
+
+/* A frame of code that no module has, or the walk ended because of one. */
+static bool has_jit(const struct pp_trace *trace) {
+    for (uint32_t i = 0; i < trace->count; i++)
+        if (PP_NODE_MODULE(trace->key[i]) == 0) return true;
+    return false;
+}
+
 static void compare(const void *frame) {
+    static __thread long turn __attribute__((tls_model("initial-exec")));
+    if (++turn < every) return;
+    turn = 0;
     struct pp_regs regs = pp_regs_of_frame(frame);
     struct other libgcc = {.count = 0}, libunwind;
     struct pp_trace trace;
@@ -96,18 +112,24 @@ static void compare(const void *frame) {
     int got = libunwind_backtrace((void **)libunwind.pc, FRAMES);
     libunwind.count = got > 0 ? (uint32_t)got : 0;
     bool gcc = same(&libgcc, &trace), unw = same(&libunwind, &trace);
-    bool cut;
-    if (pp_memo_site(&memo, &bounds, &regs, PP_DEPTH_MAX, &cut) != pp_stack_intern(&trace) ||
-        cut != trace.truncated)
-        gcc = unw = false;
-    atomic_fetch_add(&compared, 1);
-    atomic_fetch_add(gcc && unw ? &equal
-                     : gcc      ? &libgcc_only
-                     : unw      ? &libunwind_only
-                                : &neither,
-                     1);
+    if (pp_memo_site(&memo, regs.pc, regs.sp, regs.bp, &bounds) !=
+        (pp_stack_intern(&trace) | (trace.truncated ? PP_SITE_TRUNCATED : 0))) {
+        atomic_fetch_add(&remembered_wrongly, 1);
+        atomic_fetch_add(&neither, 1);
+        show(&trace, &libunwind, &libgcc);
+    } else if (gcc && unw) atomic_fetch_add(&equal, 1);
+    else if (gcc) atomic_fetch_add(&libgcc_only, 1);
+    else if (unw) atomic_fetch_add(&libunwind_only, 1);
+    else if (has_jit(&trace)) atomic_fetch_add(&explained, 1);
+    else {
+        atomic_fetch_add(&neither, 1);
+        show(&trace, &libunwind, &libgcc);
+    }
     if (trace.truncated) atomic_fetch_add(&truncated, 1);
-    if (!gcc && !unw) show(&trace, &libunwind, &libgcc);
+    if (atomic_fetch_add(&compared, 1) + 1 == limit) {
+        end();
+        _exit(0);
+    }
     inside--;
 }
 
@@ -139,7 +161,10 @@ static void in_child(void) { ready = false; }
 
 __attribute__((constructor)) static void start(void) {
     struct pp_options options;
+    const char *number;
     inside = 1;
+    if ((number = getenv("ORACLE_EVERY"))) every = atol(number);
+    if ((number = getenv("ORACLE_LIMIT"))) limit = atol(number);
     pp_config_defaults(&options);
     void *unw = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
     void *gcc = dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_LOCAL);
@@ -155,16 +180,17 @@ __attribute__((constructor)) static void start(void) {
 }
 
 __attribute__((destructor)) static void end(void) {
-    char line[300];
+    char line[400];
     const char *log = getenv("ORACLE_LOG");
     if (!ready) return;
     int fd = log ? open(log, O_WRONLY | O_CREAT | O_APPEND, 0600) : 2;
     ready = false;
     int n = snprintf(
         line, sizeof line,
-        "oracle: %s compared %ld equal %ld libgcc %ld libunwind %ld other %ld truncated %ld\n",
+        "oracle: %s compared %ld equal %ld libgcc %ld libunwind %ld other %ld truncated %ld"
+        " explained %ld remembered %ld\n",
         program_invocation_short_name, compared, equal, libgcc_only, libunwind_only, neither,
-        truncated);
+        truncated, explained, remembered_wrongly);
     if (write(fd, line, (size_t)n) < 0) return;
 }
 

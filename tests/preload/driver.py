@@ -18,7 +18,7 @@ PROGRAM = os.environ.get("PP_PROGRAM", "")
 PROGRAMS = os.environ.get("PP_PROGRAMS", "")
 SOURCE = os.environ.get("PP_SOURCE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 BARE = os.environ.get("PP_BARE", "0") == "1"
-SHELL = os.path.basename(os.path.realpath("/bin/sh")) # as %n names it
+SHELL = "sh" # as %n names it: what the program was started as
 PATIENCE_S = 0.3 if BARE else 15.0
 
 

@@ -80,7 +80,7 @@ def compare(name, at_least, play):
         # %n is the file that runs: python3.11, x86_64-linux-gnu-g++-12, redis-check-rdb
         pattern = rf"(.*-)?({re.escape(name)}|{FILES.get(name, '-')})[-.\d]*\.poolprof"
         profiles = [profile for profile in box.profiles() if re.fullmatch(pattern, profile)]
-        check(profiles, "no profile of", name, "there are", box.profiles())
+        check(profiles, "no profile of", name, "there are", sorted(os.listdir(box.directory)), logged(box))
         best = max((read_report(box.path(profile)) for profile in profiles), key=lambda r: r["totals"]["allocations"])
         totals = best["totals"]
         print(f"{name:16} allocations {totals['allocations']:9} outstanding {totals['outstanding_objects']:7} "
@@ -89,6 +89,16 @@ def compare(name, at_least, play):
         check(totals["allocations"] >= at_least, name, "allocations", totals["allocations"], "expected", at_least)
         check(best["sites"] and all(site["stack"] for site in best["sites"][:3]), "no stacks")
         check(best["process"]["end"] in ("exit", "_exit"), "end:", best["process"]["end"])
+
+
+def logged(box):
+    """What the library and the watcher had to say."""
+    texts = []
+    for name in os.listdir(box.directory):
+        if name.startswith("log."):
+            with open(box.path(name), encoding="utf-8") as file:
+                texts.append(file.read())
+    return "".join(texts)[:2000]
 
 
 def normal(value, box):

@@ -92,15 +92,17 @@ static void agrees_with_the_oracle(void **state) {
         snprintf(name, sizeof name, "t%u", i);
         segment_builder_thread(&builder, name);
     }
-    strcpy(((struct pp_segment_thread *)segment_builder_at(&builder, PP_AREA_THREADS, 1))->name, "t1");
+    strcpy(((struct pp_segment_thread *)segment_builder_at(&builder, PP_AREA_THREADS, 1))->name,
+           "t1");
     uint32_t module = segment_builder_module(&builder, "/m", 0x1000, 0x100000, 0);
     for (uint32_t i = 0; i < SITES; i++)
         plain_site(&builder, module, 0x2001 + i);
     for (size_t i = 0; i < COUNT; i++) {
         uint32_t site = (uint32_t)random() % SITES + 1;
         /* A third of the sites belongs to one thread, a third to two. */
-        uint32_t thread = site % 3 == 0 ? site : site % 3 == 1 ? site + (uint32_t)random() % 2
-                                                                : (uint32_t)random() % THREADS + 1;
+        uint32_t thread = site % 3 == 0   ? site
+                          : site % 3 == 1 ? site + (uint32_t)random() % 2
+                                          : (uint32_t)random() % THREADS + 1;
         blocks[i] = (struct block){.site = site,
                                    .tag = (uint32_t)random() % TAGS,
                                    .tick = (uint32_t)random() % now,
@@ -108,11 +110,15 @@ static void agrees_with_the_oracle(void **state) {
                                    .bytes = (uint64_t)random() % 100000,
                                    .kind = 1 + (unsigned)random() % 3,
                                    .live = random() % 4 != 0};
-        segment_builder_block(&builder, (struct segment_builder_block){
-                                            .site = site, .tag = blocks[i].tag, .tick = blocks[i].tick,
-                                            .thread = thread, .bytes = blocks[i].bytes,
-                                            .kind = blocks[i].kind,
-                                            .state = blocks[i].live ? PP_STATE_LIVE : PP_STATE_FREED});
+        segment_builder_block(&builder,
+                              (struct segment_builder_block){
+                                  .site = site,
+                                  .tag = blocks[i].tag,
+                                  .tick = blocks[i].tick,
+                                  .thread = thread,
+                                  .bytes = blocks[i].bytes,
+                                  .kind = blocks[i].kind,
+                                  .state = blocks[i].live ? PP_STATE_LIVE : PP_STATE_FREED});
     }
     builder.header.end_tick = now;
     struct model *model = model_of(&builder);
@@ -163,7 +169,8 @@ static void own_frames_are_not_shown(void **state) {
     (void)state;
     struct segment_builder builder;
     segment_builder_init(&builder);
-    uint32_t self = segment_builder_module(&builder, "/libpoolprof.so", 0x1000, 0x2000, PP_MODULE_SELF);
+    uint32_t self = segment_builder_module(&builder, "/libpoolprof.so", 0x1000, 0x2000,
+                                           PP_MODULE_SELF);
     uint32_t game = segment_builder_module(&builder, "/game", 0x3000, 0x4000, PP_MODULE_MAIN);
     uint32_t node = segment_builder_node(&builder, self, 0x1500, PP_NODE_ROOT); /* outer: stays */
     node = segment_builder_node(&builder, game, 0x3500, node);
@@ -194,12 +201,14 @@ static void damaged_stacks_end_as_truncated(void **state) {
     uint32_t cycle_b = segment_builder_node(&builder, module, 0x1600, cycle_a);
     ((struct pp_segment_node *)segment_builder_at(&builder, PP_AREA_NODES, self_parent))->parent =
         self_parent;
-    ((struct pp_segment_node *)segment_builder_at(&builder, PP_AREA_NODES, cycle_a))->parent = cycle_b;
-    const uint32_t nodes[] = {self_parent, later_parent, no_module, unpublished, over_it,
-                              cycle_b,     0,            1,         0x7fffffff};
+    ((struct pp_segment_node *)segment_builder_at(&builder, PP_AREA_NODES, cycle_a))->parent =
+        cycle_b;
+    const uint32_t nodes[] = {
+        self_parent, later_parent, no_module, unpublished, over_it, cycle_b, 0, 1, 0x7fffffff};
     for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) {
         uint32_t site = segment_builder_site(&builder, nodes[i], 0, 0, 0);
-        segment_builder_block(&builder, (struct segment_builder_block){.site = site, .bytes = 100 - i});
+        segment_builder_block(&builder,
+                              (struct segment_builder_block){.site = site, .bytes = 100 - i});
     }
     struct model *model = model_of(&builder);
     const size_t frames[] = {1, 1, 1, 0, 1, 2, 0, 0, 0};
@@ -235,9 +244,11 @@ static void blocks_with_bad_indices_count_as_unknown(void **state) {
     (void)state;
     struct segment_builder builder;
     segment_builder_init(&builder);
-    segment_builder_block(&builder, (struct segment_builder_block){.site = 1, .bytes = 5}); /* count */
+    segment_builder_block(&builder,
+                          (struct segment_builder_block){.site = 1, .bytes = 5}); /* count */
     segment_builder_block(&builder, (struct segment_builder_block){.site = 12345, .bytes = 5});
-    segment_builder_block(&builder, (struct segment_builder_block){.site = 0x0fffffff, .bytes = 10});
+    segment_builder_block(&builder,
+                          (struct segment_builder_block){.site = 0x0fffffff, .bytes = 10});
     segment_builder_block(&builder, (struct segment_builder_block){.thread = 0xfffff, .bytes = 10});
     struct pp_segment_block *odd = segment_builder_at(
         &builder, PP_AREA_BLOCKS,
@@ -273,7 +284,8 @@ static void ages_know_what_now_is(void **state) {
     int64_t start_ns = builder.header.started_monotonic_ns;
     builder.header.end_tick = 30 * SECOND;
     /* Ended: that is when, whatever the clock says. */
-    assert_true(age_at(&builder, start_ns + 99000000000, &duration_s) == 20.0 && duration_s == 30.0);
+    assert_true(age_at(&builder, start_ns + 99000000000, &duration_s) == 20.0 &&
+                duration_s == 30.0);
     /* Running: the clock. */
     builder.header.end = PP_END_RUNNING;
     builder.header.end_tick = 0;
@@ -286,8 +298,8 @@ static void ages_know_what_now_is(void **state) {
     assert_true(age_at(&builder, INT64_MAX, &duration_s) == 0);
     /* Dead, nobody saw when: the last trace, be it of a block that was freed since. */
     assert_true(age_at(&builder, AGGREGATE_LAST_TRACE, &duration_s) == 0 && duration_s == 10.0);
-    segment_builder_block(&builder, (struct segment_builder_block){.tick = 15 * SECOND,
-                                                                   .state = PP_STATE_FREED});
+    segment_builder_block(
+        &builder, (struct segment_builder_block){.tick = 15 * SECOND, .state = PP_STATE_FREED});
     assert_true(age_at(&builder, AGGREGATE_LAST_TRACE, &duration_s) == 5.0 && duration_s == 15.0);
     struct pp_segment_thread *thread = segment_builder_at(&builder, PP_AREA_THREADS, 1);
     thread->birth_tick = 16 * SECOND;
@@ -303,7 +315,8 @@ static void age_buckets_have_the_right_bounds(void **state) {
     segment_builder_init(&builder);
     const uint32_t now = 100 * 86400 * SECOND / 100;
     builder.header.end_tick = now;
-    const uint32_t ages[] = {0, 99, 100, 999, 1000, 5999, 6000, 29999, 30000, 30001, 179999, 180000, now};
+    const uint32_t ages[] = {0,     99,    100,   999,    1000,   5999, 6000,
+                             29999, 30000, 30001, 179999, 180000, now};
     for (size_t i = 0; i < sizeof ages / sizeof *ages; i++)
         segment_builder_block(&builder, (struct segment_builder_block){.tick = now - ages[i]});
     struct model *model = model_of(&builder);
@@ -320,12 +333,15 @@ static void names_of_used_again_entries_are_not_believed(void **state) {
     struct segment_builder builder;
     segment_builder_init(&builder);
     uint32_t module = segment_builder_module(&builder, "/m", 0x1000, 0x2000, 0);
-    uint32_t old = plain_site(&builder, module, 0x1100), recent = plain_site(&builder, module, 0x1200);
+    uint32_t old = plain_site(&builder, module, 0x1100),
+             recent = plain_site(&builder, module, 0x1200);
     struct pp_segment_thread *thread = segment_builder_at(&builder, PP_AREA_THREADS, 1);
     thread->reused = 1;
     thread->birth_tick = 500;
-    segment_builder_block(&builder, (struct segment_builder_block){.site = old, .tick = 499, .bytes = 2});
-    segment_builder_block(&builder, (struct segment_builder_block){.site = recent, .tick = 500, .bytes = 1});
+    segment_builder_block(&builder,
+                          (struct segment_builder_block){.site = old, .tick = 499, .bytes = 2});
+    segment_builder_block(&builder,
+                          (struct segment_builder_block){.site = recent, .tick = 500, .bytes = 1});
     struct model *model = model_of(&builder);
     assert_string_equal(model->sites[0].thread, "? (ended)");
     assert_string_equal(model->sites[1].thread, "game");
@@ -376,6 +392,31 @@ static void modules_are_copied_whole(void **state) {
         assert_int_equal(module->flags, PP_MODULE_MAIN);
         assert_string_equal(module->path, "/m");
     }
+    model_destroy(model);
+    segment_builder_fini(&builder);
+}
+
+/* What threads have not added to a site yet counts; what names no site does not. */
+static void shares_come_on_top_of_their_sites(void **state) {
+    (void)state;
+    struct segment_builder builder;
+    segment_builder_init(&builder);
+    uint32_t module = segment_builder_module(&builder, "/m", 0x1000, 0x2000, 0);
+    uint32_t site = plain_site(&builder, module, 0x1100), other = plain_site(&builder, module, 0x1200);
+    segment_builder_block(&builder, (struct segment_builder_block){.site = site, .bytes = 100});
+    segment_builder_block(&builder, (struct segment_builder_block){.site = other, .bytes = 1});
+    struct pp_segment_thread *thread = segment_builder_at(&builder, PP_AREA_THREADS, 1);
+    thread->shares[3] = (struct pp_segment_share){.site = site, .temporary = 5, .allocations = 7, .bytes = 70};
+    thread->shares[PP_SHARES - 1] = (struct pp_segment_share){.site = site, .allocations = 1, .bytes = 30};
+    thread->shares[4] = (struct pp_segment_share){.site = UINT32_MAX, .allocations = 9, .bytes = 9};
+    thread->shares[5] = (struct pp_segment_share){.site = 0, .allocations = 9, .bytes = 9};
+    struct model *model = model_of(&builder);
+    assert_int_equal(model->site_count, 2);
+    assert_int_equal(model->sites[0].allocations, 1 + 7 + 1);
+    assert_int_equal(model->sites[0].bytes_allocated, 100 + 70 + 30);
+    assert_int_equal(model->sites[0].temporary, 5);
+    assert_int_equal(model->sites[0].objects, 1);
+    assert_int_equal(model->sites[1].allocations, 1);
     model_destroy(model);
     segment_builder_fini(&builder);
 }
@@ -476,9 +517,11 @@ static void the_peak_keeps_its_own_figures(void **state) {
     struct segment_builder builder;
     segment_builder_init(&builder);
     uint32_t module = segment_builder_module(&builder, "/m", 0x1000, 0x2000, 0);
-    uint32_t gone = plain_site(&builder, module, 0x1100), left = plain_site(&builder, module, 0x1200);
+    uint32_t gone = plain_site(&builder, module, 0x1100),
+             left = plain_site(&builder, module, 0x1200);
     segment_builder_block(&builder, (struct segment_builder_block){.site = gone, .bytes = 5000});
-    segment_builder_block(&builder, (struct segment_builder_block){.site = left, .bytes = 100, .tag = 1});
+    segment_builder_block(&builder,
+                          (struct segment_builder_block){.site = left, .bytes = 100, .tag = 1});
     int fd = segment_builder_open(&builder);
     struct view *view = view_open_fd(fd, why, sizeof why);
     struct aggregate_peak *peak = aggregate_peak_take(view, 12.5);
@@ -519,7 +562,8 @@ static void a_peak_of_unknown_sites_is_harmless(void **state) {
     segment_builder_init(&full);
     segment_builder_init(&empty);
     uint32_t module = segment_builder_module(&full, "/m", 0x1000, 0x2000, 0);
-    segment_builder_block(&full, (struct segment_builder_block){.site = plain_site(&full, module, 0x1100)});
+    segment_builder_block(
+        &full, (struct segment_builder_block){.site = plain_site(&full, module, 0x1100)});
     int fd = segment_builder_open(&full), other = segment_builder_open(&empty);
     struct view *view = view_open_fd(fd, why, sizeof why);
     struct view *other_view = view_open_fd(other, why, sizeof why);
@@ -593,6 +637,7 @@ int main(void) {
         cmocka_unit_test(threads_have_names),
         cmocka_unit_test(modules_are_copied_whole),
         cmocka_unit_test(totals_are_never_negative),
+        cmocka_unit_test(shares_come_on_top_of_their_sites),
         cmocka_unit_test(dropped_records_leave_the_totals_right),
         cmocka_unit_test(argv_ends_with_the_texts),
         cmocka_unit_test(ends_have_the_contracts_words),

@@ -1,6 +1,7 @@
 /*
- * Alerts against an independent oracle: the oracle looks at the whole run afterwards and says, from the
- * values alone, at which steps something has to be said; the machine under test sees one step at a time.
+ * Alerts against an independent oracle: the oracle looks at the whole run afterwards and says, from
+ * the values alone, at which steps something has to be said; the machine under test sees one step
+ * at a time.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,8 +65,8 @@ static size_t episode_end(const struct step *steps, size_t count, size_t first, 
     return at;
 }
 
-/* Reminders of one episode, from the definition: the k-th pause is min * 2^k, at most max; a reminder
-   comes with the first look at or after the last one plus the pause. */
+/* Reminders of one episode, from the definition: the k-th pause is min * 2^k, at most max; a
+   reminder comes with the first look at or after the last one plus the pause. */
 static void expect_reminders(const struct step *steps, size_t first, size_t end,
                              const struct alert_limits *limits, struct expected *expected) {
     double said_s = steps[first].t_s;
@@ -195,7 +196,8 @@ static void test_line(void **unused) {
     alert.state = "resolved";
     alert.value = 300 * MIB;
     alert_line(&alert, 95, line, sizeof line);
-    assert_string_equal(line, "info mem_warn: resolved: resident 300M, threshold 400M, lasted 95 s");
+    assert_string_equal(line,
+                        "info mem_warn: resolved: resident 300M, threshold 400M, lasted 95 s");
     assert_int_equal(alert_log_level(&alert), PP_LOG_INFO);
 }
 

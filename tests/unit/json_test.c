@@ -1,4 +1,5 @@
-/* The JSON report against the contract (DESIGN.md, 9): every key, with its type, and nothing invalid. */
+/* The JSON report against the contract (DESIGN.md, 9): every key, with its type, and nothing
+ * invalid. */
 #include "json.h"
 
 #include <jansson.h>
@@ -37,24 +38,31 @@ static const char contract[] =
     "{'schema': 's',"
     " 'process': {'pid': 'i', 'parent': 'i', 'exe': 's', 'argv': ['s'], 'started': 's',"
     "             'duration_s': 'r', 'end': 's', 'status': 'i'},"
-    " 'totals': {'allocations': 'i', 'frees': 'i', 'bytes_allocated': 'i', 'outstanding_objects': 'i',"
+    " 'totals': {'allocations': 'i', 'frees': 'i', 'bytes_allocated': 'i', 'outstanding_objects': "
+    "'i',"
     "            'outstanding_bytes': 'i', 'peak_bytes': 'i', 'peak_error_bytes': 'i',"
-    "            'pool_allocations': 'i', 'backing_allocations': 'i', 'temporary_allocations': 'i'},"
+    "            'pool_allocations': 'i', 'backing_allocations': 'i', 'temporary_allocations': "
+    "'i'},"
     " 'leaks': {'scan': 's', 'lost_objects': 'i', 'lost_bytes': 'i', 'indirect_objects': 'i',"
     "           'indirect_bytes': 'i', 'possible_objects': 'i', 'possible_bytes': 'i',"
     "           'reachable_objects': 'i', 'reachable_bytes': 'i', 'suppressed_objects': 'i',"
     "           'suppressed_bytes': 'i'},"
     " 'sites': [{'kind': 's', 'objects': 'i', 'bytes': 'i', 'oldest_s': 'r', 'newest_s': 'r',"
-    "            'thread': 's', 'tag': '?', 'type': '?', 'allocations': 'i', 'bytes_allocated': 'i',"
+    "            'thread': 's', 'tag': '?', 'type': '?', 'allocations': 'i', 'bytes_allocated': "
+    "'i',"
     "            'stale_objects': 'i', 'retained_bytes': 'i', 'truncated': 'b',"
-    "            'stack': [{'function': '?', 'file': '?', 'line': 'i', 'module': '?', 'address': 's',"
+    "            'stack': [{'function': '?', 'file': '?', 'line': 'i', 'module': '?', 'address': "
+    "'s',"
     "                       'inlined': 'b'}]}],"
     " 'peak': {'t_s': 'r', 'bytes': 'i', 'sites': [{'kind': 's', 'objects': 'i', 'bytes': 'i'}]},"
-    " 'pools': [{'name': 's', 'object_bytes': 'i', 'kind': 's', 'capacity': 'i', 'live': 'i', 'peak': 'i',"
+    " 'pools': [{'name': 's', 'object_bytes': 'i', 'kind': 's', 'capacity': 'i', 'live': 'i', "
+    "'peak': 'i',"
     "            'window_peak': 'i', 'served': 'i', 'missed': 'i', 'efficiency': 'r', 'grown': 'i',"
     "            'shrunk': 'i'}],"
-    " 'samples': [{'t_s': 'r', 'rss_bytes': 'i', 'heap_bytes': 'i', 'objects': 'i', 'interval_s': 'r'}],"
-    " 'alerts': [{'t_s': 'r', 'rule': 's', 'level': 's', 'state': 's', 'value': 'i', 'threshold': 'i',"
+    " 'samples': [{'t_s': 'r', 'rss_bytes': 'i', 'heap_bytes': 'i', 'objects': 'i', 'interval_s': "
+    "'r'}],"
+    " 'alerts': [{'t_s': 'r', 'rule': 's', 'level': 's', 'state': 's', 'value': 'i', 'threshold': "
+    "'i',"
     "             'next_s': 'r'}],"
     " 'children': [{'pid': 'i', 'exe': 's', 'end': 's', 'status': 'i', 'lost_bytes': 'i',"
     "               'profile': '?'}],"
@@ -145,14 +153,19 @@ static void odd_values_stay_valid(void **state) {
     model->sites[0].bytes = UINT64_MAX;
     model->sites[0].oldest_s = NAN;
     model->sites[0].newest_s = -INFINITY;
-    model->sites[0].thread = model_text(model, "bad \xff\xc3(\xed\xa0\x80 \xf4\x90\x80\x80 \"\\\n\x1b");
+    model->sites[0].thread = model_text(model,
+                                        "bad \xff\xc3(\xed\xa0\x80 \xf4\x90\x80\x80 \"\\\n\x1b");
     model->sites[0].stack = 99;
     model->sites[0].makers = 0xffffffff;
     model->process.duration_s = INFINITY;
     model->process.status = INT32_MIN;
     model_set(&model->process.exe, "\xc0\xaf");
-    model_add_alert(model, (struct model_alert){.rule = "growth", .level = "warn", .state = "raised",
-                                                .value = NAN, .threshold = 0.5, .next_s = INFINITY});
+    model_add_alert(model, (struct model_alert){.rule = "growth",
+                                                .level = "warn",
+                                                .state = "raised",
+                                                .value = NAN,
+                                                .threshold = 0.5,
+                                                .next_s = INFINITY});
     model_add_blind_spot(model, "foreign_heap", 1, NULL);
     struct model_child child = {.pid = UINT32_MAX};
     model_add_child(model, child);

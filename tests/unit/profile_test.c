@@ -1,4 +1,5 @@
-/* The profile file: nothing is lost in it, nothing is replaced by it, nothing hostile is believed. */
+/* The profile file: nothing is lost in it, nothing is replaced by it, nothing hostile is believed.
+ */
 #include "profile.h"
 
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include <cmocka.h>
 
 #include "locate.h"
+#include "random_model.h"
 
 static char directory[] = "/tmp/profile-XXXXXX";
 static char path_buffer[PATH_MAX];
@@ -49,139 +51,6 @@ static size_t files_there(void) {
     assert_int_equal(fscanf(from, "%zu", &count), 1);
     pclose(from);
     return count;
-}
-
-/* ---- a model with something in every field ---- */
-
-static uint64_t any(void) { return (uint64_t)random() << 20 ^ (uint64_t)random(); }
-static const char *any_text(void) {
-    static const char *const texts[] = {"", "a", "operator new(unsigned long)", "it's; DROP TABLE sites",
-                                        "\xc3\xa4\xe2\x82\xac", "with\nnewline\ttab", "std::vector<int>"};
-    return texts[random() % 7];
-}
-
-static void fill_site(struct model *model, struct model_site *site) {
-    *site = (struct model_site){.kind = (enum model_kind)(random() % MODEL_KIND_COUNT),
-                                .stack = (uint32_t)((size_t)random() % model->stack_count),
-                                .tag = model_text(model, random() % 2 ? any_text() : NULL),
-                                .type = model_text(model, random() % 2 ? any_text() : NULL),
-                                .thread = model_text(model, any_text()),
-                                .objects = any(), .bytes = any(), .oldest_s = random() / 128.0,
-                                .newest_s = random() / 256.0, .allocations = any(),
-                                .bytes_allocated = any(), .temporary = any(), .stale_objects = any(),
-                                .retained_bytes = any(), .suspect_objects = any(),
-                                .suspect_bytes = any(), .makers = (unsigned)random() % 16};
-    for (int i = 0; i < MODEL_AGE_COUNT; i++) {
-        if (random() % 2) continue;
-        site->ages.objects[i] = 1 + any();
-        site->ages.bytes[i] = any();
-    }
-}
-
-static void fill_stacks(struct model *model, size_t count) {
-    free(model->stacks);
-    model->stack_count = count;
-    model->stacks = model_alloc(count, sizeof *model->stacks);
-    model->stacks[0].truncated = true;
-    for (size_t i = 1; i < count; i++) {
-        struct model_stack *stack = &model->stacks[i];
-        stack->count = 1 + (size_t)random() % 20;
-        stack->truncated = random() % 2;
-        stack->frames = model_alloc(stack->count, sizeof *stack->frames);
-        for (size_t j = 0; j < stack->count; j++)
-            stack->frames[j] = (struct model_frame){
-                .function = model_text(model, random() % 4 ? any_text() : NULL),
-                .file = model_text(model, random() % 4 ? any_text() : NULL),
-                .line = random() % 3 ? (unsigned)random() : 0,
-                .module = (uint32_t)((size_t)random() % model->module_count),
-                .address = j == 0 ? i : any() % 8 == 0 ? UINT64_MAX : any() % 5,
-                .inlined = random() % 2};
-    }
-}
-
-static void fill_modules(struct model *model, size_t count) {
-    free(model->modules[0].path);
-    free(model->modules);
-    model->module_count = count;
-    model->modules = model_alloc(count, sizeof *model->modules);
-    for (size_t i = 0; i < count; i++) {
-        struct model_module *module = &model->modules[i];
-        model_set(&module->path, i == 0 ? "" : any_text());
-        if (i == 0) continue;
-        *module = (struct model_module){.path = module->path, .start = any(), .end = UINT64_MAX - any(),
-                                        .bias = UINT64_MAX - any(), .flags = (unsigned)random() % 4};
-        module->build_id_bytes = (unsigned)random() % 33;
-        for (unsigned j = 0; j < module->build_id_bytes; j++)
-            module->build_id[j] = (uint8_t)random();
-    }
-}
-
-static void fill_lists(struct model *model) {
-    for (int i = 0; i < 5; i++) {
-        model_add_sample(model, (struct model_sample){random() / 3.0, (int64_t)any(), -5, INT64_MAX, 0.5});
-        model_add_alert(model, (struct model_alert){random() / 3.0, "growth", "critical", "resolved",
-                                                    1.0 / 3, 1e300, 30});
-        struct model_child child = {.pid = (uint32_t)random(), .status = -1, .lost_bytes = -7};
-        model_set(&child.exe, any_text());
-        model_set(&child.end, "signal:9");
-        if (i % 2) model_set(&child.profile, "x.8.poolprof");
-        model_add_child(model, child);
-        struct model_pool pool = {.named = i % 2 == 0, .object_bytes = any(), .capacity = any(),
-                                  .live = any(), .peak = any(), .window_peak = any(), .served = any(),
-                                  .missed = any(), .grown = any(), .shrunk = any(), .efficiency = 99.5};
-        model_set(&pool.name, any_text());
-        model_add_pool(model, pool);
-    }
-    model_add_blind_spot(model, "dropped_records", 7, "some");
-    model_add_blind_spot(model, "foreign_heap", 1, NULL);
-    model_add_blind_spot(model, "dropped_records", 3, "more");
-}
-
-static struct model *any_model(unsigned seed) {
-    struct model *model = model_create();
-    srandom(seed);
-    fill_modules(model, 1 + (size_t)random() % 10);
-    fill_stacks(model, 1 + (size_t)random() % 50);
-    model->process.pid = 4000000000u;
-    model->process.parent = 1;
-    model_set(&model->process.exe, "/bin/\xc3\xa4 b");
-    model_set(&model->process.end, "signal:11");
-    model_set(&model->process.cwd, "/c'w\"d");
-    model_set(&model->process.host, "h");
-    model_set(&model->scan, "failed: because");
-    model->process.argc = 3;
-    model->process.argv = model_alloc(3, sizeof(char *));
-    for (int i = 0; i < 3; i++)
-        model_set(&model->process.argv[i], any_text());
-    model->process.started_realtime_ns = 1769860800123456789;
-    model->process.duration_s = 1.0 / 3;
-    model->process.status = -11;
-    uint64_t *totals = (uint64_t *)&model->totals;
-    for (size_t i = 0; i < sizeof model->totals / sizeof *totals; i++)
-        totals[i] = any();
-    model->peak.t_s = 0.1;
-    model->peak.bytes = any();
-    model->errors.invalid_frees = any();
-    model->errors.mismatched_frees = any();
-    model->tracked = random() % 2;
-    model->leak_age_s = 0.25;
-    model->tracker_bytes = any();
-    model->site_count = (size_t)random() % 60;
-    model->sites = model_alloc(model->site_count, sizeof *model->sites);
-    for (size_t i = 0; i < model->site_count; i++) {
-        fill_site(model, &model->sites[i]);
-        model->kinds[model->sites[i].kind].objects += model->sites[i].objects;
-        model->kinds[model->sites[i].kind].bytes += model->sites[i].bytes;
-    }
-    model->peak_site_count = (size_t)random() % 20;
-    model->peak_sites = model_alloc(model->peak_site_count, sizeof *model->peak_sites);
-    for (size_t i = 0; i < model->peak_site_count; i++)
-        model->peak_sites[i] = (struct model_site){
-            .kind = MODEL_OUTSTANDING, .objects = any(), .bytes = any(),
-            .stack = (uint32_t)((size_t)random() % model->stack_count),
-            .tag = model_text(model, any_text())};
-    fill_lists(model);
-    return model;
 }
 
 /* ---- equality ---- */
@@ -289,7 +158,7 @@ static void nothing_is_lost(void **state) {
     (void)state;
     char why[512];
     for (unsigned seed = 1; seed <= 40; seed++) {
-        struct model *model = any_model(seed);
+        struct model *model = random_model(seed);
         char *used = profile_save(model, path_of("x.poolprof"), why, sizeof why);
         if (used == NULL) fail_msg("%s", why);
         struct model *loaded = profile_load(used, why, sizeof why);
@@ -333,8 +202,9 @@ static void size_grows_with_what_is_different(void **state) {
         model->stacks[i] = (struct model_stack){.count = DEPTH};
         model->stacks[i].frames = model_alloc(DEPTH, sizeof(struct model_frame));
         for (uint64_t j = 0; j < DEPTH; j++)
-            model->stacks[i].frames[j] = (struct model_frame){
-                .address = j == 0 ? 1000 + i : j % 5, .function = model_text(model, j % 2 ? "f" : "g")};
+            model->stacks[i].frames[j] =
+                (struct model_frame){.address = j == 0 ? 1000 + i : j % 5,
+                                     .function = model_text(model, j % 2 ? "f" : "g")};
     }
     char *used = profile_save(model, path_of("x.poolprof"), why, sizeof why);
     assert_int_equal(ask(used, "SELECT count(*) FROM stacks"), STACKS + DEPTH - 1);
@@ -348,7 +218,7 @@ static void size_grows_with_what_is_different(void **state) {
 static void existing_files_are_kept(void **state) {
     (void)state;
     char why[512];
-    struct model *model = any_model(1);
+    struct model *model = random_model(1);
     const char *expected[] = {"x.7.poolprof", "x.7.poolprof.2", "x.7.poolprof.3"};
     for (int i = 0; i < 3; i++) {
         char *used = profile_save(model, path_of("x.7.poolprof"), why, sizeof why);
@@ -368,8 +238,9 @@ static void existing_files_are_kept(void **state) {
 static void odd_names_are_only_names(void **state) {
     (void)state;
     char why[512], cwd[PATH_MAX];
-    const char *names[] = {"a b?mode=memory#%41.poolprof", ":memory:", "-x.poolprof", "\xff\xfe.poolprof"};
-    struct model *model = any_model(3);
+    const char *names[] = {"a b?mode=memory#%41.poolprof", ":memory:", "-x.poolprof",
+                           "\xff\xfe.poolprof"};
+    struct model *model = random_model(3);
     assert_non_null(getcwd(cwd, sizeof cwd));
     assert_int_equal(chdir(directory), 0);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -396,7 +267,7 @@ static void expect_failure(const struct model *model, const char *path, const ch
 
 static void failures_leave_nothing(void **state) {
     (void)state;
-    struct model *model = any_model(5);
+    struct model *model = random_model(5);
     expect_failure(model, "/nonexistent/x.poolprof", "No such file or directory");
     expect_failure(model, "/proc/x.poolprof", "/proc/x.poolprof");
     /* A disk that is full after two pages. */
@@ -418,7 +289,7 @@ static void failures_leave_nothing(void **state) {
 static void a_killed_writer_leaves_no_half_profile(void **state) {
     (void)state;
     char why[512];
-    struct model *model = any_model(7);
+    struct model *model = random_model(7);
     for (int delay_us = 0; delay_us < 4000; delay_us += 150) {
         pid_t child = fork();
         if (child == 0) {
@@ -447,7 +318,7 @@ static void a_killed_writer_leaves_no_half_profile(void **state) {
 
 static void save_good(const char *name) {
     char why[512];
-    struct model *model = any_model(14);
+    struct model *model = random_model(14);
     assert_true(model->site_count > 5 && model->peak_site_count > 5 && model->module_count > 3);
     assert_true(model->stack_count > 5);
     char *used = profile_save(model, path_of(name), why, sizeof why);
@@ -468,7 +339,8 @@ static void change(const char *path, const char *sql) {
     sqlite3 *database;
     char *error = NULL;
     assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
-    if (sqlite3_exec(database, sql, NULL, NULL, &error) != SQLITE_OK) fail_msg("%s: %s", sql, error);
+    if (sqlite3_exec(database, sql, NULL, NULL, &error) != SQLITE_OK)
+        fail_msg("%s: %s", sql, error);
     sqlite3_close(database);
 }
 
@@ -533,7 +405,8 @@ static void refuses_damage(void **state) {
         {"UPDATE peak_sites SET stack = 1000000", "peak_sites"},
         {"DROP TABLE samples", "samples"},
         {"ALTER TABLE sites RENAME COLUMN bytes TO octets", "sites"},
-        {"DROP TABLE sites; CREATE VIEW sites AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
+        {"DROP TABLE sites; CREATE VIEW sites AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT "
+         "i + 1 "
          "FROM n) SELECT i AS id FROM n",
          "not a poolprof profile"},
         {"ALTER TABLE samples ADD COLUMN more GENERATED ALWAYS AS (zeroblob(100000000))",
@@ -553,7 +426,8 @@ static void refuses_damage(void **state) {
     }
 }
 
-/* 200,000 stacks that share one long tail: unfolded it would be more memory than any machine has. */
+/* 200,000 stacks that share one long tail: unfolded it would be more memory than any machine has.
+ */
 static void refuses_to_unfold_a_bomb(void **state) {
     (void)state;
     save_good("b");
@@ -582,11 +456,12 @@ static void wrong_types_read_as_nothing(void **state) {
     (void)state;
     char why[512];
     save_good("w");
-    change(path_of("w"), "UPDATE processes SET pid = 'x', argv = '{', exe = NULL, allocations = x'00ff',"
-                         "frees = -1, duration_s = 'long'; UPDATE sites SET objects = -5, tag = 7;"
-                         "UPDATE alerts SET rule = 'x', level = NULL, state = 3;"
-                         "UPDATE blind_spots SET what = 'new thing', count = 'many';"
-                         "UPDATE modules SET build_id = 'xyz';");
+    change(path_of("w"),
+           "UPDATE processes SET pid = 'x', argv = '{', exe = NULL, allocations = x'00ff',"
+           "frees = -1, duration_s = 'long'; UPDATE sites SET objects = -5, tag = 7;"
+           "UPDATE alerts SET rule = 'x', level = NULL, state = 3;"
+           "UPDATE blind_spots SET what = 'new thing', count = 'many';"
+           "UPDATE modules SET build_id = 'xyz';");
     struct model *model = profile_load(path_of("w"), why, sizeof why);
     if (model == NULL) fail_msg("%s", why);
     assert_int_equal(model->process.pid, 0);

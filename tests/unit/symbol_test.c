@@ -1,6 +1,7 @@
 /*
- * Symbolising, on this program itself: functions note where they were called from, and the lines they
- * were called from are known by __LINE__. Copies made with objcopy stand for stripped and replaced files.
+ * Symbolising, on this program itself: functions note where they were called from, and the lines
+ * they were called from are known by __LINE__. Copies made with objcopy stand for stripped and
+ * replaced files.
  */
 #include "symbol.h"
 
@@ -28,25 +29,28 @@
 /* ---- places in this program ---- */
 
 static uint64_t caller;
-static int line_of_call, line_of_inner_call;
+static int line_of_call, line_of_middle_call, line_of_inner_call;
 static volatile int sink;
 
 KEEP void note_caller(void) { caller = (uint64_t)__builtin_return_address(0) - 1; }
 
 KEEP void plain_function(void) {
-    line_of_call = __LINE__; note_caller(); sink++;
+    line_of_call = __LINE__, note_caller();
+    sink++;
 }
 
 static inline __attribute__((always_inline)) void innermost_inlined(void) {
-    line_of_inner_call = __LINE__; note_caller(); sink++;
+    line_of_inner_call = __LINE__, note_caller();
+    sink++;
 }
 static inline __attribute__((always_inline)) void middle_inlined(void) {
+    line_of_middle_call = __LINE__, innermost_inlined();
     sink++;
-    innermost_inlined(); sink++;
 }
 KEEP void outer_function(void) {
     sink++;
-    line_of_call = __LINE__; middle_inlined(); sink++;
+    line_of_call = __LINE__, middle_inlined();
+    sink++;
 }
 
 /* ---- modules ---- */
@@ -57,7 +61,7 @@ struct found {
 };
 
 static void take_build_id(struct model_module *module, const struct dl_phdr_info *info,
-                          const ElfW(Phdr) *segment) {
+                          const ElfW(Phdr) * segment) {
     const char *at = (const char *)info->dlpi_addr + segment->p_vaddr, *end = at + segment->p_memsz;
     while (at < end) {
         const ElfW(Nhdr) *note = (const void *)at;
@@ -76,7 +80,8 @@ static int look(struct dl_phdr_info *info, size_t size, void *argument) {
     (void)size;
     bool program = found->wanted[0] == 0;
     if (found->module.path != NULL) return 0;
-    if (program ? info->dlpi_name[0] != 0 : strstr(info->dlpi_name, found->wanted) == NULL) return 0;
+    if (program ? info->dlpi_name[0] != 0 : strstr(info->dlpi_name, found->wanted) == NULL)
+        return 0;
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     self[length] = 0;
     model_set(&found->module.path, program ? self : info->dlpi_name);
@@ -156,7 +161,7 @@ static void inlined_calls_come_innermost_first(void **state) {
     struct model *model = model_of("", &caller, 1);
     const struct model_frame *frames = resolved(model, 3);
     expect_frame(&frames[0], "innermost_inlined", "symbol_test.c", line_of_inner_call, true);
-    expect_frame(&frames[1], "middle_inlined", "symbol_test.c", line_of_inner_call + 4, true);
+    expect_frame(&frames[1], "middle_inlined", "symbol_test.c", line_of_middle_call, true);
     expect_frame(&frames[2], "outer_function", "symbol_test.c", line_of_call, false);
     for (int i = 0; i < 3; i++)
         assert_int_equal(frames[i].address, caller - model->modules[1].bias);
@@ -282,6 +287,123 @@ static void stripped_files_give_what_they_have(void **state) {
     unlink(copy);
 }
 
+/* Linked without a build-id: believed only if it was not changed since the process started. */
+static void without_build_id_the_file_must_be_older(void **state) {
+    (void)state;
+    char *copy = copy_of_self("--remove-section=.note.gnu.build-id");
+    if (copy == NULL) skip();
+    plain_function();
+    struct model *model = model_of("", &caller, 1);
+    model_set(&model->modules[1].path, copy);
+    model->modules[1].build_id_bytes = 0;
+    model->process.started_realtime_ns = INT64_MAX;
+    expect_frame(resolved(model, 1), "plain_function", NULL, 0, false);
+    model_destroy(model);
+    model = model_of("", &caller, 1);
+    model_set(&model->modules[1].path, copy);
+    model->modules[1].build_id_bytes = 0;
+    model->process.started_realtime_ns = 1000000000;
+    expect_unknown(model, "is another build now");
+    unlink(copy);
+}
+
+/* ---- what other compilers write ---- */
+
+static const char c_source[] = "int sink;\n"
+                               "static inline __attribute__((always_inline)) void deep(int i) {\n"
+                               "    sink += i;\n"
+                               "    __asm__ volatile(\".globl mark\\nmark: nop\");\n"
+                               "}\n"
+                               "__attribute__((noinline)) int visible(int i) {\n"
+                               "    deep(i);\n"
+                               "    return i;\n"
+                               "}\n"
+                               "int main(void) { return visible(0); }\n";
+
+static const char cc_source[] =
+    "int sink;\n"
+    "namespace {\n"
+    "struct Local {\n"
+    "    template <class T> __attribute__((noinline)) void hidden(T t) {\n"
+    "        t(); __asm__ volatile(\".globl mark\\nmark: nop\");\n"
+    "    }\n"
+    "};\n"
+    "}\n"
+    "int main() { Local local; local.hidden([] { sink++; }); }\n";
+
+static bool run_in(const char *folder, const char *command) {
+    char line[1024];
+    snprintf(line, sizeof line, "cd %s && (%s) >/dev/null 2>&1", folder, command);
+    return system(line) == 0;
+}
+
+/* Compiles, and looks up `mark`. NULL: there is no such compiler. */
+static struct model *compiled(const char *folder, const char *name, const char *source,
+                              const char *command) {
+    char path[256];
+    unsigned long address;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *to = fopen(path, "w");
+    fputs(source, to);
+    fclose(to);
+    if (!run_in(folder, command) || !run_in(folder, "nm p | grep ' mark$' > mark")) return NULL;
+    snprintf(path, sizeof path, "%s/mark", folder);
+    FILE *from = fopen(path, "r");
+    assert_int_equal(fscanf(from, "%lx", &address), 1);
+    fclose(from);
+    uint64_t memory = address;
+    struct model *model = model_of("", &memory, 1);
+    snprintf(path, sizeof path, "%s/p", folder);
+    model_set(&model->modules[1].path, path);
+    model->stacks[1].frames[0].address = address;
+    model->modules[1].build_id_bytes = 0; /* the commands link with --build-id=none */
+    model->process.started_realtime_ns = INT64_MAX;
+    symbol_resolve(model, &quiet);
+    return model;
+}
+
+static void every_kind_of_debug_information(void **state) {
+    (void)state;
+    static const char *const compilers[] = {
+        "gcc -g -gdwarf-4",   "gcc -g -gdwarf-5",  "gcc -g -gdwarf-5 -gsplit-dwarf",
+        "gcc -g -gz",         "gcc -g -no-pie",    "gcc -g -flto -O2",
+        "clang -g -gdwarf-4", "clang -g -gdwarf-5"};
+    char folder[] = "/tmp/symbol-XXXXXX", command[256];
+    size_t tried = 0;
+    assert_non_null(mkdtemp(folder));
+    for (size_t i = 0; i < sizeof compilers / sizeof *compilers; i++) {
+        snprintf(command, sizeof command, "%s -O1 x.c -o p -Wl,--build-id=none", compilers[i]);
+        struct model *model = compiled(folder, "x.c", c_source, command);
+        if (model == NULL) continue;
+        if (model->stacks[1].count < 2) fail_msg("%s: nothing inlined", compilers[i]);
+        expect_frame(&model->stacks[1].frames[0], "deep", "x.c", 4, true);
+        expect_frame(&model->stacks[1].frames[1], "visible", "x.c", 7, false);
+        model_destroy(model);
+        tried++;
+    }
+    run_in(folder, "rm -f x.c p mark *.dwo");
+    rmdir(folder);
+    if (tried == 0) skip();
+}
+
+static void names_without_linkage_are_qualified(void **state) {
+    (void)state;
+    static const char *const compilers[] = {"g++ -g -O1", "clang++ -g -O1"};
+    char folder[] = "/tmp/symbol-XXXXXX", command[256];
+    assert_non_null(mkdtemp(folder));
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(command, sizeof command, "%s x.cc -o p -Wl,--build-id=none", compilers[i]);
+        struct model *model = compiled(folder, "x.cc", cc_source, command);
+        if (model == NULL) continue;
+        const char *function = model->stacks[1].frames[0].function;
+        if (strstr(function, "(anonymous namespace)::Local::hidden<") == NULL)
+            fail_msg("%s: '%s'", compilers[i], function);
+        model_destroy(model);
+    }
+    run_in(folder, "rm -f x.cc p mark");
+    rmdir(folder);
+}
+
 static void roots_are_tried_first(void **state) {
     (void)state;
     char self[4096], root[] = "/tmp/symbol-root-XXXXXX", path[5000];
@@ -377,8 +499,9 @@ static void names_are_readable(void **state) {
     expect_name("_ZNotmangled", "_ZNotmangled");
     expect_name("_ZN4core3fmt5write17h0123456789abcdefE", "core::fmt::write");
     expect_name("_ZN4core3fmt5write17h0123456789abcdegE", "core::fmt::write::h0123456789abcdeg");
-    expect_name("_ZN60_$LT$alloc..string..String$u20$as$u20$core..fmt..Display$GT$3fmt17h0123456789abcdefE",
-                "<alloc::string::String as core::fmt::Display>::fmt");
+    expect_name(
+        "_ZN60_$LT$alloc..string..String$u20$as$u20$core..fmt..Display$GT$3fmt17h0123456789abcdefE",
+        "<alloc::string::String as core::fmt::Display>::fmt");
     expect_name("_ZN4test28_$u7b$$u7b$closure$u7d$$u7d$17h0123456789abcdefE", "test::{{closure}}");
     expect_name("_RNvC6mycrate3foo", "_RNvC6mycrate3foo");
 }
@@ -406,6 +529,9 @@ int main(void) {
         cmocka_unit_test(the_vdso_is_known),
         cmocka_unit_test(another_build_is_not_believed),
         cmocka_unit_test(stripped_files_give_what_they_have),
+        cmocka_unit_test(without_build_id_the_file_must_be_older),
+        cmocka_unit_test(every_kind_of_debug_information),
+        cmocka_unit_test(names_without_linkage_are_qualified),
         cmocka_unit_test(roots_are_tried_first),
         cmocka_unit_test(each_address_is_looked_up_once),
         cmocka_unit_test(an_empty_model_is_fine),

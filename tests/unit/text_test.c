@@ -18,9 +18,17 @@ static void sizes_have_three_figures(void **state) {
     static const struct {
         uint64_t bytes;
         const char *text;
-    } rows[] = {{0, "0 bytes"}, {1, "1 byte"}, {1023, "1023 bytes"}, {1024, "1.00 KiB"},
-                {1535, "1.50 KiB"}, {10239, "10.0 KiB"}, {102399, "100 KiB"}, {1023487, "999 KiB"},
-                {1023488, "0.98 MiB"}, {1048576, "1.00 MiB"}, {UINT64_C(5) << 40, "5.00 TiB"},
+    } rows[] = {{0, "0 bytes"},
+                {1, "1 byte"},
+                {1023, "1023 bytes"},
+                {1024, "1.00 KiB"},
+                {1535, "1.50 KiB"},
+                {10239, "10.0 KiB"},
+                {102399, "100 KiB"},
+                {1023487, "999 KiB"},
+                {1023488, "0.98 MiB"},
+                {1048576, "1.00 MiB"},
+                {UINT64_C(5) << 40, "5.00 TiB"},
                 {UINT64_MAX, "16.0 EiB"}};
     char text[WORDS_BYTES];
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -38,7 +46,8 @@ static void counts_are_grouped(void **state) {
     assert_string_equal(words_counted(UINT64_MAX, "mismatched free", text),
                         "18,446,744,073,709,551,615 mismatched frees");
     assert_string_equal(words_exact(1023, exact), "1023 bytes");
-    assert_string_equal(words_exact(UINT64_MAX, exact), "16.0 EiB (18,446,744,073,709,551,615 bytes)");
+    assert_string_equal(words_exact(UINT64_MAX, exact),
+                        "16.0 EiB (18,446,744,073,709,551,615 bytes)");
     assert_string_equal(words_percent(1, 3, text), "33 %");
     assert_string_equal(words_percent(1, 1000, text), "<1 %");
     assert_string_equal(words_percent(0, 0, text), "0 %");
@@ -49,9 +58,11 @@ static void times_are_readable(void **state) {
     static const struct {
         double seconds;
         const char *text;
-    } rows[] = {{0, "0.00 s"}, {-1, "0.00 s"}, {0.256, "0.26 s"}, {9.994, "9.99 s"}, {9.996, "10.0 s"},
-                {59.4, "59.4 s"}, {59.5, "1 min 00 s"}, {345, "5 min 45 s"}, {3599.9, "1 h 00 min"},
-                {11100, "3 h 05 min"}, {172799, "47 h 59 min"}, {172801, "2 d 0 h"}, {200000, "2 d 7 h"}};
+    } rows[] = {{0, "0.00 s"},         {-1, "0.00 s"},          {0.256, "0.26 s"},
+                {9.994, "9.99 s"},     {9.996, "10.0 s"},       {59.4, "59.4 s"},
+                {59.5, "1 min 00 s"},  {345, "5 min 45 s"},     {3599.9, "1 h 00 min"},
+                {11100, "3 h 05 min"}, {172799, "47 h 59 min"}, {172801, "2 d 0 h"},
+                {200000, "2 d 7 h"}};
     char text[WORDS_BYTES];
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_string_equal(words_time(rows[i].seconds, text), rows[i].text);
@@ -69,13 +80,15 @@ static void expect_short(const char *name, size_t width, const char *expected) {
 static void long_names_lose_what_tells_least(void **state) {
     (void)state;
     expect_short("main", 10, "main");
-    expect_short("f(std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> > const&)",
-                 60, "f(std::string const&)");
+    expect_short(
+        "f(std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> > const&)",
+        60, "f(std::string const&)");
     expect_short("std::map<int, std::vector<std::pair<int, long> > >::find(int const&)", 40,
                  "std::map<...>::find(int const&)");
     expect_short("std::map<int, std::vector<std::pair<int, long> > >::find(int const&)", 26,
                  "std::map<...>::find(...)");
-    expect_short("a::operator<<(a::stream_of_some_kind&, unsigned long const&)", 30, "a::operator<<(...)");
+    expect_short("a::operator<<(a::stream_of_some_kind&, unsigned long const&)", 30,
+                 "a::operator<<(...)");
     expect_short("a::b::operator()(a::stream_of_some_kind&, unsigned long const&)", 30,
                  "a::b::operator()(...)");
     expect_short("x::operator-><some_long_type_name>(int)", 30, "x::operator-><...>(int)");
@@ -100,10 +113,15 @@ static void expect_safe(const char *text, const char *expected, const char *expe
 
 static void no_byte_commands_the_terminal(void **state) {
     (void)state;
-    expect_safe("plain \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80", "plain \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80",
+    expect_safe("plain \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80",
+                "plain \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80",
                 "plain \xc3\xa4 \xe2\x82\xac \xf0\x9f\x98\x80");
     expect_safe("\x1b[2J\r\n\x7f", "?[2J???", "\x1b[2J\r\n\x7f");
-    expect_safe("\xc2\x9b" "31m", "?31m", "\xc2\x9b" "31m"); /* C1: an escape in one byte */
+    expect_safe("\xc2\x9b"
+                "31m",
+                "?31m",
+                "\xc2\x9b"
+                "31m"); /* C1: an escape in one byte */
     expect_safe("\xff", "\xef\xbf\xbd", "\xef\xbf\xbd");
     expect_safe("\xc3", "\xef\xbf\xbd", "\xef\xbf\xbd");
     expect_safe("\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd", "\xef\xbf\xbd\xef\xbf\xbd");
@@ -226,9 +244,10 @@ static struct model *with_stack(const char *const *functions, size_t count, bool
     model_set(&model->modules[1].path, "/lib/libc.so.6");
     model->module_count = 2;
     for (size_t i = 0; i < count; i++)
-        model->stacks[1].frames[i] = (struct model_frame){.function = model_text(model, functions[i]),
-                                                          .module = functions[i] == NULL,
-                                                          .address = i};
+        model->stacks[1].frames[i] =
+            (struct model_frame){.function = model_text(model, functions[i]),
+                                 .module = functions[i] == NULL,
+                                 .address = i};
     model->sites = model_alloc(1, sizeof *model->sites);
     model->sites[0] = (struct model_site){.stack = 1, .objects = 1, .bytes = 1};
     model->site_count = 1;
@@ -248,15 +267,18 @@ static void expect_stack(const char *const *functions, size_t count, bool trunca
 static void the_runtime_is_cut_and_said(void **state) {
     (void)state;
     const char *whole[] = {"f", "main", NULL, "__libc_start_main", "_start"};
-    expect_stack(whole, 5, false, "main  (0x1, in no module)\n      ... 3 frames of the runtime\n\nmemory");
+    expect_stack(whole, 5, false,
+                 "main  (0x1, in no module)\n      ... 3 frames of the runtime\n\nmemory");
     const char *thread[] = {"f", "start_thread", "__clone3"};
-    expect_stack(thread, 3, false, "f  (0x0, in no module)\n      ... 2 frames of the runtime\n\nmemory");
+    expect_stack(thread, 3, false,
+                 "f  (0x0, in no module)\n      ... 2 frames of the runtime\n\nmemory");
     /* All runtime: then it is what there is to show. */
     const char *only[] = {"__libc_start_main", "_start"};
     expect_stack(only, 2, false, "_start             (0x1, in no module)\n\nmemory");
     /* Nameless libc frames alone prove nothing. */
     const char *nameless[] = {"f", NULL};
-    expect_stack(nameless, 2, true, "?  (libc.so.6+0x1)\n      ... the outer frames are not known\n");
+    expect_stack(nameless, 2, true,
+                 "?  (libc.so.6+0x1)\n      ... the outer frames are not known\n");
     /* Not at the outer end: not the runtime's place. */
     const char *inside[] = {"f", "clone", "g"};
     expect_stack(inside, 3, false, "clone  (0x1, in no module)\n      g");
@@ -280,13 +302,19 @@ static void children_have_one_line(void **state) {
     char *text = NULL;
     size_t bytes = 0;
     FILE *to = open_memstream(&text, &bytes);
-    struct model_child child = {.pid = 8, .exe = (char *)"/bin/x\ny", .end = (char *)"exit", .status = 3,
-                                .lost_bytes = 2048, .profile = (char *)"x.8.poolprof"};
+    struct model_child child = {.pid = 8,
+                                .exe = (char *)"/bin/x\ny",
+                                .end = (char *)"exit",
+                                .status = 3,
+                                .lost_bytes = 2048,
+                                .profile = (char *)"x.8.poolprof"};
     text_child_line(&child, to);
     text_child_line(&(struct model_child){.pid = 9}, to);
+    text_child_line(&(struct model_child){.pid = 9, .end = (char *)"\x1b[2J"}, to);
     fclose(to);
     assert_string_equal(text, "child x?y (pid 8): exit, status 3, lost 2.00 KiB, x.8.poolprof\n"
-                              "child ? (pid 9): ended, how is not known\n");
+                              "child ? (pid 9): how it ended is not known\n"
+                              "child ? (pid 9): ?[2J, status 0\n");
     free(text);
 }
 

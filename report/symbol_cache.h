@@ -1,0 +1,26 @@
+/*
+ * What the watcher has already looked up: a tree of processes shares its libraries, and opening libc's
+ * debug file for each child costs more than all the rest of its report. Keyed by build-id and address,
+ * so it holds over processes. Bounded; used by one thread at a time. Layer 1.
+ */
+#ifndef REPORT_SYMBOL_CACHE_H
+#define REPORT_SYMBOL_CACHE_H
+
+#include "symbol_module.h"
+
+#define SYMBOL_CACHE_MAX 32768 /* places; then nothing more is kept */
+
+struct symbol_cache;
+struct symbol_cache *symbol_cache_create(void);
+void symbol_cache_destroy(struct symbol_cache *cache);
+
+/* Fills those of a module's places that are known and copies the others to `missing` (room for all).
+   Returns how many are missing; *outcome is how the module's file was when it was last read. */
+size_t symbol_cache_fill(const struct symbol_cache *cache, struct model *model, uint32_t module,
+                         struct symbol_place *places, size_t count, struct symbol_place *missing,
+                         enum symbol_outcome *outcome);
+
+void symbol_cache_keep(struct symbol_cache *cache, const struct model *model, uint32_t module,
+                       const struct symbol_place *places, size_t count, enum symbol_outcome outcome);
+
+#endif

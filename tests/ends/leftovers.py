@@ -1,0 +1,106 @@
+"""`poolprof list` and what is left behind: live and orphaned segments, --prune, and nothing after a clean run."""
+import os
+import re
+import subprocess
+import time
+
+from ends import ENDS, PROGRAM, PROGRAMS, Box, check, check_outstanding, main, read_report, wait_until
+
+HELLO = os.path.join(PROGRAMS, "hello")
+
+
+def poolprof(box, *words):
+    env = box.environment()
+    env.pop("LD_PRELOAD", None)
+    return subprocess.run([PROGRAM, *words], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          cwd=box.directory, timeout=30)
+
+
+def lines_of(done, pid):
+    return [line for line in done.stdout.splitlines() if f"{pid}" in line.replace("/", " ").replace(".", " ").split()]
+
+
+def orphan(box):
+    """A killed program's segment without a watcher."""
+    process = box.start(HELLO, "wait", options={"WATCH": 0}, stdin=-1)
+    check(process.stdout.readline() == "ready\n", "did not start")
+    process.kill()
+    process.communicate()
+    check(len(box.segment_files()) == 1, "segments:", box.segment_files())
+    return process.pid
+
+
+def listed_and_pruned():
+    with Box() as box:
+        dead = orphan(box)
+        process = box.start(HELLO, "wait", stdin=-1)
+        check(process.stdout.readline() == "ready\n", "did not start")
+        shown = poolprof(box, "list")
+        check(shown.returncode == 0, shown.returncode, shown.stderr)
+        live, gone = lines_of(shown, process.pid), lines_of(shown, dead)
+        check(len(live) == 1 and "running" in live[0], "live:", shown.stdout)
+        check(len(gone) == 1 and "running" not in gone[0], "orphan:", shown.stdout)
+        segments = box.segment_files()
+        report = read_report([path for path in segments if f"/{dead}." in path][0])
+        check_outstanding(report, "leak_big", 1, 200000)
+        pruned = poolprof(box, "list", "--prune")
+        check(pruned.returncode == 0, pruned.returncode, pruned.stderr)
+        left = box.segment_files()
+        check(len(left) == 1 and f"/{process.pid}." in left[0], "left:", left)
+        process.communicate("go\n", timeout=30)
+        check(process.returncode == 5, process.returncode)
+        shown = poolprof(box, "list")
+        check(not [line for line in lines_of(shown, process.pid) if "running" in line], "ended, and:", shown.stdout)
+        check([line for line in lines_of(shown, process.pid) if "poolprof" in line], "its profile:", shown.stdout)
+        box.check_gone()
+
+
+def prune_keeps_the_living():
+    """A tree's child whose first process has ended, and an ended process whose watcher is still at work, are no
+    orphans; a reused pid is one."""
+    with Box() as box:
+        done = box.run("tree", "leave", 1.5, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        check(done.returncode == 0, done.returncode)
+        before = box.segment_files()
+        check(before, "no segment of the child")
+        check(poolprof(box, "list", "--prune").returncode == 0, "prune")
+        check([p for p in box.segment_files() if f"/{done.pid}." not in p], "the living child's segment was removed:", before)
+        wait_until(lambda: len(box.profiles()) == 2, "the child's profile")
+        box.check_gone()
+        dead = orphan(box)
+        path = box.segment_files()[0]
+        mine = os.path.join(os.path.dirname(path), f"{os.getpid()}.{os.path.basename(path).split('.')[1]}")
+        os.rename(path, mine)
+        check(poolprof(box, "list", "--prune").returncode == 0, "prune")
+        del dead
+
+
+def clean_run():
+    """Nothing is left in the segment directory, the working directory, /tmp and /dev/shm."""
+    def seen(box):
+        names = set()
+        for place in ("/tmp", "/dev/shm", f"/dev/shm/poolprof-{os.getuid()}", f"/tmp/poolprof-{os.getuid()}"):
+            if os.path.isdir(place):
+                names |= {f"{place}/{name}" for name in os.listdir(place)}
+        return names
+    with Box() as box:
+        known = []
+        for arguments in ((HELLO,), ("die", "abort"), ("die", "_exit"), ("die", "signal9"), ("tree", "spawn", 7),
+                          ("tree", "chain"), ("tree", "forked", 3), ("die", "exec")):
+            for auto in ({}, {"SEGMENT_DIR": "auto"}):
+                before = seen(box)
+                done = box.run(*arguments, options=auto)
+                box.check_gone()
+                known.append(done.pid)
+                fresh = {name for name in seen(box) - before if str(done.pid) in name or "poolprof" in name.lower()}
+                fresh = {name for name in fresh if f"/{done.pid}." in name or f".{done.pid}." in name}
+                check(not fresh, arguments, "left:", fresh)
+        others = [name for name in os.listdir(box.directory) if not re.fullmatch(r".*\.\d+\.poolprof(\.\d+)?", name)]
+        check(not others, "in the working directory:", others)
+        check(len(box.profiles()) >= len(known), "profiles", len(box.profiles()))
+
+
+CASES = {case.__name__: case for case in (listed_and_pruned, prune_keeps_the_living, clean_run)}
+
+if __name__ == "__main__":
+    main(CASES)
