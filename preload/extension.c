@@ -9,9 +9,10 @@
 #include "fmt.h"
 #include "names.h"
 #include "os.h"
+#include "pool.h"
 
 PP_EXPORT int malloc_trim(size_t pad) {
-    pp_backing_purge();
+    pp_heap_purge();
     return 1;
 }
 
@@ -20,7 +21,12 @@ PP_EXPORT int mallopt(int parameter, int value) { return 1; }
 
 PP_EXPORT struct mallinfo2 mallinfo2(void) {
     struct pp_backing_figures now;
+    struct pp_pool_figures pools;
     pp_backing_read(&now);
+    pp_pool_read(&pools);
+    now.mapped += pools.mapped;
+    now.active += pools.mapped;
+    now.allocated += pools.used;
     return (struct mallinfo2){.arena = now.mapped,
                               .uordblks = now.allocated,
                               .fordblks = now.mapped - now.allocated,
@@ -94,4 +100,6 @@ PP_EXPORT void sdallocx(void *block, size_t bytes, int flags) {
 }
 
 size_t nallocx(size_t bytes, int flags);
-PP_EXPORT size_t nallocx(size_t bytes, int flags) { return pp_backing_good_size(bytes, LG_ALIGNMENT(flags)); }
+PP_EXPORT size_t nallocx(size_t bytes, int flags) {
+    return pp_heap_good_size(bytes, LG_ALIGNMENT(flags));
+}

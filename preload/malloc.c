@@ -3,9 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "hot.h"
 #include "names.h"
 
-PP_EXPORT void *malloc(size_t bytes) { return pp_heap_allocate(bytes, PP_KIND_MALLOC, PP_FRAME()); }
+PP_EXPORT void *malloc(size_t bytes) {
+    void *block = pp_hot_allocate(bytes);
+    return PP_LIKELY(block != NULL) ? block : pp_heap_allocate(bytes, PP_KIND_MALLOC, PP_FRAME());
+}
 
 PP_EXPORT void *calloc(size_t count, size_t bytes) {
     return pp_heap_allocate_zeroed(count, bytes, PP_FRAME());
@@ -23,7 +27,9 @@ PP_EXPORT void *reallocarray(void *block, size_t count, size_t bytes) {
     return NULL;
 }
 
-PP_EXPORT void free(void *block) { pp_heap_free(block, PP_KIND_MALLOC, PP_FRAME()); }
+PP_EXPORT void free(void *block) {
+    if (PP_UNLIKELY(!pp_hot_free(block))) pp_heap_free(block, PP_KIND_MALLOC, PP_FRAME());
+}
 
 void cfree(void *block);
 PP_EXPORT void cfree(void *block) { pp_heap_free(block, PP_KIND_MALLOC, PP_FRAME()); }

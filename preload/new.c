@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 
+#include "hot.h"
 #include "names.h"
 
 typedef void (*handler)(void);
@@ -51,7 +52,8 @@ static PP_COLD void *retry_caught(const char *name, size_t bytes, size_t alignme
 #define NEW(name, kind)                                                                            \
     void *name(size_t bytes);                                                                      \
     PP_EXPORT void *name(size_t bytes) {                                                           \
-        void *block = pp_heap_allocate(bytes, kind, PP_FRAME());                                   \
+        void *block = pp_hot_allocate(bytes);                                                      \
+        if (PP_UNLIKELY(block == NULL)) block = pp_heap_allocate(bytes, kind, PP_FRAME());         \
         return PP_LIKELY(block != NULL) ? block : retry_or_throw(bytes, 0, kind, PP_FRAME());      \
     }
 #define NEW_ALIGNED(name, kind)                                                                    \
@@ -76,7 +78,7 @@ static PP_COLD void *retry_caught(const char *name, size_t bytes, size_t alignme
 #define DELETE(name, kind, ...)                                                                    \
     void name(void *block __VA_OPT__(, ) __VA_ARGS__);                                             \
     PP_EXPORT void name(void *block __VA_OPT__(, ) __VA_ARGS__) {                                  \
-        pp_heap_free(block, kind, PP_FRAME());                                                     \
+        if (!pp_hot_free(block)) pp_heap_free(block, kind, PP_FRAME());                            \
     }
 
 NEW(_Znwm, PP_KIND_NEW)

@@ -146,6 +146,22 @@ static void add_live(struct walk *walk, uint64_t word0, uint64_t word1, uint64_t
     if (PP_WORD0_STATE(word0) == PP_STATE_LIVE) add_block(walk, word0, word1, bytes);
 }
 
+/* Slots of slabs: the records alone say what the report wants to know. */
+static void walk_slots(const struct view *view, void (*each)(struct walk *, uint64_t, uint64_t, uint64_t),
+                       struct walk *walk) {
+    struct pp_segment_record *slots = model_alloc(WALK_BLOCKS, sizeof *slots);
+    uint64_t first = 1;
+    size_t got;
+    while ((got = view_read(view, PP_AREA_RECORDS, first, WALK_BLOCKS, slots)) > 0) {
+        for (size_t i = 0; i < got; i++) {
+            uint64_t word0 = slots[i].word0;
+            if (word0 != 0) each(walk, word0, slots[i].word1, PP_WORD0_BYTES(word0));
+        }
+        first += got;
+    }
+    free(slots);
+}
+
 /* ---- time ---- */
 
 static void note_birth(struct walk *walk, uint64_t word0, uint64_t word1, uint64_t bytes) {
@@ -161,6 +177,7 @@ static uint32_t last_trace(const struct view *view) {
         if (thread.death_tick > walk.now_tick) walk.now_tick = thread.death_tick;
     }
     walk_blocks(view, note_birth, &walk);
+    walk_slots(view, note_birth, &walk);
     return walk.now_tick;
 }
 
@@ -186,7 +203,10 @@ void walk_set_times(struct walk *walk, uint32_t now_tick, double leak_age_s) {
     }
 }
 
-void walk_live(const struct view *view, struct walk *walk) { walk_blocks(view, add_live, walk); }
+void walk_live(const struct view *view, struct walk *walk) {
+    walk_blocks(view, add_live, walk);
+    walk_slots(view, add_live, walk);
+}
 
 /* ---- samples and peaks ---- */
 

@@ -26,6 +26,9 @@ struct aggregate_peak;
 struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
                         const struct aggregate_peak *peak);
 
+/* The pools, as far as they have served: part of the above. */
+void aggregate_pools(const struct view *view, uint32_t now_tick, struct model *model);
+
 /* For samples: what is live now, by the threads' counters; no walk over blocks. */
 struct aggregate_totals {
     int64_t heap_bytes, objects;

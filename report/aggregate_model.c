@@ -136,6 +136,8 @@ static void fill_totals(struct build *build) {
     if (model->totals.peak_bytes < model->totals.outstanding_bytes)
         model->totals.peak_bytes = model->totals.outstanding_bytes;
     model->totals.peak_error_bytes = PP_PUBLISH_BYTES * threads;
+    /* Without records each pool publishes by itself, when a slab is full. */
+    if (!model->tracked) model->totals.peak_error_bytes *= 1 + model->pool_count;
     model->peak.bytes = model->totals.peak_bytes;
     model->peak.t_s = seconds(header->peak_tick);
 }
@@ -385,6 +387,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     walk_live(view, &walk);
     view_counters(view, build.counters);
     read_shares(&build);
+    aggregate_pools(view, build.now_tick, build.model);
     fill_process(&build);
     fill_totals(&build);
     fill_modules(&build);

@@ -164,6 +164,23 @@ static void put_peak(FILE *to, const struct model *model) {
     fputs("}", to);
 }
 
+static void put_pools(FILE *to, const struct model *model) {
+    fputs(",\n", to);
+    open_list(to, "pools");
+    for (size_t i = 0; i < model->pool_count; i++) {
+        const struct model_pool *pool = &model->pools[i];
+        put_element(to, i,
+                    json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+                              string(pool->name), "object_bytes", count_of(pool->object_bytes), "kind",
+                              pool->named ? "named" : "class", "capacity", count_of(pool->capacity),
+                              "live", count_of(pool->live), "peak", count_of(pool->peak), "window_peak",
+                              count_of(pool->window_peak), "served", count_of(pool->served), "missed",
+                              count_of(pool->missed), "efficiency", number(pool->efficiency), "grown",
+                              count_of(pool->grown), "shrunk", count_of(pool->shrunk)));
+    }
+    close_list(to);
+}
+
 static void put_samples(FILE *to, const struct model *model) {
     fputs(",\n", to);
     open_list(to, "samples");
@@ -241,7 +258,7 @@ bool json_render(const struct model *model, FILE *to, size_t top) {
     fputs(",\n", to);
     put_sites(to, model, model->sites, count);
     put_peak(to, model);
-    fputs(",\n\"pools\": []", to);
+    put_pools(to, model);
     put_samples(to, model);
     put_alerts(to, model);
     put_children(to, model);

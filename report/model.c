@@ -100,6 +100,9 @@ void model_destroy(struct model *model) {
     }
     for (size_t i = 0; i < model->blind_spot_count; i++)
         free(model->blind_spots[i].detail);
+    for (size_t i = 0; i < model->pool_count; i++)
+        free(model->pools[i].name);
+    free(model->pools);
     free(model->modules);
     free(model->stacks);
     free(model->sites);
@@ -115,6 +118,11 @@ void model_destroy(struct model *model) {
 void model_add_sample(struct model *model, struct model_sample sample) {
     model->samples = append(model->samples, model->sample_count, sizeof sample);
     model->samples[model->sample_count++] = sample;
+}
+
+void model_add_pool(struct model *model, struct model_pool pool) {
+    model->pools = append(model->pools, model->pool_count, sizeof pool);
+    model->pools[model->pool_count++] = pool;
 }
 
 void model_add_alert(struct model *model, struct model_alert alert) {

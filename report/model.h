@@ -75,6 +75,18 @@ struct model_site {
     struct model_ages ages;
 };
 
+/* An object pool: of a size class, or named by the program. */
+struct model_pool {
+    char *name;             /* malloc'ed */
+    bool named;
+    uint64_t object_bytes;
+    uint64_t capacity;      /* objects there is memory for */
+    uint64_t live, peak, window_peak;
+    uint64_t served, missed;    /* requests: by the pool, by another allocator in its place */
+    uint64_t grown, shrunk;     /* slabs */
+    double efficiency;      /* percent of the requests served from a slab that was there already */
+};
+
 struct model_sample {
     double t_s;        /* since the process's start */
     int64_t rss_bytes; /* without the tracker's pages */
@@ -139,6 +151,8 @@ struct model {
     } peak;
     struct model_site *peak_sites;
     size_t peak_site_count; /* objects and bytes at the peak's sample */
+    struct model_pool *pools;
+    size_t pool_count;
     struct model_sample *samples;
     size_t sample_count;
     struct model_alert *alerts;
@@ -160,6 +174,7 @@ struct model {
 struct model *model_create(void);
 void model_destroy(struct model *model);
 void model_add_sample(struct model *model, struct model_sample sample);
+void model_add_pool(struct model *model, struct model_pool pool); /* takes over the name */
 void model_add_alert(struct model *model, struct model_alert alert);
 /* Takes over the child's texts. */
 void model_add_child(struct model *model, struct model_child child);

@@ -291,6 +291,27 @@ static void write_peak(struct writer *writer, const struct model *model,
     finish(writer);
 }
 
+static void write_pools(struct writer *writer, const struct model *model) {
+    prepare(writer, "pools", PROFILE_POOL_COLUMNS, PROFILE_POOL_COUNT);
+    for (size_t i = 0; i < model->pool_count; i++) {
+        const struct model_pool *pool = &model->pools[i];
+        put_text(writer, pool->name);
+        put_text(writer, pool->named ? "named" : "class");
+        put_integer(writer, pool->object_bytes);
+        put_integer(writer, pool->capacity);
+        put_integer(writer, pool->live);
+        put_integer(writer, pool->peak);
+        put_integer(writer, pool->window_peak);
+        put_integer(writer, pool->served);
+        put_integer(writer, pool->missed);
+        put_real(writer, pool->efficiency);
+        put_integer(writer, pool->grown);
+        put_integer(writer, pool->shrunk);
+        put_row(writer);
+    }
+    finish(writer);
+}
+
 static void write_history(struct writer *writer, const struct model *model) {
     prepare(writer, "samples", PROFILE_SAMPLE_COLUMNS, PROFILE_SAMPLE_COUNT);
     for (size_t i = 0; i < model->sample_count; i++) {
@@ -358,6 +379,7 @@ static void write_all(struct writer *writer, const struct model *model) {
     write_sites(writer, model, &stacks);
     write_ages(writer, model);
     write_peak(writer, model, &stacks);
+    write_pools(writer, model);
     write_history(writer, model);
     write_rest(writer, model);
     profile_stacks_fini(&stacks);

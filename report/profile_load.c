@@ -334,6 +334,21 @@ static void load_peak(struct loader *loader) {
     }
 }
 
+static void load_pools(struct loader *loader) {
+    static const char *const kinds[] = {"class", "named"};
+    if (!begin(loader, "pools", PROFILE_POOL_COLUMNS, "rowid")) return;
+    while (next(loader)) {
+        struct model_pool pool = {.named = WORD(loader, 1, kinds) == kinds[1],
+                                  .object_bytes = count_at(loader, 2), .capacity = count_at(loader, 3),
+                                  .live = count_at(loader, 4), .peak = count_at(loader, 5),
+                                  .window_peak = count_at(loader, 6), .served = count_at(loader, 7),
+                                  .missed = count_at(loader, 8), .efficiency = real(loader, 9),
+                                  .grown = count_at(loader, 10), .shrunk = count_at(loader, 11)};
+        set(loader, 0, &pool.name);
+        model_add_pool(loader->model, pool);
+    }
+}
+
 static void load_history(struct loader *loader) {
     static const char *const rules[] = {"mem_warn", "mem_critical", "pool_efficiency",
                                         "leak_age", "growth",       "budget"};
@@ -469,6 +484,7 @@ static void load_all(struct loader *loader) {
     load_sites(loader);
     load_ages(loader);
     load_peak(loader);
+    load_pools(loader);
     load_history(loader);
     load_rest(loader);
 }

@@ -5,14 +5,18 @@
  * processes     one row: what ran, how it ended, totals. argv is a JSON array
  * modules       mapped objects; start, end: addresses in memory; bias: memory minus file;
  *               build_id: hexadecimal; id 0 is "no module"
- * frames        distinct code locations after symbolising; address: in the module's file; inlined =
- * 1: this frame was inlined into the next one outwards. NULL: not known stacks        tree: a row
- * is a frame and the frames outwards of it (parent; NULL at the outer end). A stack is named by its
- * innermost row sites         (kind, stack, tag) with what is outstanding; stack NULL: not known;
- * truncated = 1: outer frames are missing; makers: bits 2 malloc, 4 new, 8 new[] ages          a
- * site's objects and bytes by age: younger than under_s, not younger than the row before peak_sites
- * (stack, tag) at the moment of the kept peak pools         object pools (none yet) samples the
- * process's memory over time alerts, children, blind_spots   as in the JSON report
+ * frames        distinct code locations after symbolising; address: in the module's file; inlined = 1:
+ *               this frame was inlined into the next one outwards. NULL: not known
+ * stacks        tree: a row is a frame and the frames outwards of it (parent; NULL at the outer end).
+ *               A stack is named by its innermost row
+ * sites         (kind, stack, tag) with what is outstanding; stack NULL: not known; truncated = 1: outer
+ *               frames are missing; makers: bits 2 malloc, 4 new, 8 new[]
+ * ages          a site's objects and bytes by age: younger than under_s, not younger than the row before
+ * peak_sites    (stack, tag) at the moment of the kept peak
+ * pools         object pools; kind "class" or "named"; capacity, live, peak, window_peak: objects; missed:
+ *               requests that another allocator served; grown, shrunk: slabs
+ * samples       the process's memory over time
+ * alerts, children, blind_spots   as in the JSON report
  *
  * Ids are dense and start at 1 (modules: 0), a stack's parent is older than itself. For people:
  *   SELECT s.bytes, s.objects, f.function, f.file, f.line FROM sites s
@@ -50,6 +54,10 @@
 #define PROFILE_AGE_COUNT 5
 #define PROFILE_PEAK_COLUMNS "id, stack, truncated, tag, objects, bytes"
 #define PROFILE_PEAK_COUNT 6
+#define PROFILE_POOL_COLUMNS                                                                          \
+    "name, kind, object_bytes, capacity, live, peak, window_peak, served, missed, efficiency, grown, "  \
+    "shrunk"
+#define PROFILE_POOL_COUNT 12
 #define PROFILE_SAMPLE_COLUMNS "t_s, rss_bytes, heap_bytes, objects, interval_s"
 #define PROFILE_SAMPLE_COUNT 5
 #define PROFILE_ALERT_COLUMNS "t_s, rule, level, state, value, threshold, next_s"

@@ -248,6 +248,35 @@ static void put_peak_sites(const struct text *text) {
     }
 }
 
+/* What the pools took off the backing allocator, and how full they are. */
+static void put_pools(const struct text *text) {
+    const struct model *model = text->model;
+    FILE *to = text->to;
+    char part[WORDS_BYTES], live[WORDS_BYTES], peak[WORDS_BYTES], served[WORDS_BYTES];
+    uint64_t unused = 0, used = 0;
+    if (model->pool_count == 0) return;
+    for (size_t i = 0; i < model->pool_count; i++) {
+        const struct model_pool *pool = &model->pools[i];
+        used += pool->live * pool->object_bytes;
+        if (pool->capacity > pool->live) unused += (pool->capacity - pool->live) * pool->object_bytes;
+    }
+    fprintf(to, "\n%spools%s\n", text->bold, text->plain);
+    fprintf(to, "  served       %s of the allocations\n",
+            words_percent((double)model->totals.pool_allocations, (double)model->totals.allocations, part));
+    fprintf(to, "  in use       %s, and room for %s more\n", words_bytes(used, live),
+            words_bytes(unused, peak));
+    fprintf(to, "  %-12s %14s %10s %10s %10s %7s %7s\n", "pool", "served", "from pool", "live", "peak",
+            "grown", "shrunk");
+    for (size_t i = 0; i < model->pool_count; i++) {
+        const struct model_pool *pool = &model->pools[i];
+        char *name = words_safe(pool->name);
+        fprintf(to, "  %-12s %14s %8.1f %% %10s %10s %7" PRIu64 " %7" PRIu64 "\n", name,
+                words_count(pool->served, served), pool->efficiency, words_count(pool->live, live),
+                words_count(pool->peak, peak), pool->grown, pool->shrunk);
+        free(name);
+    }
+}
+
 static void put_memory(const struct text *text) {
     const struct model *model = text->model;
     FILE *to = text->to;
@@ -377,6 +406,7 @@ bool text_render(const struct model *model, FILE *to, const struct text_options 
     put_verdict(&text);
     put_sites(&text, options);
     put_errors(&text);
+    put_pools(&text);
     put_memory(&text);
     put_alerts(&text);
     put_children(&text);

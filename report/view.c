@@ -38,6 +38,10 @@ static const struct {
     [PP_AREA_NODES] = {sizeof(struct pp_segment_node), UINT64_C(1) << 31},
     [PP_AREA_SITES] = {sizeof(struct pp_segment_site), UINT64_C(1) << 28},
     [PP_AREA_BLOCKS] = {sizeof(struct pp_segment_block), UINT64_C(1) << 40},
+    [PP_AREA_RECORDS] = {sizeof(struct pp_segment_record), UINT64_C(1) << 32},
+    [PP_AREA_SLABS] = {sizeof(struct pp_segment_slab), UINT64_C(1) << 32},
+    [PP_AREA_POOLS] = {sizeof(struct pp_segment_pool), UINT64_C(1) << 32},
+    [PP_AREA_TALLIES] = {sizeof(struct pp_segment_tally), UINT64_C(1) << 20},
 };
 
 /* As much as there is; short only at the end of the file or on an error. */
@@ -208,6 +212,34 @@ char *view_text(const struct view *view, uint32_t offset, uint32_t *next) {
     return strdup(text);
 }
 
+void view_tallies(const struct view *view, struct pp_segment_tally *sums) {
+    struct pp_segment_tally tally;
+    memset(sums, 0, sizeof *sums);
+    for (uint64_t i = 1; view_read(view, PP_AREA_TALLIES, i, 1, &tally) == 1; i++) {
+        for (unsigned class = 0; class < PP_POOL_CLASSES; class++) {
+            sums->classes[class].served += tally.classes[class].served;
+            sums->classes[class].freed += tally.classes[class].freed;
+        }
+    }
+}
+
+/* Blocks of pools are counted in the tallies only; their bytes too, unless each has a record. */
+static void add_tallies(const struct view *view, uint64_t sums[PP_COUNTER_COUNT]) {
+    bool off = view->header.options.TRACK == PP_TRACK_OFF;
+    struct pp_segment_tally tally;
+    struct pp_segment_pool pool;
+    view_tallies(view, &tally);
+    for (unsigned class = 0; class < PP_POOL_CLASSES; class++) {
+        uint64_t served = tally.classes[class].served, freed = tally.classes[class].freed;
+        sums[PP_COUNTER_ALLOCATIONS] += served;
+        sums[PP_COUNTER_POOL_ALLOCATIONS] += served;
+        sums[PP_COUNTER_FREES] += freed;
+        if (!off || view_read(view, PP_AREA_POOLS, class + 1, 1, &pool) != 1) continue;
+        sums[PP_COUNTER_BYTES_ALLOCATED] += served * pool.object_bytes;
+        sums[PP_COUNTER_BYTES_FREED] += freed * pool.object_bytes;
+    }
+}
+
 void view_counters(const struct view *view, uint64_t sums[PP_COUNTER_COUNT]) {
     struct pp_segment_thread threads[THREADS_AT_ONCE];
     memset(sums, 0, PP_COUNTER_COUNT * sizeof *sums);
@@ -219,4 +251,5 @@ void view_counters(const struct view *view, uint64_t sums[PP_COUNTER_COUNT]) {
                 sums[counter] += threads[i].counters[counter];
         first += got;
     }
+    add_tallies(view, sums);
 }

@@ -55,7 +55,10 @@ const void *view_element(struct view *view, enum pp_area_id area, uint64_t index
    after its terminator, for lists of texts; it never runs backwards. */
 char *view_text(const struct view *view, uint32_t offset, uint32_t *next);
 
-/* A counter summed over all threads; all of them at once into an array of PP_COUNTER_COUNT. */
+/* What was served from and freed to the size classes' pools, summed over all threads. */
+void view_tallies(const struct view *view, struct pp_segment_tally *sums);
+
+/* Counters summed over all threads, into an array of PP_COUNTER_COUNT; blocks of pools are in them. */
 void view_counters(const struct view *view, uint64_t sums[PP_COUNTER_COUNT]);
 
 #endif

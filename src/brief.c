@@ -41,14 +41,38 @@ static uint64_t total(enum pp_counter counter) {
     return sum;
 }
 
+/* Objects and, with TRACK=off, bytes that are only in the tallies: blocks of pools. */
+static struct sum pooled(void) {
+    struct sum sum = {0};
+    bool off = PP_LOAD(&pp_segment.header->options.TRACK) == PP_TRACK_OFF;
+    uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_TALLIES].count);
+    for (uint64_t i = 1; i < count; i++) {
+        for (unsigned class = 0; class < PP_POOL_CLASSES; class++) {
+            struct pp_segment_tally_class *at = &PP_SEGMENT_TALLY(i)->classes[class];
+            uint64_t live = PP_LOAD(&at->served) - PP_LOAD(&at->freed);
+            sum.objects += live;
+            if (off) sum.bytes += live * PP_SEGMENT_POOL(class + 1)->object_bytes;
+        }
+    }
+    return sum;
+}
+
+static void add_record(struct sum *sums, uint64_t sites, uint64_t word0, uint64_t bytes) {
+    if (PP_WORD0_STATE(word0) != PP_STATE_LIVE || PP_WORD0_SITE(word0) >= sites) return;
+    sums[PP_WORD0_SITE(word0)].objects++;
+    sums[PP_WORD0_SITE(word0)].bytes += bytes;
+}
+
 static void add_blocks(struct sum *sums, uint64_t sites) {
     uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_BLOCKS].count);
     for (uint64_t i = 1; i < count; i++) {
         const struct pp_segment_block *block = PP_SEGMENT_BLOCK(i);
-        uint64_t word0 = PP_LOAD(&block->word0);
-        if (PP_WORD0_STATE(word0) != PP_STATE_LIVE || PP_WORD0_SITE(word0) >= sites) continue;
-        sums[PP_WORD0_SITE(word0)].objects++;
-        sums[PP_WORD0_SITE(word0)].bytes += PP_BLOCK_BYTES(PP_LOAD(&block->bytes));
+        add_record(sums, sites, PP_LOAD(&block->word0), PP_BLOCK_BYTES(PP_LOAD(&block->bytes)));
+    }
+    count = PP_LOAD(&pp_segment.header->areas[PP_AREA_RECORDS].count);
+    for (uint64_t i = 1; i < count; i++) {
+        uint64_t word0 = PP_LOAD(&PP_SEGMENT_RECORD(i)->word0);
+        add_record(sums, sites, word0, PP_WORD0_BYTES(word0));
     }
 }
 
@@ -117,10 +141,13 @@ void pp_brief_report(void) {
     uint64_t sites = PP_LOAD(&header->areas[PP_AREA_SITES].count);
     uint64_t bytes = sites * sizeof(struct sum);
     struct sum *sums = pp_os_map(bytes);
+    struct sum more = pooled();
     if (PP_LOAD(&header->options.REPORT) != PP_REPORT_NONE) {
         line("poolprof: %llu objects, %llu bytes outstanding at exit (pid %u)",
-             (unsigned long long)(total(PP_COUNTER_ALLOCATIONS) - total(PP_COUNTER_FREES)),
-             (unsigned long long)(total(PP_COUNTER_BYTES_ALLOCATED) - total(PP_COUNTER_BYTES_FREED)),
+             (unsigned long long)(total(PP_COUNTER_ALLOCATIONS) - total(PP_COUNTER_FREES) +
+                                  more.objects),
+             (unsigned long long)(total(PP_COUNTER_BYTES_ALLOCATED) -
+                                  total(PP_COUNTER_BYTES_FREED) + more.bytes),
              header->pid);
         if (sums != NULL) {
             add_blocks(sums, sites);

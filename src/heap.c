@@ -2,6 +2,9 @@
  * See heap.h. Order matters: a block is recorded after it exists and forgotten before it is given
  * back, so another thread that gets the same address never meets a stale record.
  *
+ * Small blocks come from pools (pool.h): their records are found by address, everything else's by hash
+ * (registry.h). Blocks of pools are counted in the tallies, all others in the thread's counters.
+ *
  * `busy` marks a thread inside the tracker. A signal handler that allocates at such a moment finds it
  * set and takes the nested path: it is served and counted at once, and what needs a lock that its own
  * thread holds is left on the thread's pending list, which the interrupted call works off on leaving.
@@ -13,8 +16,10 @@
 #include "backing.h"
 #include "fault.h"
 #include "foreign.h"
+#include "hot.h"
 #include "memo.h"
 #include "module.h"
+#include "pool.h"
 #include "process.h"
 #include "registry.h"
 #include "segment.h"
@@ -22,7 +27,8 @@
 #include "thread.h"
 
 PP_INLINE bool is_nested(const struct pp_thread *thread) {
-    return thread->mode >= PP_MODE_EXACT && PP_LOAD(&thread->busy) != 0;
+    return thread->mode >= PP_MODE_EXACT &&
+           (PP_LOAD(&thread->busy) != 0 || thread->limit != thread->limit_idle);
 }
 
 /* The thread with `busy` taken, or NULL: not tracked. Not for nested calls. */
@@ -30,6 +36,7 @@ PP_INLINE struct pp_thread *enter(void) {
     struct pp_thread *thread = pp_self;
     if (PP_LIKELY(thread->mode >= PP_MODE_EXACT && PP_LOAD(&pp_tracking) != 0)) {
         PP_STORE(&thread->busy, 1);
+        thread->limit = 0;
         atomic_signal_fence(memory_order_seq_cst);
         return thread;
     }
@@ -41,22 +48,15 @@ static void work_off(struct pp_thread *thread);
 PP_INLINE void leave(struct pp_thread *thread) {
     atomic_signal_fence(memory_order_seq_cst);
     if (PP_UNLIKELY(PP_LOAD(&thread->pending_count) != 0)) work_off(thread);
+    thread->limit = thread->limit_idle;
     PP_STORE(&thread->busy, 0);
     if (PP_UNLIKELY(thread != pp_self)) pp_thread_return(thread);
 }
 
 static PP_NOINLINE void publish(struct pp_thread *thread) {
-    struct pp_segment_header *header = pp_segment.header;
     int64_t net = thread->net;
     thread->net = 0;
-    int64_t live = atomic_fetch_add_explicit(&header->live_bytes, net, memory_order_relaxed) + net;
-    int64_t peak = PP_LOAD(&header->peak_bytes);
-    while (live > peak)
-        if (atomic_compare_exchange_weak_explicit(&header->peak_bytes, &peak, live,
-                                                  memory_order_relaxed, memory_order_relaxed)) {
-            PP_STORE(&header->peak_tick, pp_segment_tick());
-            return;
-        }
+    pp_segment_live(net);
 }
 
 PP_INLINE void add_net(struct pp_thread *thread, int64_t bytes) {
@@ -150,15 +150,17 @@ static void note_mismatch(struct pp_thread *thread, const void *block, unsigned 
     pp_fault_mismatch(block, was, kind, frame);
 }
 
+static void note_temporary(struct pp_thread *thread) {
+    thread->last = NULL;
+    pp_count(thread, PP_COUNTER_TEMPORARY, 1);
+    pp_share_add_temporary(thread->shared->shares, thread->last_site);
+}
+
 static void note_freed(struct pp_thread *thread, const void *block, const struct pp_record *record,
                        enum pp_kind kind, const void *frame) {
     if (PP_UNLIKELY(record->kind != kind)) note_mismatch(thread, block, record->kind, kind, frame);
     if (PP_UNLIKELY(record->watched)) pp_module_unloaded(); /* the loader's link_map: dlclose */
-    if (block == thread->last) {
-        thread->last = NULL;
-        pp_count(thread, PP_COUNTER_TEMPORARY, 1);
-        pp_share_add_temporary(thread->shared->shares, thread->last_site);
-    }
+    if (block == thread->last) note_temporary(thread);
     count_free(thread, record->bytes);
 }
 
@@ -237,13 +239,121 @@ static PP_NOINLINE void work_off(struct pp_thread *thread) {
     }
 }
 
+/* ---- pools ---- */
+
+PP_INLINE void record_slot(struct pp_thread *thread, const struct pp_slab *slab, uint32_t slot,
+                           uint64_t bytes, enum pp_kind kind, uint32_t site) {
+    struct pp_segment_record *record = &slab->records[slot];
+    if (PP_UNLIKELY(slab->records == NULL)) {
+        pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
+        return;
+    }
+    PP_STORE(&record->word1, PP_WORD1(pp_segment_tick(), thread->index));
+    atomic_store_explicit(&record->word0, PP_WORD0(site, kind, 0, PP_STATE_LIVE, 0) | bytes << 28,
+                          memory_order_release);
+}
+
+/* A slot has been served or changes hands by realloc. */
+PP_INLINE void note_slot(struct pp_thread *thread, const struct pp_slab *slab, uint32_t slot,
+                         uint64_t bytes, enum pp_kind kind, const void *frame) {
+    pp_hot_count(&thread->tally->classes[slab->class].served);
+    if (PP_UNLIKELY(thread->mode == PP_MODE_TOTALS)) return;
+    uint32_t site = site_of(thread, thread->memo, &thread->bounds, frame, bytes);
+    record_slot(thread, slab, slot, bytes, kind, site);
+    thread->last = pp_slab_address(slab, slot);
+    thread->last_site = site;
+    pp_count(thread, PP_COUNTER_BYTES_ALLOCATED, bytes);
+    add_net(thread, (int64_t)bytes);
+}
+
+/* The slot's record is closed, before the slot can be served again. */
+static void forget_slot(struct pp_thread *thread, const struct pp_slab *slab, uint32_t slot,
+                        const void *block, enum pp_kind kind, const void *frame) {
+    struct pp_segment_record *record = &slab->records[slot];
+    pp_hot_count(&thread->tally->classes[slab->class].freed);
+    if (PP_UNLIKELY(thread->mode == PP_MODE_TOTALS)) return;
+    uint64_t word0 = slab->records != NULL ? PP_LOAD(&record->word0) : 0;
+    if (PP_UNLIKELY(PP_WORD0_STATE(word0) != PP_STATE_LIVE)) { /* born untracked */
+        pp_count(thread, PP_COUNTER_UNRECORDED_FREES, 1);
+        return;
+    }
+    PP_STORE(&record->word0, word0 + ((uint64_t)(PP_STATE_FREED - PP_STATE_LIVE) << 52));
+    uint64_t bytes = PP_WORD0_BYTES(word0);
+    if (PP_UNLIKELY(PP_WORD0_KIND(word0) != kind))
+        note_mismatch(thread, block, PP_WORD0_KIND(word0), kind, frame);
+    if (PP_UNLIKELY(PP_LOAD(&record->word1) & PP_WORD1_WATCHED)) pp_module_unloaded();
+    if (block == thread->last) note_temporary(thread);
+    pp_count(thread, PP_COUNTER_BYTES_FREED, bytes);
+    add_net(thread, -(int64_t)bytes);
+}
+
+/* A block of the class, or NULL: the backing allocator has to serve. */
+static void *serve(unsigned class, size_t bytes, enum pp_kind kind, const void *frame) {
+    if (PP_UNLIKELY(is_nested(pp_self))) return NULL;
+    struct pp_thread *thread = enter();
+    if (PP_UNLIKELY(thread == NULL)) return pp_pool_allocate_untracked(class);
+    struct pp_slab *slab = pp_pool_self->current[class];
+    void *block = NULL;
+    if (PP_UNLIKELY(slab->head == PP_SLOT_NONE))
+        slab = pp_pool_refill(pp_pool_self, class, thread->tally);
+    if (PP_LIKELY(slab != NULL)) {
+        uint32_t slot;
+        block = pp_slab_pop(slab, &slot);
+        note_slot(thread, slab, slot, bytes, kind, frame);
+    }
+    leave(thread);
+    return block;
+}
+
+static PP_COLD void report_invalid(const void *block, const void *frame) {
+    struct pp_thread *thread = is_nested(pp_self) ? NULL : enter();
+    if (thread != NULL) {
+        pp_count(thread, PP_COUNTER_INVALID_FREES, 1);
+        leave(thread);
+    }
+    pp_fault_invalid(block, frame);
+}
+
+/* The slot that is in use at exactly this address; false: a double free, an interior or a wild pointer,
+   which is reported. */
+PP_INLINE bool live_slot(const struct pp_slab *slab, const void *block, const void *frame,
+                         uint32_t *slot) {
+    if (PP_LIKELY(pp_slab_slot(slab, block, slot) && pp_slab_is_live(slab, *slot))) return true;
+    report_invalid(block, frame);
+    return false;
+}
+
+static void free_pooled(void *block, enum pp_kind kind, const void *frame) {
+    struct pp_slab *slab = pp_slab_of(block);
+    struct pp_thread *thread = pp_self;
+    uint32_t slot;
+    if (PP_UNLIKELY(!live_slot(slab, block, frame, &slot))) return;
+    if (PP_UNLIKELY(is_nested(thread))) { /* the interrupted call may be at work on this very slab */
+        pp_count(thread, PP_COUNTER_NESTED, 1);
+        forget_slot(thread, slab, slot, block, kind, frame);
+        pp_slab_push_remote(slab, block, slot);
+        return;
+    }
+    thread = enter();
+    if (PP_UNLIKELY(thread == NULL)) {
+        pp_pool_free_untracked(slab, block, slot);
+        return;
+    }
+    forget_slot(thread, slab, slot, block, kind, frame);
+    pp_pool_give(pp_pool_self, slab, block, slot, thread->tally);
+    leave(thread);
+}
+
 static PP_COLD void *refuse(void) {
     errno = ENOMEM;
     return NULL;
 }
 
 void *pp_heap_allocate(size_t bytes, enum pp_kind kind, const void *frame) {
-    void *block = pp_backing_allocate(bytes);
+    void *block = NULL;
+    if (PP_LIKELY(bytes < pp_pool_limit)) block = serve(pp_class_of(bytes), bytes, kind, frame);
+    if (PP_LIKELY(block != NULL)) return block;
+    block = pp_backing_allocate(bytes);
     if (PP_UNLIKELY(block == NULL)) return refuse();
     note(block, bytes, kind, frame);
     return block;
@@ -252,7 +362,11 @@ void *pp_heap_allocate(size_t bytes, enum pp_kind kind, const void *frame) {
 void *pp_heap_allocate_zeroed(size_t count, size_t bytes, const void *frame) {
     size_t total;
     if (PP_UNLIKELY(__builtin_mul_overflow(count, bytes, &total))) return refuse();
-    void *block = pp_backing_allocate_zeroed(total);
+    void *block = NULL;
+    if (PP_LIKELY(total < pp_pool_limit))
+        block = serve(pp_class_of(total), total, PP_KIND_MALLOC, frame);
+    if (PP_LIKELY(block != NULL)) return __builtin_memset(block, 0, total);
+    block = pp_backing_allocate_zeroed(total);
     if (PP_UNLIKELY(block == NULL)) return refuse();
     note(block, total, PP_KIND_MALLOC, frame);
     return block;
@@ -263,7 +377,11 @@ void *pp_heap_allocate_aligned(size_t bytes, size_t alignment, enum pp_kind kind
         errno = EINVAL;
         return NULL;
     }
-    void *block = pp_backing_allocate_aligned(bytes, alignment);
+    void *block = NULL;
+    unsigned class = bytes < pp_pool_limit ? pp_class_aligned(bytes, alignment) : PP_CLASS_NONE;
+    if (class != PP_CLASS_NONE) block = serve(class, bytes, kind, frame);
+    if (PP_LIKELY(block != NULL)) return block;
+    block = pp_backing_allocate_aligned(bytes, alignment);
     if (PP_UNLIKELY(block == NULL)) return refuse();
     note(block, bytes, kind, frame);
     return block;
@@ -281,6 +399,10 @@ static PP_COLD void free_foreign(void *block, const void *frame) {
 
 void pp_heap_free(void *block, enum pp_kind kind, const void *frame) {
     struct pp_record record;
+    if (PP_LIKELY(pp_slab_owns(block))) {
+        free_pooled(block, kind, frame);
+        return;
+    }
     if (block == NULL) return;
     if (PP_UNLIKELY(!pp_backing_owns(block))) {
         free_foreign(block, frame);
@@ -304,14 +426,29 @@ static PP_COLD void *adopt_foreign(void *block, size_t bytes, const void *frame)
     return moved;
 }
 
-/* In a signal handler on top of the tracker: allocate, copy, free, each by its nested path. */
-static PP_COLD void *reallocate_nested(void *block, size_t bytes, const void *frame) {
-    size_t usable = pp_backing_usable(block);
+/* Allocate, copy, free: out of a pool's slot, and in a signal handler on top of the tracker. */
+static void *reallocate_moving(void *block, size_t bytes, const void *frame) {
+    size_t usable = pp_heap_usable(block);
     void *moved = pp_heap_allocate(bytes, PP_KIND_MALLOC, frame);
     if (moved == NULL) return NULL;
     __builtin_memcpy(moved, block, usable < bytes ? usable : bytes);
     pp_heap_free(block, PP_KIND_MALLOC, frame);
     return moved;
+}
+
+/* Within the class the block stays where it is; it is freed and allocated all the same. */
+static void *reallocate_pooled(void *block, size_t bytes, const void *frame) {
+    struct pp_slab *slab = pp_slab_of(block);
+    uint32_t slot;
+    if (PP_UNLIKELY(!live_slot(slab, block, frame, &slot))) return refuse();
+    if (bytes >= pp_pool_limit || pp_class_of(bytes) != slab->class || is_nested(pp_self))
+        return reallocate_moving(block, bytes, frame);
+    struct pp_thread *thread = enter();
+    if (thread == NULL) return block;
+    forget_slot(thread, slab, slot, block, PP_KIND_MALLOC, frame);
+    note_slot(thread, slab, slot, bytes, PP_KIND_MALLOC, frame);
+    leave(thread);
+    return block;
 }
 
 /* Puts the record of a block back that could not be moved: as if nothing had been asked. */
@@ -333,8 +470,9 @@ void *pp_heap_reallocate(void *block, size_t bytes, const void *frame) {
         pp_heap_free(block, PP_KIND_MALLOC, frame);
         return NULL;
     }
+    if (pp_slab_owns(block)) return reallocate_pooled(block, bytes, frame);
     if (PP_UNLIKELY(!pp_backing_owns(block))) return adopt_foreign(block, bytes, frame);
-    if (PP_UNLIKELY(is_nested(pp_self))) return reallocate_nested(block, bytes, frame);
+    if (PP_UNLIKELY(is_nested(pp_self))) return reallocate_moving(block, bytes, frame);
     enum verdict verdict = forget(block, PP_KIND_MALLOC, frame, &record);
     if (PP_UNLIKELY(verdict == BAD)) return refuse();
     void *moved = pp_backing_reallocate(block, bytes);
@@ -348,5 +486,23 @@ void *pp_heap_reallocate(void *block, size_t bytes, const void *frame) {
 
 size_t pp_heap_usable(const void *block) {
     if (block == NULL) return 0;
+    if (pp_slab_owns(block)) return pp_slab_of(block)->bytes;
     return pp_backing_owns(block) ? pp_backing_usable(block) : pp_foreign_usable(block);
+}
+
+/* The same request may be served from a pool or not. */
+size_t pp_heap_good_size(size_t bytes, int lg_alignment) {
+    size_t good = pp_backing_good_size(bytes, lg_alignment);
+    unsigned class = bytes < pp_pool_limit ? pp_class_aligned(bytes, (size_t)1 << lg_alignment)
+                                           : PP_CLASS_NONE;
+    return class != PP_CLASS_NONE && pp_class_bytes(class) < good ? pp_class_bytes(class) : good;
+}
+
+void pp_heap_purge(void) {
+    struct pp_thread *thread = is_nested(pp_self) ? NULL : enter();
+    if (thread != NULL) {
+        pp_pool_trim(pp_pool_self, thread->tally);
+        leave(thread);
+    }
+    pp_backing_purge();
 }

@@ -19,5 +19,9 @@ void *pp_heap_reallocate(void *block, size_t bytes, const void *frame);
 /* Frees a block; `kind` is what the freeing function belongs to (free: MALLOC). NULL is fine. */
 void pp_heap_free(void *block, enum pp_kind kind, const void *frame);
 size_t pp_heap_usable(const void *block);
+/* Bytes a block for this request would at least have. */
+size_t pp_heap_good_size(size_t bytes, int lg_alignment);
+/* Gives all unused memory back to the kernel, as far as this thread can. */
+void pp_heap_purge(void);
 
 #endif

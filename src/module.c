@@ -29,6 +29,7 @@
 #include "loader.h"
 #include "lock.h"
 #include "os.h"
+#include "pool.h"
 #include "registry.h"
 #include "segment.h"
 
@@ -327,7 +328,7 @@ bool pp_module_find(uintptr_t pc, struct pp_module *found) {
         pp_unlock(&modules.lock);
         /* Its free() is how a dlclose shows; the loader's early objects are unknown there, and
            stay. */
-        pp_registry_watch(object.dlfo_link_map);
+        if (!pp_pool_watch(object.dlfo_link_map)) pp_registry_watch(object.dlfo_link_map);
     }
     *found = (struct pp_module){.start = entry ? entry->start : (uintptr_t)object.dlfo_map_start,
                                 .end = entry ? entry->end : (uintptr_t)object.dlfo_map_end,

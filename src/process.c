@@ -18,6 +18,7 @@
 #include "module.h"
 #include "os.h"
 #include "pattern.h"
+#include "pool.h"
 #include "registry.h"
 #include "rules.h"
 #include "segment.h"
@@ -79,7 +80,6 @@ static void describe(struct pp_segment_header *header) {
     header->tree_pid = tree.words != NULL ? tree.pid : header->pid;
     header->tree_nonce = tree.words != NULL ? tree.nonce : header->nonce;
     header->started_realtime_ns = pp_os_now_real();
-    header->started_monotonic_ns = pp_os_now_coarse();
     header->exe = pp_segment_text(exe_path[0] != 0 ? exe_path : stack[0] > 0 ? argv[0] : "");
     header->name = pp_segment_text(pp_text_base((const char *)auxiliary(AT_EXECFN, (uint64_t) "")));
     if (header->name == 0) header->name = header->exe;
@@ -115,6 +115,8 @@ static enum pp_life begin(bool forked) {
         pp_log(PP_LOG_ERROR, "no memory for the bookkeeping: not tracking this process");
         return PP_LIFE_PASS;
     }
+    pp_segment.header->started_monotonic_ns = pp_os_now_coarse();
+    pp_pool_init();
     if (forked) pp_segment.header->flags |= PP_SEGMENT_FORKED;
     describe(pp_segment.header);
     pp_segment_publish();

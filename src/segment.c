@@ -29,10 +29,15 @@ static const struct {
     [PP_AREA_NODES] = {sizeof(struct pp_segment_node), PP_KIB(16), 32, 1u << 31},
     [PP_AREA_SITES] = {sizeof(struct pp_segment_site), PP_KIB(8), 24, 1 << 28},
     [PP_AREA_BLOCKS] = {sizeof(struct pp_segment_block), PP_KIB(32), 64, 1 << 28},
+    [PP_AREA_RECORDS] = {sizeof(struct pp_segment_record), PP_KIB(16), 64, 1u << 31},
+    [PP_AREA_SLABS] = {sizeof(struct pp_segment_slab), PP_PAGE_BYTES, 4, 1 << 24},
+    [PP_AREA_POOLS] = {sizeof(struct pp_segment_pool), PP_KIB(8), 1, 1 << 16},
+    [PP_AREA_TALLIES] = {sizeof(struct pp_segment_tally), PP_PAGE_BYTES, 4, 1 << 20},
 };
 static const uint64_t reserved_elements[PP_AREA_COUNT] = {
     [PP_AREA_TEXT] = 1, [PP_AREA_THREADS] = 1, [PP_AREA_MODULES] = 1,
     [PP_AREA_NODES] = PP_NODE_FIRST, [PP_AREA_SITES] = 1, [PP_AREA_BLOCKS] = 1,
+    [PP_AREA_RECORDS] = 1, [PP_AREA_SLABS] = 1, [PP_AREA_POOLS] = 1, [PP_AREA_TALLIES] = 1,
 };
 
 static uint64_t tracker_max(const struct pp_options *options) {
@@ -221,6 +226,18 @@ uint32_t pp_segment_tick(void) {
     struct pp_os_coarse now = pp_os_coarse();
     return (uint32_t)(now.s - pp_segment.start_s) * (1000000000u / PP_TICK_NS) +
            (now.ns + 1000000000u - pp_segment.start_ns) / PP_TICK_NS - 1000000000u / PP_TICK_NS;
+}
+
+void pp_segment_live(int64_t bytes) {
+    struct pp_segment_header *header = pp_segment.header;
+    int64_t live = atomic_fetch_add_explicit(&header->live_bytes, bytes, memory_order_relaxed) + bytes;
+    int64_t peak = PP_LOAD(&header->peak_bytes);
+    while (live > peak)
+        if (atomic_compare_exchange_weak_explicit(&header->peak_bytes, &peak, live,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+            PP_STORE(&header->peak_tick, pp_segment_tick());
+            return;
+        }
 }
 
 void *pp_segment_private(size_t bytes) {

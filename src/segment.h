@@ -55,9 +55,20 @@ PP_INLINE void *pp_segment_at(enum pp_area_id area, uint64_t index, size_t strid
     ((struct pp_segment_site *)pp_segment_at(PP_AREA_SITES, (i), sizeof(struct pp_segment_site)))
 #define PP_SEGMENT_BLOCK(i) \
     ((struct pp_segment_block *)pp_segment_at(PP_AREA_BLOCKS, (i), sizeof(struct pp_segment_block)))
+#define PP_SEGMENT_RECORD(i) \
+    ((struct pp_segment_record *)pp_segment_at(PP_AREA_RECORDS, (i), sizeof(struct pp_segment_record)))
+#define PP_SEGMENT_SLAB(i) \
+    ((struct pp_segment_slab *)pp_segment_at(PP_AREA_SLABS, (i), sizeof(struct pp_segment_slab)))
+#define PP_SEGMENT_POOL(i) \
+    ((struct pp_segment_pool *)pp_segment_at(PP_AREA_POOLS, (i), sizeof(struct pp_segment_pool)))
+#define PP_SEGMENT_TALLY(i) \
+    ((struct pp_segment_tally *)pp_segment_at(PP_AREA_TALLIES, (i), sizeof(struct pp_segment_tally)))
 
 /* Stores a text (truncated at 4095 bytes) and returns its offset; 0 when full or empty. */
 uint32_t pp_segment_text(const char *text);
+
+/* Adds to the live bytes; keeps the peak. */
+void pp_segment_live(int64_t bytes);
 
 /* Ticks (10 ms) since start. */
 uint32_t pp_segment_tick(void);

@@ -33,7 +33,7 @@ static pthread_key_t key;
 static bool key_made;
 
 static struct pp_thread *new_struct(void) {
-    size_t bytes = pp_round_up(sizeof(struct pp_thread), PP_CACHE_LINE);
+    size_t bytes = pp_round_up(sizeof(struct pp_thread), 2 * PP_CACHE_LINE); /* lines come in pairs */
     struct pp_thread *thread = free_list;
     if (thread != NULL) {
         free_list = thread->next;
@@ -72,16 +72,29 @@ static uint32_t new_entry(void) {
 static void fill(struct pp_thread *thread, uint32_t index) {
     struct pp_segment_thread *entry = PP_SEGMENT_THREAD(index);
     struct pp_memo *memo = thread->memo;
+    struct pp_pool *pool = thread->pool; /* of the struct's former thread: empty; its tally goes on */
     if (memo == NULL || memo == &pp_memo_none) memo = pp_segment_private(sizeof *memo);
-    else pp_memo_forget(memo); /* the struct's former thread's: its stack is gone */
+    else pp_memo_forget(memo); /* the former thread's stack is gone */
     if (memo == NULL) memo = &pp_memo_none;
-    *thread = (struct pp_thread){.index = index, .shared = entry, .memo = memo};
+    if (pool == NULL && pp_pool_self != &pp_pool_none) pool = pp_pool_self; /* from before a fork */
+    if (pool == NULL) pool = pp_pool_create();
+    *thread = (struct pp_thread){.index = index, .shared = entry, .memo = memo, .pool = pool,
+                                 .tally = thread->tally};
     pp_os_thread_name(entry->name);
     entry->birth_tick = pp_segment_tick();
     entry->death_tick = 0;
     PP_STORE(&entry->tid, (uint32_t)pp_os_tid());
     thread->mode = PP_LOAD(&pp_segment.header->options.TRACK) == PP_TRACK_OFF ? PP_MODE_TOTALS
                                                                               : PP_MODE_EXACT;
+    if (pool != NULL) pp_pool_attach(pool, thread->tally);
+    thread->limit_idle = thread->mode == PP_MODE_TOTALS && pool != NULL ? pp_pool_limit : 0;
+}
+
+/* The struct's counts in TALLIES; they stay with it, whichever thread has it. */
+static bool has_tally(struct pp_thread *thread) {
+    uint64_t index = thread->tally == NULL ? pp_segment_take(PP_AREA_TALLIES, 1) : 0;
+    if (index != 0) thread->tally = PP_SEGMENT_TALLY(index);
+    return thread->tally != NULL;
 }
 
 static struct pp_thread *create(void) {
@@ -89,7 +102,7 @@ static struct pp_thread *create(void) {
     if (!pp_lock(&lock)) return NULL;
     struct pp_thread *thread = new_struct();
     if (thread != NULL) {
-        index = new_entry();
+        index = has_tally(thread) ? new_entry() : 0;
         if (index == 0) {
             thread->next = free_list;
             free_list = thread;
@@ -114,6 +127,7 @@ static struct pp_thread *borrow(void) {
         return NULL;
     }
     borrowed->bounds = (struct pp_stack_bounds){0}; /* another thread's stack each time */
+    borrowed->limit_idle = 0;
     PP_STORE(&borrowed->busy, 1);
     return borrowed;
 }
@@ -134,6 +148,7 @@ struct pp_thread *pp_thread_slow(void) {
     if (thread == NULL) return borrow();
     PP_STORE(&thread->busy, 1);
     pp_self = thread;
+    if (thread->pool != NULL) pp_pool_self = thread->pool;
     /* May allocate (keys beyond the first 32): that call finds us busy. */
     if (key_made) pthread_setspecific(key, thread);
     return thread;
@@ -156,6 +171,13 @@ void pp_thread_init_late(void) {
     if (key_made && pp_self->mode >= PP_MODE_EXACT) pthread_setspecific(key, pp_self);
 }
 
+void pp_thread_emptied(struct pp_slab *slab) {
+    struct pp_thread *thread = pp_self;
+    pp_pool_emptied(thread->pool, slab, thread->tally);
+    atomic_signal_fence(memory_order_seq_cst);
+    thread->limit = thread->limit_idle;
+}
+
 void pp_thread_end(void *unused) {
     struct pp_thread *thread = pp_self;
     if (thread->mode < PP_MODE_EXACT || !pp_process_tracking()) return;
@@ -164,8 +186,10 @@ void pp_thread_end(void *unused) {
         pthread_setspecific(key, thread) == 0)
         return;
     pp_self = (struct pp_thread *)&ended;
+    pp_pool_self = (struct pp_pool *)&pp_pool_none;
     atomic_signal_fence(memory_order_seq_cst);
     pp_registry_release(&thread->records);
+    if (thread->pool != NULL) pp_pool_abandon(thread->pool, thread->tally);
     atomic_fetch_add_explicit(&pp_segment.header->live_bytes, thread->net, memory_order_relaxed);
     thread->net = 0;
     pp_os_thread_name(thread->shared->name);

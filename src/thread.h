@@ -9,6 +9,7 @@
 
 #include "base.h"
 #include "memo.h"
+#include "pool.h"
 #include "poolprof/segment.h"
 #include "registry.h"
 #include "unwind.h"
@@ -34,6 +35,10 @@ struct pp_thread {
     uint32_t index;         /* in THREADS */
     _Atomic uint32_t busy;  /* inside the profiler: a signal handler that allocates must not follow */
     _Atomic uint32_t pending_count;
+    size_t limit;           /* requests below this may take the fast path of hot.h; 0 while busy */
+    size_t limit_idle;      /* what limit is while not busy: 0 unless mode is TOTALS */
+    struct pp_segment_tally *tally; /* never NULL once set up */
+    struct pp_pool *pool;   /* pp_pool_self while the thread lives; NULL: none, limit_idle is 0 */
     struct pp_segment_thread *shared;
     const void *last;       /* the newest block of this thread, while nothing was allocated since */
     uint32_t last_site;
@@ -59,6 +64,9 @@ void pp_thread_init_late(void);
 
 /* In a forked child that starts anew, on its only thread: nobody has a struct. */
 void pp_thread_reset(void);
+
+/* A slab of the calling thread's pool became all free on the fast path: ends that path. */
+void pp_thread_emptied(struct pp_slab *slab);
 
 /* Gives a borrowed struct (see thread.c) back; no-op for a thread's own. */
 void pp_thread_return(struct pp_thread *thread);

@@ -36,7 +36,11 @@ enum pp_area_id {
     PP_AREA_MODULES, /* struct pp_segment_module */
     PP_AREA_NODES,   /* struct pp_segment_node: the stack tree */
     PP_AREA_SITES,   /* struct pp_segment_site: nodes at which an allocation was made */
-    PP_AREA_BLOCKS,  /* struct pp_segment_block: one outstanding allocation each */
+    PP_AREA_BLOCKS,  /* struct pp_segment_block: one outstanding allocation each, not pooled */
+    PP_AREA_RECORDS, /* struct pp_segment_record: one slot of a slab each */
+    PP_AREA_SLABS,   /* struct pp_segment_slab: which slots the records belong to */
+    PP_AREA_POOLS,   /* struct pp_segment_pool */
+    PP_AREA_TALLIES, /* struct pp_segment_tally: a thread's counts per class */
     PP_AREA_COUNT
 };
 
@@ -143,13 +147,69 @@ struct pp_segment_block {
 #define PP_BLOCK_BYTES(word) ((word) & UINT64_C(0x0000ffffffffffff))
 _Static_assert(sizeof(struct pp_segment_block) == 32, "layout");
 
+/* A slot of a slab: 16 bytes. word1 is stored first, word0 says whether it holds, as above. The slot's
+   address follows from its slab (SLABS), the bytes as requested are in word0.
+     word0: site 28 | bytes 11 | kind 3 | tag 10 | state 2 | snapshot epoch 10
+     word1: birth tick 32 | thread 20 | spare 12 (PP_WORD1_WATCHED) */
+struct pp_segment_record {
+    _Atomic uint64_t word0;
+    _Atomic uint64_t word1;
+};
+_Static_assert(sizeof(struct pp_segment_record) == 16, "layout");
+
+/* Never changed after publication (by `slots`): a slab keeps its class, its place and its records. */
+struct pp_segment_slab {
+    uint64_t address;       /* of slot 0 */
+    uint32_t records;       /* RECORDS: index of slot 0's record */
+    uint32_t object_bytes;
+    uint32_t pool;          /* POOLS */
+    _Atomic uint32_t slots;
+    uint64_t reserved;
+};
+_Static_assert(sizeof(struct pp_segment_slab) == 32, "layout");
+
+/* The largest value of the last few stretches of a time window; see src/window.h. */
+#define PP_WINDOW_PARTS 8u
+struct pp_window {
+    _Atomic uint32_t part;                  /* number of the newest part since time 0 */
+    _Atomic uint32_t peak[PP_WINDOW_PARTS]; /* by part number modulo PP_WINDOW_PARTS */
+};
+
+#define PP_POOL_CLASSES 40u /* size classes; pool i of POOLS is class i - 1 */
+
+/* A pool: of a size class, or named by the program. Figures change in slow paths: live_published and
+   peak lag behind by at most a slab per thread. What is exact is in TALLIES. 128 bytes. */
+struct pp_segment_pool {
+    uint32_t object_bytes;  /* 0: not in use */
+    uint32_t name;          /* TEXT; 0: a size class */
+    _Atomic uint64_t capacity;  /* slots of all slabs that have memory */
+    _Atomic int64_t live_published;
+    _Atomic uint64_t peak;  /* most live objects */
+    _Atomic uint64_t missed;    /* requests of this class that another allocator had to serve */
+    _Atomic uint64_t grown, shrunk; /* slabs that got memory, slabs that gave it back */
+    struct pp_window window;    /* of live objects, parts of POOL_WINDOW / PP_WINDOW_PARTS */
+    uint32_t reserved[9];
+};
+_Static_assert(sizeof(struct pp_segment_pool) == 128, "layout");
+
+/* Written by one thread only. With TRACK=off these are the only counts of pooled blocks. */
+struct pp_segment_tally {
+    struct pp_segment_tally_class {
+        _Atomic uint64_t served;    /* pooled allocations by the thread */
+        _Atomic uint64_t freed;     /* pooled blocks that the thread freed */
+    } classes[PP_POOL_CLASSES];
+};
+
 enum pp_state { PP_STATE_EMPTY, PP_STATE_LIVE, PP_STATE_FREED };
 enum pp_kind { PP_KIND_MALLOC = 1, PP_KIND_NEW, PP_KIND_NEW_ARRAY };
 
 #define PP_WORD0(site, kind, tag, state, epoch)                                                    \
     ((uint64_t)(site) | (uint64_t)(kind) << 39 | (uint64_t)(tag) << 42 | (uint64_t)(state) << 52 | \
      (uint64_t)(epoch) << 54)
-#define PP_WORD0_WATCHED (UINT64_C(1) << 28) /* a spare bit: the writer wants to know when it is freed */
+/* Spare bits: the writer wants to know when the block is freed. */
+#define PP_WORD0_WATCHED (UINT64_C(1) << 28) /* of a block's record */
+#define PP_WORD1_WATCHED (UINT64_C(1) << 52) /* of a slot's record */
+#define PP_WORD0_BYTES(w) ((uint32_t)((w) >> 28 & 0x7ffu)) /* of a slot's record */
 #define PP_WORD0_SITE(w) ((uint32_t)((w) & 0x0fffffffu))
 #define PP_WORD0_KIND(w) ((unsigned)((w) >> 39 & 7u))
 #define PP_WORD0_TAG(w) ((unsigned)((w) >> 42 & 0x3ffu))

@@ -4,6 +4,7 @@ set(fuzz_sources
   report/view.c
   report/aggregate.c
   report/aggregate_model.c
+  report/aggregate_pools.c
   report/words.c
   report/text.c
   report/text_stack.c
@@ -14,6 +15,7 @@ set(fuzz_sources
   src/config.c
   src/fmt.c
   src/pattern.c
+  src/window.c
   tests/golden/segment_builder.c
   tests/golden/scenarios.c
 )

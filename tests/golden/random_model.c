@@ -94,6 +94,12 @@ static void fill_lists(struct model *model) {
         model_set(&child.end, "signal:9");
         if (i % 2) model_set(&child.profile, "x.8.poolprof");
         model_add_child(model, child);
+        struct model_pool pool = {.named = i % 2 == 0, .object_bytes = any(), .capacity = any(),
+                                  .live = any(), .peak = any(), .window_peak = any(),
+                                  .served = any(), .missed = any(), .grown = any(),
+                                  .shrunk = any(), .efficiency = 99.5};
+        model_set(&pool.name, any_text());
+        model_add_pool(model, pool);
     }
     model_add_blind_spot(model, "dropped_records", 7, "some");
     model_add_blind_spot(model, "foreign_heap", 1, NULL);

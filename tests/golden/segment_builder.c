@@ -8,12 +8,17 @@
 
 #include "config.h"
 
-static const size_t strides[PP_AREA_COUNT] = {[PP_AREA_TEXT] = 1,
-                                              [PP_AREA_THREADS] = sizeof(struct pp_segment_thread),
-                                              [PP_AREA_MODULES] = sizeof(struct pp_segment_module),
-                                              [PP_AREA_NODES] = sizeof(struct pp_segment_node),
-                                              [PP_AREA_SITES] = sizeof(struct pp_segment_site),
-                                              [PP_AREA_BLOCKS] = sizeof(struct pp_segment_block)};
+static const size_t strides[PP_AREA_COUNT] = {
+    [PP_AREA_TEXT] = 1,
+    [PP_AREA_THREADS] = sizeof(struct pp_segment_thread),
+    [PP_AREA_MODULES] = sizeof(struct pp_segment_module),
+    [PP_AREA_NODES] = sizeof(struct pp_segment_node),
+    [PP_AREA_SITES] = sizeof(struct pp_segment_site),
+    [PP_AREA_BLOCKS] = sizeof(struct pp_segment_block),
+    [PP_AREA_RECORDS] = sizeof(struct pp_segment_record),
+    [PP_AREA_SLABS] = sizeof(struct pp_segment_slab),
+    [PP_AREA_POOLS] = sizeof(struct pp_segment_pool),
+    [PP_AREA_TALLIES] = sizeof(struct pp_segment_tally)};
 
 static uint64_t take(struct segment_builder *builder, enum pp_area_id id, uint64_t count) {
     struct segment_builder_area *area = &builder->areas[id];
@@ -125,6 +130,28 @@ uint32_t segment_builder_stack(struct segment_builder *builder, uint32_t module,
     for (size_t i = depth; i-- > 0;)
         node = segment_builder_node(builder, module, addresses[i], node);
     return segment_builder_site(builder, node, 0, 0, 0);
+}
+
+void segment_builder_pool(struct segment_builder *builder, unsigned class, uint32_t object_bytes,
+                          uint64_t served, uint64_t freed) {
+    while (builder->areas[PP_AREA_POOLS].count <= PP_POOL_CLASSES) take(builder, PP_AREA_POOLS, 1);
+    if (builder->areas[PP_AREA_TALLIES].count == 1) take(builder, PP_AREA_TALLIES, 1);
+    struct pp_segment_pool *pool = segment_builder_at(builder, PP_AREA_POOLS, class + 1);
+    struct pp_segment_tally *tally = segment_builder_at(builder, PP_AREA_TALLIES, 1);
+    pool->object_bytes = object_bytes;
+    pool->capacity = 1000;
+    pool->missed = 1;
+    pool->grown = 3;
+    tally->classes[class].served = served;
+    tally->classes[class].freed = freed;
+}
+
+uint32_t segment_builder_slot(struct segment_builder *builder, uint64_t word0, uint64_t word1) {
+    uint64_t index = take(builder, PP_AREA_RECORDS, 1);
+    struct pp_segment_record *record = segment_builder_at(builder, PP_AREA_RECORDS, index);
+    record->word0 = word0;
+    record->word1 = word1;
+    return (uint32_t)index;
 }
 
 uint32_t segment_builder_block(struct segment_builder *builder,

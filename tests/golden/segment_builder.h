@@ -24,6 +24,12 @@ struct segment_builder {
 void segment_builder_init(struct segment_builder *builder);
 void segment_builder_fini(struct segment_builder *builder);
 
+/* A pool of the class (0 is the first), and what has been served from it and freed to it; its capacity is
+   a thousand, one request was missed, three slabs grew. */
+void segment_builder_pool(struct segment_builder *builder, unsigned class, uint32_t object_bytes,
+                          uint64_t served, uint64_t freed);
+/* The record of a slot. */
+uint32_t segment_builder_slot(struct segment_builder *builder, uint64_t word0, uint64_t word1);
 uint32_t segment_builder_text(struct segment_builder *builder, const char *text);
 uint32_t segment_builder_thread(struct segment_builder *builder, const char *name);
 void segment_builder_count(struct segment_builder *builder, uint32_t thread,

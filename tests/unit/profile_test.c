@@ -128,6 +128,13 @@ static void same_lists(const struct model *a, const struct model *b) {
         same_text(a->alerts[i].state, b->alerts[i].state);
         assert_memory_equal(&a->alerts[i].value, &b->alerts[i].value, 3 * sizeof(double));
     }
+    assert_int_equal(a->pool_count, b->pool_count);
+    for (size_t i = 0; i < a->pool_count; i++) {
+        struct model_pool x = a->pools[i], y = b->pools[i];
+        same_text(x.name, y.name);
+        x.name = y.name = NULL;
+        assert_memory_equal(&x, &y, sizeof x);
+    }
     assert_int_equal(a->child_count, b->child_count);
     for (size_t i = 0; i < a->child_count; i++) {
         same_text(a->children[i].exe, b->children[i].exe);

@@ -134,7 +134,7 @@ static void trusts_no_count(void **state) {
     assert_int_equal(counted(fd, PP_AREA_BLOCKS), 5);
     area->limit = area->ready = area->count = UINT64_MAX;
     uint64_t there = counted(fd, PP_AREA_BLOCKS);
-    assert_in_range(there, BLOCKS + 1, BLOCKS + 3); /* the file's end is padded */
+    assert_in_range(there, BLOCKS + 1, BLOCKS + 64); /* a few more areas, padded */
     area->offset = UINT64_MAX;
     assert_int_equal(counted(fd, PP_AREA_BLOCKS), 0);
     area->offset = UINT64_MAX - 100;

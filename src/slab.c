@@ -1,0 +1,220 @@
+/*
+ * See slab.h. Address space, slab structs and links each grow in a reservation of their own by moving a
+ * word; memory is made accessible ahead in larger steps, so that without overcommit only what is used is
+ * charged. Two threads may make the same pages accessible: that does no harm and needs no lock.
+ */
+#include "slab.h"
+
+#include "os.h"
+
+#define RANGE_LEAST PP_MIB(4)
+#define COMMIT_LEAST PP_MIB(1)
+#define COMMIT_MOST PP_MIB(32)
+#define CARVE_BYTES 2048u
+#define CARVE_LEAST 4u
+
+static struct arena {
+    char *base;
+    size_t limit;
+    _Atomic size_t used, ready; /* bytes handed out; bytes accessible */
+} data, structs, links;
+
+/* A stack's head: slab number in the low half, a count of changes in the high half against the same
+   number coming back between load and compare. */
+static _Atomic uint64_t stacks[PP_SLAB_STACKS][PP_POOL_CLASSES];
+
+struct pp_slab_range pp_slab_range;
+
+static bool reserve(struct arena *arena, size_t bytes) {
+    char *at = pp_os_reserve(bytes + PP_SLAB_BYTES);
+    if (at == NULL) return false;
+    arena->base = (char *)pp_round_up((uintptr_t)at, PP_SLAB_BYTES);
+    arena->limit = bytes;
+    return true;
+}
+
+static void unreserve(struct arena *arena) {
+    if (arena->base == NULL) return;
+    pp_os_unmap(arena->base, arena->limit);
+    *arena = (struct arena){0};
+}
+
+static bool make_ready(struct arena *arena, size_t need) {
+    size_t ready = atomic_load_explicit(&arena->ready, memory_order_acquire);
+    if (PP_LIKELY(need <= ready)) return true;
+    size_t step = ready / 4;
+    if (step < COMMIT_LEAST) step = COMMIT_LEAST;
+    if (step > COMMIT_MOST) step = COMMIT_MOST;
+    size_t end = pp_round_up(need, PP_PAGE_BYTES);
+    if (end < ready + step) end = pp_round_down(ready + step, PP_PAGE_BYTES);
+    if (end > arena->limit) end = arena->limit;
+    if (!pp_os_commit(arena->base + ready, end - ready)) return false;
+    while (ready < end && !atomic_compare_exchange_weak_explicit(
+                              &arena->ready, &ready, end, memory_order_release, memory_order_relaxed))
+        continue;
+    return true;
+}
+
+static void *take(struct arena *arena, size_t bytes) {
+    size_t at = PP_LOAD(&arena->used);
+    do {
+        if (bytes > arena->limit - at) return NULL;
+    } while (!atomic_compare_exchange_weak_explicit(&arena->used, &at, at + bytes,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    if (make_ready(arena, at + bytes)) return arena->base + at;
+    at += bytes; /* give it back if nobody came after us; else it stays a hole */
+    atomic_compare_exchange_strong_explicit(&arena->used, &at, at - bytes, memory_order_relaxed,
+                                            memory_order_relaxed);
+    return NULL;
+}
+
+bool pp_slab_init(size_t bytes) {
+    for (; bytes >= RANGE_LEAST; bytes /= 2) {
+        size_t count = bytes >> PP_SLAB_SHIFT;
+        /* A slab has at most one slot per PP_CLASS_STEP bytes, a link each. */
+        if (reserve(&data, bytes) && reserve(&structs, count * sizeof(struct pp_slab)) &&
+            reserve(&links, bytes / PP_CLASS_STEP * sizeof(uint16_t)) &&
+            make_ready(&structs, PP_PAGE_BYTES)) {
+            PP_STORE(&data.used, PP_SLAB_BYTES); /* number 0 */
+            pp_slab_range.slabs = (struct pp_slab *)structs.base;
+            pp_slab_range.base = (uintptr_t)data.base;
+            return true;
+        }
+        unreserve(&data);
+        unreserve(&structs);
+        unreserve(&links);
+    }
+    return false;
+}
+
+static void raise_top(uintptr_t end) {
+    uintptr_t top = PP_LOAD(&pp_slab_range.top);
+    while (top < end && !atomic_compare_exchange_weak_explicit(
+                            &pp_slab_range.top, &top, end, memory_order_release, memory_order_relaxed))
+        continue;
+}
+
+struct pp_slab *pp_slab_create(unsigned class, uint32_t bytes) {
+    uint32_t object = pp_class_bytes(class), alignment = pp_class_alignment(class);
+    char *at = take(&data, PP_SLAB_BYTES);
+    if (at == NULL) return NULL;
+    uint32_t number = (uint32_t)((uintptr_t)(at - data.base) >> PP_SLAB_SHIFT);
+    if (!make_ready(&structs, (number + 1) * sizeof(struct pp_slab))) return NULL;
+    /* Slabs start at different offsets in their page, and small ones at different pages: otherwise the
+       first slots of all of them would meet in the same few lines of each cache. */
+    if (alignment < PP_CACHE_LINE) alignment = PP_CACHE_LINE;
+    uint32_t colour = (uint32_t)pp_round_down(number % 8 * 128, alignment);
+    char *base = at;
+    at += number * 5 % (PP_SLAB_BYTES / bytes) * bytes + colour;
+    uint32_t capacity = (bytes - colour) / object;
+    /* Lines are fetched in pairs: two threads' links should not share one. */
+    _Atomic uint16_t *chain = take(&links, pp_round_up(capacity * sizeof *chain, 2 * PP_CACHE_LINE));
+    if (chain == NULL) return NULL;
+    struct pp_slab *slab = pp_slab_at(number);
+    *slab = (struct pp_slab){.start = at, .base = base, .links = chain,
+                             .inverse = UINT32_MAX / object + 1, .class = (uint16_t)class,
+                             .last = (uint16_t)(capacity * object - 1), .head = PP_SLOT_NONE,
+                             .bytes = object, .capacity = capacity};
+    raise_top((uintptr_t)(number + 1) << PP_SLAB_SHIFT);
+    return slab;
+}
+
+void pp_slab_clean(struct pp_slab *slab) {
+    uintptr_t first = pp_round_down((uintptr_t)slab->start, PP_PAGE_BYTES);
+    uintptr_t end = (uintptr_t)slab->start + (uint32_t)slab->carved * slab->bytes;
+    pp_os_advise((void *)first, pp_round_up(end, PP_PAGE_BYTES) - first, 4 /* MADV_DONTNEED */);
+    for (uint32_t i = 0; i < slab->carved; i++) PP_STORE(&slab->links[i], 0);
+    slab->head = PP_SLOT_NONE;
+    slab->carved = 0;
+}
+
+void pp_slab_push_remote(struct pp_slab *slab, const void *block, uint32_t slot) {
+    uint32_t word = PP_LOAD(&slab->remote);
+    do {
+        PP_STORE(&slab->links[slot], word != 0 ? (uint16_t)word : PP_SLOT_NONE);
+        /* Release: with pp_slab_collect, for the link and for what the program did to the object. */
+    } while (!atomic_compare_exchange_weak_explicit(&slab->remote, &word,
+                                                    ((word >> 16) + 1) << 16 |
+                                                        (uint16_t)(uintptr_t)block,
+                                                    memory_order_release, memory_order_relaxed));
+}
+
+bool pp_slab_collect(struct pp_slab *slab) {
+    if (PP_LOAD(&slab->remote) == 0) return false;
+    uint32_t word = atomic_exchange_explicit(&slab->remote, 0, memory_order_acquire);
+    uint32_t first = word & 0xffff;
+    if (slab->head != PP_SLOT_NONE) { /* the old chain goes behind the new one */
+        uint32_t last = pp_slab_numbered(slab, first);
+        for (uint32_t left = (word >> 16) - 1; left > 0; left--)
+            last = pp_slab_numbered(slab, PP_LOAD(&slab->links[last]));
+        PP_STORE(&slab->links[last], (uint16_t)slab->head);
+    }
+    slab->head = first;
+    slab->used -= word >> 16;
+    return true;
+}
+
+bool pp_slab_carve(struct pp_slab *slab) {
+    uint32_t count = CARVE_BYTES / slab->bytes, first = slab->carved;
+    if (count < CARVE_LEAST) count = CARVE_LEAST;
+    if (count > slab->capacity - first) count = slab->capacity - first;
+    if (count == 0) return false;
+    uint32_t link = (uint16_t)(uintptr_t)pp_slab_address(slab, first);
+    slab->head = link;
+    for (uint32_t i = first; i + 1 < first + count; i++)
+        PP_STORE(&slab->links[i], (uint16_t)(link += slab->bytes));
+    PP_STORE(&slab->links[first + count - 1], PP_SLOT_NONE);
+    slab->carved = first + count;
+    return true;
+}
+
+void pp_slab_leave(struct pp_slab *slab, enum pp_slab_stack stack) {
+    _Atomic uint64_t *head = &stacks[stack][slab->class];
+    uint64_t word = PP_LOAD(head);
+    atomic_store_explicit(&slab->owner, 0, memory_order_relaxed);
+    do {
+        PP_STORE(&slab->stack_next, (uint32_t)word);
+    } while (!atomic_compare_exchange_weak_explicit(
+        head, &word, ((word >> 32) + 1) << 32 | pp_slab_number(slab), memory_order_release,
+        memory_order_relaxed));
+}
+
+struct pp_slab *pp_slab_take(unsigned class, enum pp_slab_stack stack) {
+    _Atomic uint64_t *head = &stacks[stack][class];
+    /* Acquire: with pp_slab_leave, for all that the former owner wrote. */
+    uint64_t word = atomic_load_explicit(head, memory_order_acquire);
+    struct pp_slab *slab;
+    do {
+        if ((uint32_t)word == 0) return NULL;
+        slab = pp_slab_at((uint32_t)word);
+    } while (!atomic_compare_exchange_weak_explicit(
+        head, &word, ((word >> 32) + 1) << 32 | PP_LOAD(&slab->stack_next), memory_order_acquire,
+        memory_order_acquire));
+    return slab;
+}
+
+/* The number of free slots from a link on, at most `most`; UINT32_MAX: broken. */
+static uint32_t chained(const struct pp_slab *slab, uint32_t link, uint32_t most) {
+    uint32_t count = 0, slot;
+    while (count < most && link != PP_SLOT_NONE) {
+        if (!pp_slab_slot(slab, pp_slab_linked(slab, link), &slot) || slot >= slab->carved)
+            return UINT32_MAX;
+        link = PP_LOAD(&slab->links[slot]);
+        count++;
+    }
+    return count;
+}
+
+uint32_t pp_slab_free_slots(const struct pp_slab *slab) {
+    return chained(slab, slab->head, slab->capacity + 1);
+}
+
+bool pp_slab_check(const struct pp_slab *slab) {
+    uint32_t word = PP_LOAD(&slab->remote), live = 0, remote = word >> 16;
+    uint32_t freed = chained(slab, slab->head, slab->carved + 1u);
+    if (freed > slab->carved || chained(slab, word & 0xffff, remote) != remote) return false;
+    for (uint32_t i = 0; i < slab->carved; i++) live += pp_slab_is_live(slab, i);
+    for (uint32_t i = slab->carved; i < slab->capacity; i++)
+        if (pp_slab_is_live(slab, i)) return false;
+    return live + freed + remote == slab->carved;
+}
