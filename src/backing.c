@@ -56,11 +56,16 @@ static bool make_range(struct range *range, unsigned index, size_t need) {
     if (!atomic_compare_exchange_strong(&range->start, &none, 1)) return true; /* look again */
     char *at = pp_os_reserve(bytes);
     while (at == NULL && bytes / 2 >= least + RANGE_ALIGNMENT) at = pp_os_reserve(bytes /= 2);
+    uintptr_t start = pp_round_up((uintptr_t)at, RANGE_ALIGNMENT);
+    if (at == NULL) { /* address space is short: just what is asked for, wherever it lies */
+        bytes = pp_round_up(need, PP_PAGE_BYTES);
+        at = pp_os_reserve(bytes);
+        start = (uintptr_t)at;
+    }
     if (at == NULL) {
         PP_STORE(&range->start, 0);
         return false;
     }
-    uintptr_t start = pp_round_up((uintptr_t)at, RANGE_ALIGNMENT);
     PP_STORE(&range->end, (uintptr_t)at + bytes);
     PP_STORE(&range->top, start);
     atomic_store_explicit(&range->start, start, memory_order_release);
