@@ -71,7 +71,8 @@ static void *allocate(struct pp_pool *pool, struct pp_segment_tally *tally, unsi
 
 static struct pp_slab *pool_current(unsigned pool, unsigned class) { return pools[pool]->current[class]; }
 
-static void give(struct pp_pool *pool, struct pp_segment_tally *tally, void *at) {
+/* With other threads at work: once given, the slot may be somebody's again. */
+static void give_among_others(struct pp_pool *pool, struct pp_segment_tally *tally, void *at) {
     struct pp_slab *slab = pp_slab_of(at);
     uint32_t slot;
     assert_true(pp_slab_owns(at));
@@ -79,6 +80,13 @@ static void give(struct pp_pool *pool, struct pp_segment_tally *tally, void *at)
     assert_true(pp_slab_is_live(slab, slot));
     if (tally != NULL) PP_BUMP(&tally->classes[slab->class].freed, 1);
     pp_pool_give(pool, slab, at, slot, tally);
+}
+
+static void give(struct pp_pool *pool, struct pp_segment_tally *tally, void *at) {
+    struct pp_slab *slab = pp_slab_of(at);
+    uint32_t slot;
+    give_among_others(pool, tally, at);
+    assert_true(pp_slab_slot(slab, at, &slot));
     assert_false(pp_slab_is_live(slab, slot)); /* what a second free would find */
 }
 
@@ -195,7 +203,7 @@ static void *exchange(void *argument) {
         unsigned char *theirs = atomic_exchange(&mailboxes[random % MAILBOXES], mine);
         if (theirs != NULL) {
             if (*theirs >= POOLS) abort();
-            give(pools[self], tallies[self], theirs);
+            give_among_others(pools[self], tallies[self], theirs);
         }
         if (random >> 32 == 0 || i == ROUNDS / 2) pp_pool_abandon(pools[self], tallies[self]);
     }
