@@ -95,6 +95,13 @@ static bool is_silent(const struct finishing *finishing) {
     return finishing->watched->is_child || finishing->cause == FINISH_EXEC;
 }
 
+/* Somebody will see the functions' names: it is stored or printed. */
+static bool is_read(const struct finishing *finishing) {
+    const struct pp_options *options = &finishing->watched->header->options;
+    return strcmp(options->OUTPUT, "none") != 0 ||
+           (!is_silent(finishing) && atomic_load(&options->REPORT) != PP_REPORT_NONE);
+}
+
 static void build_model(struct finishing *finishing) {
     struct watched *watched = finishing->watched;
     bool was_alive = watched->pidfd >= 0;
@@ -113,7 +120,8 @@ static void build_model(struct finishing *finishing) {
     pulse_tick(&finishing->pulse);
     const struct symbol_options options = {.tick = pulse_tick, .context = &finishing->pulse,
                                            .cache = finishing->family->symbols};
-    symbol_resolve(finishing->model, &options);
+    if (is_read(finishing))
+        symbol_resolve(finishing->model, &options);
 }
 
 /* ---- the profile ---- */
