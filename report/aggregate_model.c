@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "aggregate_groups.h"
+#include "thread_name.h"
 
 #define FRAMES_MAX 512u /* POOLPROF_DEPTH is at most 128 */
 #define ARGV_MAX 65536u
@@ -25,6 +26,7 @@ struct build {
     uint32_t *stack_of; /* by site: index into model.stacks; 0: not built */
     size_t stack_room;
     uint64_t counters[PP_COUNTER_COUNT];
+    struct thread_names names;
     struct share *shares; /* by site: what threads have not added to it yet */
 };
 
@@ -250,7 +252,7 @@ static char *thread_text(struct build *build, const struct group *group) {
         /* The entry was another thread's when the block was born. */
         snprintf(text, sizeof text, "? (ended)");
     } else {
-        snprintf(text, sizeof text, "%.16s", thread->name);
+        snprintf(text, sizeof text, "%.16s", thread_name(&build->names, thread));
     }
     return model_text(build->model, text);
 }
@@ -376,6 +378,7 @@ static void fill_blind_spots(struct build *build) {
 struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
                         const struct aggregate_peak *peak) {
     struct build build = {.view = view, .model = model_create()};
+    thread_names_init(&build.names, view_header(view));
     int64_t leak_age_ns = view_header(view)->options.LEAK_AGE;
     struct walk walk = {.groups = &build.groups};
     build.now_tick = aggregate_now_tick(view, now_monotonic_ns);
