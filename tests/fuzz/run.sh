@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fuzzes view and profile with libFuzzer for MINUTES each (default 10), on all processors, in a folder
-# of its own under /tmp that keeps corpus and crashes from run to run. Needs clang.
+# of its own under /tmp that keeps corpus and crashes from run to run. Needs clang and its runtime
+# (Debian: libclang-rt-14-dev).
 set -eu
 cd "$(dirname "$0")/../.."
 minutes=${1:-10}
