@@ -318,11 +318,14 @@ static void put_errors(const struct text *text) {
                 words_counted(model->errors.mismatched_frees, "free", count));
 }
 
+/* Above it, a profile's number is no amount of memory, and no integer may be made of it. */
+#define BYTES_MOST 0x1p62
+
 static void put_alert_value(const struct text *text, const struct model_alert *alert,
                             double value) {
     char amount[WORDS_BYTES];
     bool bytes = strncmp(alert->rule, "mem_", 4) == 0 || strcmp(alert->rule, "budget") == 0;
-    if (bytes) fputs(words_bytes(value > 0 ? (uint64_t)value : 0, amount), text->to);
+    if (bytes && value >= 0 && value < BYTES_MOST) fputs(words_bytes((uint64_t)value, amount), text->to);
     else fprintf(text->to, "%.6g", value);
 }
 

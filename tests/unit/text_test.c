@@ -1,6 +1,7 @@
 /* Figures, names and the text report. Whole reports are in tests/golden; here are the rules. */
 #include "text.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -318,6 +319,22 @@ static void children_have_one_line(void **state) {
     free(text);
 }
 
+/* Found by the profile's fuzzer: a number from a file that is no amount of memory. */
+static void an_alert_of_any_value_is_shown(void **state) {
+    (void)state;
+    static const double values[] = {INFINITY, -INFINITY, NAN, -1, 0x1p63, 1e300};
+    struct model *model = model_of("leaks");
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        model_add_alert(model, (struct model_alert){.rule = "mem_warn", .level = "warn",
+                                                    .state = "raised", .value = values[i],
+                                                    .threshold = values[i]});
+    char *text = rendered(model, (struct text_options){0});
+    assert_non_null(strstr(text, "inf"));
+    assert_non_null(strstr(text, "1e+300"));
+    free(text);
+    model_destroy(model);
+}
+
 static void a_full_disk_is_told(void **state) {
     (void)state;
     struct model *model = model_of("leaks");
@@ -341,6 +358,7 @@ int main(void) {
         cmocka_unit_test(the_runtime_is_cut_and_said),
         cmocka_unit_test(recursion_takes_one_line),
         cmocka_unit_test(children_have_one_line),
+        cmocka_unit_test(an_alert_of_any_value_is_shown),
         cmocka_unit_test(a_full_disk_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
