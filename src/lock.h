@@ -10,8 +10,8 @@
 #include "base.h"
 #include "os.h"
 
-enum pp_rank { PP_RANK_START = 1, PP_RANK_THREADS, PP_RANK_REGISTRY, PP_RANK_STACK, PP_RANK_RULES,
-               PP_RANK_MODULES, PP_RANK_SEGMENT, PP_RANK_LAST };
+enum pp_rank { PP_RANK_START = 1, PP_RANK_THREADS, PP_RANK_REGISTRY, PP_RANK_STACK, PP_RANK_UNWIND,
+               PP_RANK_RULES, PP_RANK_MODULES, PP_RANK_SEGMENT, PP_RANK_LAST };
 
 struct pp_lock {
     _Atomic uint32_t word;  /* 0 free; else owner's lock id, bit 31: someone sleeps */

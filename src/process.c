@@ -25,6 +25,7 @@
 #include "stack.h"
 #include "thread.h"
 #include "tree.h"
+#include "unwind_fallback.h"
 
 
 /* What a forked child must find zeroed. In memory of its own with WIPEONFORK. */
@@ -165,6 +166,7 @@ static PP_COLD bool start_forked(void) {
     pp_module_reset();
     pp_rules_reset();
     pp_stack_reset();
+    pp_unwind_fallback_reset();
     pp_thread_reset();
     start_lock = (struct pp_lock){0};
     enum pp_life now = begin(true);
@@ -213,6 +215,10 @@ void pp_process_construct(char **envp) {
     at_quick_exit(on_quick_end);
     pthread_atfork(NULL, count_fork, NULL);
     pp_thread_init_late();
+    if (options.UNWIND_FALLBACK != 0) {
+        const char *missing = pp_unwind_fallback_open();
+        if (missing != NULL) pp_log(PP_LOG_WARN, "POOLPROF_UNWIND_FALLBACK=1: %s; going on without", missing);
+    }
     find_watcher();
 }
 

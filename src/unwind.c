@@ -26,6 +26,7 @@
 #include "module.h"
 #include "os.h"
 #include "rules.h"
+#include "unwind_fallback.h"
 
 /* Stack words of functions that are not ours: ASan must not look at them. */
 #define PP_FOREIGN __attribute__((no_sanitize("address", "undefined")))
@@ -130,6 +131,7 @@ static enum outcome move_to(struct walk *w, uintptr_t cfa, uintptr_t bp) {
     w->pc = pc;
     w->sp = cfa;
     w->bp = bp;
+    w->exact = false;
     return GO_ON;
 }
 
@@ -155,6 +157,13 @@ static enum outcome step_realigned(struct walk *w, pp_rule rule) {
 static const uint16_t ucontext_offset[PP_CFI_REGISTERS] = {
     144, 136, 152, 128, 112, 104, 120, 160, 40, 48, 56, 64, 72, 80, 88, 96, 168};
 
+/* A call through a wild pointer, NULL for one, has got no further than pushing the return address. */
+static bool is_wild_call(const struct walk *w, uintptr_t *back) {
+    struct pp_module module;
+    return (w->pc < PP_PAGE_BYTES || w->pc >> 47 || !page_readable(w->pc)) &&
+           read_word(w, w->sp, back) && pp_module_find(*back - 1, &module);
+}
+
 static enum outcome step_signal(struct walk *w) {
     uintptr_t pc, sp, bp, at = w->sp;
     if (!read_word(w, at + ucontext_offset[PP_CFI_RIP], &pc) ||
@@ -164,8 +173,28 @@ static enum outcome step_signal(struct walk *w) {
     w->pc = pc;
     w->sp = sp;
     w->bp = bp;
-    w->exact = true;
     enter_stack(w);
+    w->exact = !is_wild_call(w, &pc);
+    if (w->exact) return GO_ON;
+    w->pc = pc; /* the frame that never came to be is left out */
+    w->sp += 8;
+    return GO_ON;
+}
+
+static bool read_for_machine(void *context, uintptr_t at, uintptr_t *value) {
+    return read_word(context, at, value);
+}
+
+/* libunwind's way out, if the user wants it asked. */
+static enum outcome step_fallback(struct walk *w) {
+    struct pp_regs regs = {w->pc, w->sp, w->bp};
+    if (!pp_unwind_fallback(&regs, w->exact, read_for_machine, w) || regs.sp <= w->sp)
+        return TRUNCATED;
+    w->pc = regs.pc;
+    w->sp = regs.sp;
+    w->bp = regs.bp;
+    w->exact = false;
+    if (w->sp > w->high) enter_stack(w);
     return GO_ON;
 }
 
@@ -179,10 +208,10 @@ static enum outcome step_guess(struct walk *w) {
     if ((uintptr_t)__libc_stack_end - w->sp < FIRST_FRAME) return COMPLETE;
     if (w->bp < w->sp || w->bp - w->sp > FRAME_SPAN || !read_word(w, w->bp, &bp) ||
         !read_word(w, w->bp + 8, &pc))
-        return TRUNCATED;
+        return step_fallback(w);
     bool chained = bp == 0 || (bp % 8 == 0 && bp > w->bp && bp - w->bp < STACK_SPAN);
     bool code = pc >= 0x10000 && pc >> 47 == 0 && (pc < w->sp || pc >= w->high);
-    if (pc != 0 && !pp_module_find(pc - 1, &module) && !(chained && code)) return TRUNCATED;
+    if (pc != 0 && !pp_module_find(pc - 1, &module) && !(chained && code)) return step_fallback(w);
     return move_to(w, w->bp + 16, bp);
 }
 
@@ -260,7 +289,7 @@ PP_FOREIGN PP_NOINLINE static enum outcome walk(struct walk *w, uint32_t depth,
             sp = cfa;
             continue;
         }
-        *w = (struct walk){pc, sp, bp, high, false, w->generation, w->bounds};
+        *w = (struct walk){pc, sp, bp, high, trace->exact[count - 1], w->generation, w->bounds};
         outcome = step(w, rule);
         if (outcome != GO_ON) break;
         pc = w->pc, sp = w->sp, bp = w->bp, high = w->high;
@@ -281,10 +310,6 @@ struct full {
     struct walk walk;
     struct pp_cfi_machine machine; /* registers as they are in the frame of walk.pc */
 };
-
-static bool read_for_machine(void *context, uintptr_t at, uintptr_t *value) {
-    return read_word(context, at, value);
-}
 
 static struct pp_cfi_value number(uintptr_t value) {
     return (struct pp_cfi_value){PP_CFI_NUMBER, (int64_t)value};
@@ -368,7 +393,6 @@ static enum outcome step_row(struct full *f, const struct pp_cfi_range *range,
 /* A step of the kinds that do not come from a row; afterwards only some registers are known. */
 static enum outcome step_other(struct full *f, bool signal) {
     uintptr_t context = f->walk.sp, value;
-    f->walk.exact = false;
     enum outcome outcome = signal ? step_signal(&f->walk) : step_guess(&f->walk);
     for (unsigned reg = 0; reg < PP_CFI_REGISTERS; reg++) {
         f->machine.registers[reg].base = PP_CFI_UNKNOWN;
