@@ -5,10 +5,15 @@
  */
 #include "backing.h"
 
+#include <pthread.h>
+#include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/single_threaded.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 
+#include "fmt.h"
 #include "os.h"
 
 /* jemalloc's public functions, by the names jemalloc_rename.sh gives them. */
@@ -28,6 +33,7 @@ const char *ppje_malloc_conf =
 #define RANGES_MAX 48
 #define RANGE_FIRST PP_GIB(16)
 #define RANGE_ALIGNMENT PP_MIB(4)
+#define BOOT_BYTES PP_KIB(92) /* of its first block, jemalloc writes so much page after page as it starts */
 
 /* Address ranges, never given back. `top` moves by compare-and-swap: a lock could be held by another
    thread at the moment of a fork, and the child must go on serving. */
@@ -113,6 +119,8 @@ void *pp_stub_mmap(void *hint, size_t bytes, int protection, int flags, int fd, 
             else end = (uintptr_t)at + bytes;
         return MAP_FAILED;
     }
+    /* In one go instead of by 23 page faults. */
+    if ((uintptr_t)at == PP_LOAD(&ranges[0].start) && bytes > BOOT_BYTES) pp_os_populate(at, BOOT_BYTES);
     return at;
 }
 
@@ -131,6 +139,46 @@ int pp_stub_munmap(void *at, size_t bytes) {
 int pp_stub_madvise(void *at, size_t bytes, int advice);
 int pp_stub_madvise(void *at, size_t bytes, int advice) {
     return pp_os_advise(at, bytes, advice) < 0 ? -1 : 0;
+}
+
+/* It reads two files at start: whether the kernel overcommits, and the mode of huge pages, which changes
+   nothing with the options it has here; and writes its complaints. */
+long pp_stub_syscall(long number, ...);
+long pp_stub_syscall(long number, ...) {
+    va_list list;
+    va_start(list, number);
+    long first = va_arg(list, long), second = va_arg(list, long), third = va_arg(list, long);
+    va_end(list);
+    int64_t got = -1;
+    if (number == SYS_open && !pp_text_starts((const char *)first, "/sys/"))
+        got = pp_os_open(-100, (const char *)first, (int)second, 0);
+    if (number == SYS_read) got = pp_os_read((int)first, (void *)second, (size_t)third);
+    if (number == SYS_write) got = pp_os_write((int)first, (const void *)second, (size_t)third);
+    if (number == SYS_close) pp_os_close((int)first);
+    return number == SYS_close ? 0 : got < 0 ? -1 : (long)got;
+}
+
+/* Around a fork jemalloc takes and renews each of its locks, which copies some 17 pages in parent and child.
+   A process with one thread can do without: nobody else holds one. */
+static struct {
+    void (*prepare)(void), (*parent)(void), (*child)(void);
+    bool locked;
+} at_fork;
+static void prepare_fork(void) {
+    at_fork.locked = !__libc_single_threaded;
+    if (at_fork.locked) at_fork.prepare();
+}
+static void after_fork(void (*function)(void)) {
+    if (at_fork.locked) function();
+}
+static void in_parent(void) { after_fork(at_fork.parent); }
+static void in_child(void) { after_fork(at_fork.child); }
+int pp_stub_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
+int pp_stub_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void)) {
+    at_fork.prepare = prepare;
+    at_fork.parent = parent;
+    at_fork.child = child;
+    return pthread_atfork(prepare_fork, in_parent, in_child);
 }
 
 char *pp_stub_secure_getenv(const char *name);

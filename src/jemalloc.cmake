@@ -1,7 +1,7 @@
 # Debian's static, position-independent jemalloc under names of our own, so that a program that brings
 # its own jemalloc and we never meet. Member jemalloc_cpp (operator new, libstdc++) is dropped; the
 # names that jemalloc takes from outside and that would let the host in (environment, /etc) or draw in
-# libraries are pointed at src/backing_stubs.c.
+# libraries are pointed at pp_stub_* in src/backing.c.
 find_library(PP_JEMALLOC_PIC NAMES libjemalloc_pic.a REQUIRED)
 set(jemalloc ${CMAKE_CURRENT_BINARY_DIR}/libpp_jemalloc.a)
 add_custom_command(OUTPUT ${jemalloc}

@@ -8,8 +8,10 @@ ar d "$out" jemalloc_cpp.pic.o
 nm -g --defined-only "$out" 2>/dev/null | awk 'NF == 3 && $3 !~ /^je_/ {print $3}' | sort -u |
     while read -r name; do echo "$name ppje_$name"; done > "$map"
 # Names taken from outside that must not reach the host or draw in libraries.
-for name in secure_getenv readlink atexit log exp round dlsym _Unwind_Backtrace _Unwind_GetIP mmap munmap madvise; do
+for name in secure_getenv readlink atexit log exp round dlsym _Unwind_Backtrace _Unwind_GetIP \
+    mmap munmap madvise syscall pthread_atfork; do
     echo "$name pp_stub_$name"
 done >> "$map"
-objcopy --redefine-syms="$map" "$out"
+# Without its constructor it starts with the first block that is asked of it, in many small programs never.
+objcopy --redefine-syms="$map" --remove-section=.init_array --remove-section=.rela.init_array "$out"
 ranlib "$out"

@@ -12,7 +12,8 @@
 #include "lock.h"
 #include "os.h"
 
-#define FIRST_CHUNK_MAX PP_KIB(512)
+#define CHUNK_MAX PP_KIB(512)
+#define DOUBLED_UP_TO PP_KIB(64)
 #define PRIVATE_CHUNK PP_KIB(64)
 
 struct pp_segment pp_segment;
@@ -26,12 +27,12 @@ static const struct {
     [PP_AREA_TEXT] = {1, PP_PAGE_BYTES, 1, UINT32_MAX},
     [PP_AREA_THREADS] = {sizeof(struct pp_segment_thread), PP_PAGE_BYTES, 28, 1 << 20},
     [PP_AREA_MODULES] = {sizeof(struct pp_segment_module), PP_PAGE_BYTES, 1, 1 << 16},
-    [PP_AREA_NODES] = {sizeof(struct pp_segment_node), PP_KIB(16), 32, 1u << 31},
-    [PP_AREA_SITES] = {sizeof(struct pp_segment_site), PP_KIB(8), 24, 1 << 28},
-    [PP_AREA_BLOCKS] = {sizeof(struct pp_segment_block), PP_KIB(32), 64, 1 << 28},
-    [PP_AREA_RECORDS] = {sizeof(struct pp_segment_record), PP_KIB(16), 64, 1u << 31},
+    [PP_AREA_NODES] = {sizeof(struct pp_segment_node), PP_KIB(8), 32, 1u << 31},
+    [PP_AREA_SITES] = {sizeof(struct pp_segment_site), PP_PAGE_BYTES, 24, 1 << 28},
+    [PP_AREA_BLOCKS] = {sizeof(struct pp_segment_block), PP_KIB(8), 64, 1 << 28},
+    [PP_AREA_RECORDS] = {sizeof(struct pp_segment_record), PP_PAGE_BYTES, 64, 1u << 31},
     [PP_AREA_SLABS] = {sizeof(struct pp_segment_slab), PP_PAGE_BYTES, 4, 1 << 24},
-    [PP_AREA_POOLS] = {sizeof(struct pp_segment_pool), PP_KIB(8), 1, 1 << 16},
+    [PP_AREA_POOLS] = {sizeof(struct pp_segment_pool), PP_PAGE_BYTES, 1, 1 << 16},
     [PP_AREA_TALLIES] = {sizeof(struct pp_segment_tally), PP_PAGE_BYTES, 4, 1 << 20},
 };
 static const uint64_t reserved_elements[PP_AREA_COUNT] = {
@@ -95,8 +96,10 @@ static bool grow(enum pp_area_id id, uint64_t need) {
     uint64_t ready_bytes = pp_round_up(PP_LOAD(&area->ready) * area->stride, PP_PAGE_BYTES);
     uint64_t limit_bytes = pp_round_up(area->limit * area->stride, PP_PAGE_BYTES);
     while (PP_LOAD(&area->ready) < need) {
-        uint64_t chunk = ready_bytes < plans[id].first_bytes ? plans[id].first_bytes : ready_bytes / 2;
-        chunk = pp_round_up(chunk > FIRST_CHUNK_MAX ? FIRST_CHUNK_MAX : chunk, PP_PAGE_BYTES);
+        uint64_t chunk = ready_bytes == 0             ? plans[id].first_bytes
+                         : ready_bytes < DOUBLED_UP_TO ? ready_bytes
+                                                       : ready_bytes / 2;
+        chunk = pp_round_up(chunk > CHUNK_MAX ? CHUNK_MAX : chunk, PP_PAGE_BYTES);
         if (chunk > limit_bytes - ready_bytes) chunk = limit_bytes - ready_bytes;
         if (chunk == 0 || need > area->limit) {
             atomic_fetch_or_explicit(&pp_segment.header->degraded, PP_DEGRADED_LIMIT,
