@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages="cmake gcc g++ make pkg-config libjemalloc-dev libdw-dev libelf-dev libsqlite3-dev
-          libjansson-dev libcmocka-dev libunwind-dev binutils"
+          libjansson-dev libcmocka-dev libunwind-dev binutils python3"
 
 say() { printf '%s\n' "examples/run.sh: $*"; }
 
@@ -21,12 +21,12 @@ missing_packages() {
 install_packages() {
     missing=$(missing_packages)
     [ -n "$missing" ] || return 0
-    say "installing $missing"
     sudo=
     if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null || { say "not root and no sudo: install these first"; exit 1; }
+        command -v sudo >/dev/null || { say "not root and no sudo; install first: $missing"; exit 1; }
         sudo=sudo
     fi
+    say "installing $missing"
     $sudo apt-get -qq update
     # The words of $missing are package names; splitting them is meant.
     # shellcheck disable=SC2086

@@ -13,6 +13,10 @@ for package in $packages; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
+  if [ -n "$root" ] && ! command -v sudo >/dev/null; then
+    echo "tests/run.sh: not root and no sudo; install first: ${missing[*]}"
+    exit 1
+  fi
   $root apt-get update -qq
   $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi

@@ -12,6 +12,10 @@ for package in $(cat "$here/packages.txt"); do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
 if [ ${#missing[@]} -gt 0 ]; then
+  if [ -n "$root" ] && ! command -v sudo >/dev/null; then
+    echo "tests/real/run.sh: not root and no sudo; install first: ${missing[*]}"
+    exit 1
+  fi
   $root apt-get update -qq
   $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
   # Servers that apt has just started would be in the way; the tests start their own.
