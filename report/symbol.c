@@ -156,13 +156,13 @@ static void wait_for(struct work *work, const struct symbol_options *options) {
     double started_s = now_s();
     bool terminal = !options->quiet && isatty(2) == 1, shown = false;
     pthread_mutex_lock(&work->lock);
-    while (!work->finished) {
+    do {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += TICK_NS;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
-        pthread_cond_timedwait(&work->ended, &work->lock, &until);
+        if (!work->finished) pthread_cond_timedwait(&work->ended, &work->lock, &until);
         pthread_mutex_unlock(&work->lock);
         if (options->tick != NULL) options->tick(options->context);
         if (terminal && now_s() - started_s > PROGRESS_AFTER_S) {
@@ -170,7 +170,7 @@ static void wait_for(struct work *work, const struct symbol_options *options) {
             shown = true;
         }
         pthread_mutex_lock(&work->lock);
-    }
+    } while (!work->finished);
     pthread_mutex_unlock(&work->lock);
     if (shown) show_progress(work, true);
 }

@@ -59,7 +59,8 @@ def segment_places():
         with open(box.path("file"), "w", encoding="ascii"):
             pass
         os.mkdir(box.path("foreign"), 0o700)
-        os.chown(box.path("foreign"), 65534, 65534)
+        if os.geteuid() == 0: # no one else may give a directory away
+            os.chown(box.path("foreign"), 65534, 65534)
         os.symlink("/dev/shm", box.path("link"))
         os.mkdir(box.path("good"), 0o700)
         for place in ("/proc/none", "/dev/null", "open", "file", "foreign", "link", "good", "good/new"):

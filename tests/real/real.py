@@ -17,7 +17,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../preload"))
-from driver import BARE, LIBRARY, PROGRAMS, Sandbox, check, main, read_report  # noqa: E402
+from driver import BARE, LIBRARY, PROGRAM, PROGRAMS, Sandbox, check, main, read_report  # noqa: E402
 
 DATA = "".join(f"{i * 7919 % 100003} line {i} {'x' * (i % 50)}\n" for i in range(200000))
 
@@ -290,6 +290,10 @@ def freeciv(side):
         "set gameseed 42", "set mapseed 42", "set aifill 4", "set minplayers 0", "set timeout -1", "set endturn 15",
         "set saveturns 0", "start")) + "\n")
     user = {"user": 65534, "group": 65534} if os.getuid() == 0 else {}
+    if user and "LD_PRELOAD" in side.env: # the tree may be closed to that user, in /root
+        for file in (LIBRARY, PROGRAM):
+            shutil.copy(file, side.directory)
+        side.env["LD_PRELOAD"] = side.path("libpoolprof.so")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
