@@ -2,7 +2,8 @@
  * exec: the end of a program image, told to the watcher before it happens and taken back if it fails.
  * execl and its like call execve inside libc, past any interposition, so all nine names are here; the
  * variadic ones copy their list as libc does. And quick_exit, whose handlers are not told the status,
- * abort, and prctl, by which a program puts itself into a sandbox.
+ * abort; prctl, by which a program puts itself into a sandbox; and ptrace, whose users wait for each of
+ * their children, hidden or not.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,6 +26,7 @@ static struct {
     int (*execveat)(int, const char *, list, list, int);
     void (*quick_exit)(int);
     void (*abort)(void);
+    long (*ptrace)(int, pid_t, void *, void *);
 } real;
 
 extern char **environ;
@@ -37,6 +39,7 @@ void pp_ends_init(void) {
     real.execveat = (int (*)(int, const char *, list, list, int))dlsym(RTLD_NEXT, "execveat");
     real.quick_exit = (void (*)(int))dlsym(RTLD_NEXT, "quick_exit");
     real.abort = (void (*)(void))dlsym(RTLD_NEXT, "abort");
+    real.ptrace = (long (*)(int, pid_t, void *, void *))dlsym(RTLD_NEXT, "ptrace");
 }
 
 #define CALL(name, ...)                                                                            \
@@ -114,4 +117,21 @@ PP_EXPORT int prctl(int option, ...) {
     if (result >= 0) return (int)result;
     errno = (int)-result;
     return -1;
+}
+
+/* Declared here: the header's enum is another in C and in C++. */
+long ptrace(int request, ...);
+PP_EXPORT long ptrace(int request, ...) {
+    va_list given;
+    va_start(given, request);
+    pid_t pid = va_arg(given, pid_t);
+    void *address = va_arg(given, void *), *data = va_arg(given, void *);
+    va_end(given);
+    if (real.ptrace == NULL) pp_ends_init();
+    if (real.ptrace == NULL) {
+        errno = ENOSYS;
+        return -1;
+    }
+    pp_process_traces();
+    return real.ptrace(request, pid, address, data);
 }

@@ -106,6 +106,21 @@ void pp_handover_join(struct pp_tree *tree) {
     pp_tree_ring(tree);
 }
 
+void pp_handover_let_go(void) {
+    struct pp_tree *tree = &pp_segment.header->tree;
+    int pid = stub_pid;
+    if (pid <= 0) return;
+    /* Not before it has brought the watcher into the world. */
+    for (int64_t begun = pp_os_now(); PP_LOAD(&tree->watcher_pid) == 0;) {
+        if (pp_os_now() - begun > PATIENCE_NS / 10) return;
+        pp_os_futex_wait((_Atomic uint32_t *)&tree->watcher_pid, 0, 1000000);
+    }
+    joined = tree;
+    stub_pid = 0;
+    pp_os_kill(pid);
+    while (!pp_os_reaped(pid)) pp_os_pause();
+}
+
 /* Is there still somebody who could report? Our own watcher's end shows in its stub's. */
 static bool watcher_is_gone(const struct pp_tree *tree) {
     return stub_pid > 0 ? pp_os_reaped(stub_pid) : !pp_os_alive(PP_LOAD(&tree->watcher_pid));

@@ -14,6 +14,10 @@ void pp_handover_start(char *const *envp);
 struct pp_tree;
 void pp_handover_join(struct pp_tree *tree);
 
+/* Ends the hidden child that stands between us and the watcher: a debugger or strace waits for children of
+   every kind (__WALL) until there are none, and that one waits for the watcher, which waits for us. */
+void pp_handover_let_go(void);
+
 /* Rings the watcher and, in the first process of a tree, waits until the report is out. false: there
    is no watcher, or it died or stands still (then a line on stderr says so), and nobody has reported.
    At most 10 s after its last sign of life. */

@@ -278,6 +278,10 @@ void pp_process_sandboxed(void) {
     if (life() == PP_LIFE_LIVE) PP_STORE(&pp_segment.header->sandboxed, 1);
 }
 
+void pp_process_traces(void) {
+    if (life() == PP_LIFE_LIVE && pp_os_pid() == PP_LOAD(&wiped->pid)) pp_handover_let_go();
+}
+
 bool pp_process_exec(void) {
     if (life() != PP_LIFE_LIVE || pp_os_pid() != PP_LOAD(&wiped->pid)) return false;
     PP_STORE(&pp_segment.header->end_tick, pp_segment_tick());

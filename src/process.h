@@ -42,6 +42,9 @@ void pp_process_quick_status(int status);
 /* The program has put itself under a seccomp filter: from now on we ask the kernel for nothing special. */
 void pp_process_sandboxed(void);
 
+/* The program is about to trace another. */
+void pp_process_traces(void);
+
 /* Before an exec: true if it is told to the watcher (only the owner's), then pp_process_exec_failed must
    follow if the exec returns. */
 bool pp_process_exec(void);

@@ -6,6 +6,7 @@
      storm KIND  totals stay exact while another thread starts children of that kind, which allocate
      early     see early.c: prints nothing, leaks 9 x 77 in a constructor
      threads   300 threads come and go, each leaks 1 x 36
+     tracer    traces a child and waits for children of every kind until there are none, as strace does
      loader    dlopen and dlclose of a library 300 times while two threads allocate */
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -185,6 +187,26 @@ static int loader(const char *library) {
     return 0;
 }
 
+static int tracer(void) {
+    int status, stops = 0, ends = 0;
+    pid_t got, pid = fork();
+    if (pid == 0) {
+        raise(SIGSTOP);
+        _exit(7);
+    }
+    CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+    CHECK(ptrace(PTRACE_SEIZE, pid, NULL, NULL) == 0);
+    CHECK(kill(pid, SIGCONT) == 0);
+    while ((got = waitpid(-1, &status, __WALL)) > 0) {
+        CHECK(got == pid);
+        if (WIFSTOPPED(status)) CHECK(++stops < 20 && ptrace(PTRACE_CONT, pid, NULL, NULL) == 0);
+        else ends++;
+    }
+    CHECK(errno == ECHILD && ends == 1 && WEXITSTATUS(status) == 7);
+    sink = malloc(44);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "";
     kind = argc > 2 ? argv[2] : "";
@@ -194,6 +216,7 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "fd")) return descriptors();
     if (!strcmp(what, "storm")) return storms();
     if (!strcmp(what, "threads")) return threads();
+    if (!strcmp(what, "tracer")) return tracer();
     if (!strcmp(what, "loader")) return loader(kind);
     return 95;
 }

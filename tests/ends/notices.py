@@ -125,7 +125,7 @@ def locks_and_mounts():
 
 
 CASES = {"waits": lambda: watcher_dies("wait"), "sigchld": lambda: watcher_dies("sigchld"),
-         "errnos": lambda: plain("errno"), "descriptors": lambda: plain("fd")}
+         "errnos": lambda: plain("errno"), "tracer": lambda: plain("tracer"), "descriptors": lambda: plain("fd")}
 CASES.update({case.__name__: case for case in (storm, threads, loader, early, environment, python_forks, end_of_file,
                                                locks_and_mounts)})
 
