@@ -85,6 +85,7 @@ def all_columns(library, work):
     peers = [
         Column("jemalloc", "libjemalloc.so.2 preloaded", find_library("libjemalloc.so.2")),
         Column("mimalloc", "libmimalloc.so.2 preloaded", find_library("libmimalloc.so.2*")),
+        Column("tcmalloc", "libtcmalloc_minimal.so.4 preloaded", find_library("libtcmalloc_minimal.so.4")),
         # The recorder alone, writing to nowhere: what happens inside the program.
         Column("heaptrack", "heaptrack's recorder, output to /dev/null",
                find_library("heaptrack/libheaptrack_preload.so"),

@@ -234,21 +234,24 @@ static KEEP long leaf_mixed(struct job *job)
     return 0;
 }
 
-/* Builds a level, tears it down in another order. One operation: a malloc and its free. */
-static KEEP long leaf_bulk(struct job *job)
+/* Builds a level, tears it down `step` blocks at a time. One operation: a malloc and its free. */
+static KEEP long bulk(struct job *job, long step)
 {
     for (long done = 0; done < job->count; done += job->block_count) {
         for (long i = 0; i < job->block_count; i++) {
             job->blocks[i] = malloc(small_sizes[i % SIZES]);
             *(volatile long *)job->blocks[i] = 1;
         }
-        /* 7919 is prime to every block_count used here: each block is met once. */
-        for (long i = 0, at = 0; i < job->block_count; i++, at = (at + 7919) % job->block_count)
+        for (long i = 0, at = 0; i < job->block_count; i++, at = (at + step) % job->block_count)
             free(job->blocks[at]);
     }
     memset(job->blocks, 0, (size_t)job->block_count * sizeof(*job->blocks));
     return 0;
 }
+
+/* 7919 is prime to every block_count used here: each block is met once. */
+static KEEP long leaf_bulk(struct job *job) { return bulk(job, 7919); }
+static KEEP long leaf_bulk_in_order(struct job *job) { return bulk(job, 1); }
 
 /* Eight vectors growing by half, 16 bytes to 64 KiB. One operation: a realloc. */
 static KEEP long leaf_realloc(struct job *job)
@@ -287,7 +290,7 @@ static KEEP long leaf_large(struct job *job)
     return 0;
 }
 
-/* ---- two threads ---- */
+/* ---- several threads ---- */
 
 enum { RING = 4096 };
 static struct {
@@ -349,14 +352,37 @@ static void *enter_chain_in_thread(void *argument)
     return NULL;
 }
 
-/* Twice the work on two threads: an allocator that scales shows the time of one. */
-static KEEP long with_twin(struct job *job)
+/* So many times the work on as many threads: an allocator that scales shows the time of one, on as many
+   processors. */
+static long with_others(struct job *job, int others)
 {
-    struct job twin = *job;
+    pthread_t threads[3];
+    struct job jobs[3];
 
-    pthread_t thread = start_thread(enter_chain_in_thread, &twin);
+    for (int i = 0; i < others; i++) {
+        jobs[i] = *job;
+        jobs[i].random += (uint64_t)i + 1;
+        threads[i] = start_thread(enter_chain_in_thread, &jobs[i]);
+    }
     enter_chain(job);
-    pthread_join(thread, NULL);
+    for (int i = 0; i < others; i++)
+        pthread_join(threads[i], NULL);
+    return 0;
+}
+
+static KEEP long with_twin(struct job *job) { return with_others(job, 1); }
+static KEEP long with_three(struct job *job) { return with_others(job, 3); }
+
+/* Blocks that all threads put and take: most are freed by another thread than the one that got them. */
+static _Atomic(void *) exchange[1024];
+
+static KEEP long leaf_exchange(struct job *job)
+{
+    for (long i = 0; i < job->count; i++) {
+        void *block = malloc(small_sizes[i % SIZES]);
+        *(volatile long *)block = 1;
+        free(atomic_exchange(&exchange[next_random(&job->random) % 1024], block));
+    }
     return 0;
 }
 
@@ -405,6 +431,8 @@ static const struct mode {
      drive_standing, leaf_mixed, 16, 400000, 4096, false},
     {"bulk", "100,000 blocks allocated, then freed in another order",
      drive_standing, leaf_bulk, 16, 500000, 100000, false},
+    {"inorder", "100,000 blocks allocated, then freed in the same order",
+     drive_standing, leaf_bulk_in_order, 16, 500000, 100000, false},
     {"realloc", "eight vectors growing by half from 16 bytes to 64 KiB",
      drive_standing, leaf_realloc, 16, 400000, 0, false},
     {"large", "malloc and free in turn of 64 to 512 KiB, the first byte touched",
@@ -412,6 +440,8 @@ static const struct mode {
     {"prodcons", "one thread allocates, another frees",
      with_consumer, leaf_produce, 16, 500000, 0, false},
     {"twin", "two threads with pair16 each", with_twin, leaf_pairs, 16, 1000000, 0, false},
+    {"quad", "four threads with pair16 each", with_three, leaf_pairs, 16, 500000, 0, false},
+    {"exchange4", "four threads that free each other's blocks", with_three, leaf_exchange, 16, 300000, 0, false},
 };
 enum { MODES = sizeof(modes) / sizeof(modes[0]) };
 
