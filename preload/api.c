@@ -1,7 +1,33 @@
 /* The public API, include/poolprof/poolprof.h. */
 #include "poolprof/poolprof.h"
 
-#include "base.h"
+#include "names.h"
+#include "object.h"
 #include "process.h"
 
 PP_EXPORT int poolprof_health_now(void) { return (int)pp_process_health(); }
+
+PP_EXPORT struct poolprof_pool *poolprof_pool_create_now(const char *name, size_t object_bytes,
+                                                         size_t reserve) {
+    return pp_object_create(name, object_bytes, reserve, PP_FRAME());
+}
+
+PP_EXPORT void *poolprof_pool_acquire_now(struct poolprof_pool *pool) {
+    return pp_object_acquire(pool, PP_FRAME());
+}
+
+PP_EXPORT int poolprof_pool_release_now(struct poolprof_pool *pool, void *object) {
+    return pp_object_release(pool, object, PP_FRAME());
+}
+
+PP_EXPORT long poolprof_pool_return_all_now(struct poolprof_pool *pool) {
+    return pp_object_return_all(pool, PP_FRAME());
+}
+
+PP_EXPORT int poolprof_pool_destroy_now(struct poolprof_pool *pool) {
+    return pp_object_destroy(pool, PP_FRAME());
+}
+
+PP_EXPORT int poolprof_pool_stats_now(struct poolprof_pool *pool, struct poolprof_pool_stats *stats) {
+    return pp_object_stats(pool, stats, PP_FRAME());
+}

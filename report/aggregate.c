@@ -155,7 +155,8 @@ static void walk_slots(const struct view *view, void (*each)(struct walk *, uint
     while ((got = view_read(view, PP_AREA_RECORDS, first, WALK_BLOCKS, slots)) > 0) {
         for (size_t i = 0; i < got; i++) {
             uint64_t word0 = slots[i].word0;
-            if (word0 != 0) each(walk, word0, slots[i].word1, PP_WORD0_BYTES(word0));
+            if (word0 == 0) continue;
+            each(walk, word0, slots[i].word1, PP_RECORD_BYTES(word0, slots[i].word1));
         }
         first += got;
     }

@@ -132,6 +132,7 @@ static void fill_totals(struct build *build) {
     model->totals.temporary_allocations = counters[PP_COUNTER_TEMPORARY];
     model->errors.invalid_frees = counters[PP_COUNTER_INVALID_FREES];
     model->errors.mismatched_frees = counters[PP_COUNTER_MISMATCHED_FREES];
+    model->errors.misuses = counters[PP_COUNTER_MISUSES];
     fill_outstanding(build);
     model->totals.peak_bytes = peak > 0 ? (uint64_t)peak : 0;
     /* The published sum lags behind; what is live now was live at some time. */

@@ -31,11 +31,9 @@ static struct model_pool pool_of(const struct pp_segment_pool *from,
     return pool;
 }
 
-void aggregate_pools(const struct view *view, uint32_t now_tick, struct model *model) {
+static void add_classes(const struct view *view, uint32_t part, struct model *model) {
     struct pp_segment_tally tally;
     struct pp_segment_pool pool;
-    int64_t window_ns = view_header(view)->options.POOL_WINDOW;
-    uint32_t part = pp_window_part((int64_t)now_tick * PP_TICK_NS, window_ns);
     char name[32];
     view_tallies(view, &tally);
     for (uint32_t i = 0; i < PP_POOL_CLASSES; i++) {
@@ -46,4 +44,23 @@ void aggregate_pools(const struct view *view, uint32_t now_tick, struct model *m
         model_set(&made.name, name);
         model_add_pool(model, made);
     }
+}
+
+static void add_named(const struct view *view, uint32_t part, struct model *model) {
+    struct pp_segment_pool pool;
+    for (uint64_t i = PP_POOL_CLASSES + 1; view_read(view, PP_AREA_POOLS, i, 1, &pool) == 1; i++) {
+        struct pp_segment_tally_class counts = {.served = pool.served, .freed = pool.freed};
+        if (pool.object_bytes == 0) continue; /* not published yet */
+        struct model_pool made = pool_of(&pool, &counts, part);
+        made.named = true;
+        made.name = view_text(view, pool.name, NULL);
+        model_add_pool(model, made);
+    }
+}
+
+void aggregate_pools(const struct view *view, uint32_t now_tick, struct model *model) {
+    int64_t window_ns = view_header(view)->options.POOL_WINDOW;
+    uint32_t part = pp_window_part((int64_t)now_tick * PP_TICK_NS, window_ns);
+    add_classes(view, part, model);
+    add_named(view, part, model);
 }

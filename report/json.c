@@ -264,8 +264,9 @@ bool json_render(const struct model *model, FILE *to, size_t top) {
     put_children(to, model);
     put_blind_spots(to, model);
     put_member(to, "errors",
-               json_pack("{s:o, s:o}", "invalid_frees", count_of(model->errors.invalid_frees),
-                         "mismatched_frees", count_of(model->errors.mismatched_frees)));
+               json_pack("{s:o, s:o, s:o}", "invalid_frees", count_of(model->errors.invalid_frees),
+                         "mismatched_frees", count_of(model->errors.mismatched_frees), "misuses",
+                         count_of(model->errors.misuses)));
     put_member(to, "overhead", overhead_value(model));
     put_member(to, "profile", string(model->profile_path));
     fputs("}\n", to);

@@ -164,6 +164,7 @@ struct model {
     uint64_t tracker_bytes;
     struct {
         uint64_t invalid_frees, mismatched_frees;
+        uint64_t misuses;      /* of named pools and tags */
     } errors;                  /* what the program did wrong */
     bool tracked;              /* false: POOLPROF_TRACK=off, there are no sites */
     double leak_age_s;         /* POOLPROF_LEAK_AGE in force: older is suspect */

@@ -176,6 +176,7 @@ static void write_process(struct writer *writer, const struct model *model) {
     put_real(writer, model->leak_age_s);
     put_integer(writer, model->errors.invalid_frees);
     put_integer(writer, model->errors.mismatched_frees);
+    put_integer(writer, model->errors.misuses);
     put_row(writer);
     finish(writer);
 }

@@ -145,6 +145,7 @@ static void load_process_row(struct loader *loader) {
     model->leak_age_s = real(loader, at++);
     model->errors.invalid_frees = count_at(loader, at++);
     model->errors.mismatched_frees = count_at(loader, at++);
+    model->errors.misuses = count_at(loader, at++);
     if (at != PROFILE_PROCESS_COUNT) damaged(loader);
 }
 

@@ -29,7 +29,7 @@
 #define REPORT_PROFILE_SCHEMA_H
 
 #define PROFILE_FORMAT "poolprof.profile"
-#define PROFILE_VERSION 1
+#define PROFILE_VERSION 2
 #define PROFILE_APPLICATION_ID 0x706f6f6c /* "pool": file(1) shows it */
 
 /* Columns are listed once: the names, and how many there are. */
@@ -37,8 +37,8 @@
     "pid, parent, exe, argv, started_realtime_ns, duration_s, end, status, cwd, host, scan, "      \
     "tracked, allocations, frees, bytes_allocated, outstanding_objects, outstanding_bytes, "       \
     "peak_bytes, peak_error_bytes, pool_allocations, backing_allocations, temporary_allocations, " \
-    "peak_s, peak_kept_bytes, tracker_bytes, leak_age_s, invalid_frees, mismatched_frees"
-#define PROFILE_PROCESS_COUNT 28
+    "peak_s, peak_kept_bytes, tracker_bytes, leak_age_s, invalid_frees, mismatched_frees, misuses"
+#define PROFILE_PROCESS_COUNT 29
 #define PROFILE_MODULE_COLUMNS "id, path, start, end, bias, build_id, flags"
 #define PROFILE_MODULE_COUNT 7
 #define PROFILE_FRAME_COLUMNS "id, function, file, line, module, address, inlined"

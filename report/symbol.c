@@ -220,6 +220,11 @@ static bool is_library_new(const struct model *model, const struct model_frame *
             ends_with(frame->file, "/new_opnt.cc") || ends_with(frame->file, "/new_opvnt.cc"));
 }
 
+/* What poolprof.h has inlined into its caller. */
+static bool is_own_inline(const struct model_frame *frame) {
+    return frame->inlined && frame->file != NULL && ends_with(frame->file, "/poolprof/poolprof.h");
+}
+
 static const struct symbol_place *place_of(const struct work *work,
                                            const struct model_frame *frame) {
     struct symbol_place key = {.module = frame->module, .address = frame->address};
@@ -239,7 +244,8 @@ static void expand_stack(const struct work *work, struct model_stack *stack) {
         for (size_t j = 0; j < place->count; j++)
             frames[used++] = place->frames[j];
     }
-    while (skip + 1 < used && is_library_new(work->model, &frames[skip]))
+    while (skip + 1 < used &&
+           (is_library_new(work->model, &frames[skip]) || is_own_inline(&frames[skip])))
         skip++;
     memmove(frames, frames + skip, (used - skip) * sizeof *frames);
     free(stack->frames);

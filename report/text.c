@@ -123,6 +123,8 @@ static void put_verdict(const struct text *text) {
     if (model->errors.mismatched_frees > 0)
         fprintf(to, "; %s",
                 words_counted(model->errors.mismatched_frees, "mismatched free", objects));
+    if (model->errors.misuses > 0)
+        fprintf(to, "; %s", words_counted(model->errors.misuses, "misuse", objects));
     fprintf(to, "%s\n", text->plain);
     if (!model->tracked) fputs("tracking was off (POOLPROF_TRACK): totals only, no sites\n", to);
 }
@@ -308,7 +310,9 @@ static void put_memory(const struct text *text) {
 static void put_errors(const struct text *text) {
     const struct model *model = text->model;
     char count[WORDS_BYTES];
-    if (model->errors.invalid_frees == 0 && model->errors.mismatched_frees == 0) return;
+    if (model->errors.invalid_frees == 0 && model->errors.mismatched_frees == 0 &&
+        model->errors.misuses == 0)
+        return;
     fprintf(text->to, "\n%swhat the program did wrong%s\n", text->alarm, text->plain);
     if (model->errors.invalid_frees > 0)
         fprintf(text->to, "  %s of what is no block: freed twice, or a wild pointer\n",
@@ -316,6 +320,9 @@ static void put_errors(const struct text *text) {
     if (model->errors.mismatched_frees > 0)
         fprintf(text->to, "  %s by the wrong function: new/free, malloc/delete, new[]/delete\n",
                 words_counted(model->errors.mismatched_frees, "free", count));
+    if (model->errors.misuses > 0)
+        fprintf(text->to, "  %s of named pools or tags, each refused\n",
+                words_counted(model->errors.misuses, "wrong use", count));
 }
 
 /* Above it, a profile's number is no amount of memory, and no integer may be made of it. */

@@ -72,7 +72,7 @@ static void add_blocks(struct sum *sums, uint64_t sites) {
     count = PP_LOAD(&pp_segment.header->areas[PP_AREA_RECORDS].count);
     for (uint64_t i = 1; i < count; i++) {
         uint64_t word0 = PP_LOAD(&PP_SEGMENT_RECORD(i)->word0);
-        add_record(sums, sites, word0, PP_WORD0_BYTES(word0));
+        add_record(sums, sites, word0, PP_RECORD_BYTES(word0, PP_LOAD(&PP_SEGMENT_RECORD(i)->word1)));
     }
 }
 

@@ -57,3 +57,15 @@ void pp_fault_mismatch(const void *block, unsigned was, enum pp_kind freed_as, c
                freed[freed_as & 3]);
     finish(frame, show);
 }
+
+void pp_fault_pool(const char *pool, const char *what, const void *object, const void *frame) {
+    bool show = may_report();
+    if (show) pp_log(PP_LOG_WARN, "pool '%s': %s: %p", pool, what, object);
+    finish(frame, show);
+}
+
+void pp_fault_tag(const char *what, const void *frame) {
+    bool show = may_report();
+    if (show) pp_log(PP_LOG_WARN, "tags: %s", what);
+    finish(frame, show);
+}

@@ -12,5 +12,9 @@
 void pp_fault_invalid(const void *block, const void *frame);
 /* Freed by another family than it was allocated by. */
 void pp_fault_mismatch(const void *block, unsigned was, enum pp_kind freed_as, const void *frame);
+/* Wrong use of a named pool: "pool 'bullets': release of what is no object of it: 0x..". */
+void pp_fault_pool(const char *pool, const char *what, const void *object, const void *frame);
+/* Wrong use of tags. */
+void pp_fault_tag(const char *what, const void *frame);
 
 #endif

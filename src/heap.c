@@ -16,79 +16,16 @@
 #include "backing.h"
 #include "fault.h"
 #include "foreign.h"
-#include "hot.h"
-#include "memo.h"
 #include "module.h"
+#include "named.h"
 #include "pool.h"
-#include "process.h"
 #include "registry.h"
-#include "segment.h"
-#include "share.h"
-#include "thread.h"
+#include "track.h"
 
-PP_INLINE bool is_nested(const struct pp_thread *thread) {
-    return thread->mode >= PP_MODE_EXACT &&
-           (PP_LOAD(&thread->busy) != 0 || thread->limit != thread->limit_idle);
-}
-
-/* The thread with `busy` taken, or NULL: not tracked. Not for nested calls. */
-PP_INLINE struct pp_thread *enter(void) {
-    struct pp_thread *thread = pp_self;
-    if (PP_LIKELY(thread->mode >= PP_MODE_EXACT && PP_LOAD(&pp_tracking) != 0)) {
-        PP_STORE(&thread->busy, 1);
-        thread->limit = 0;
-        atomic_signal_fence(memory_order_seq_cst);
-        return thread;
-    }
-    return thread->mode >= PP_MODE_EXACT ? NULL : pp_thread_slow();
-}
-
-static void work_off(struct pp_thread *thread);
-
-PP_INLINE void leave(struct pp_thread *thread) {
-    atomic_signal_fence(memory_order_seq_cst);
-    if (PP_UNLIKELY(PP_LOAD(&thread->pending_count) != 0)) work_off(thread);
-    thread->limit = thread->limit_idle;
-    PP_STORE(&thread->busy, 0);
-    if (PP_UNLIKELY(thread != pp_self)) pp_thread_return(thread);
-}
-
-static PP_NOINLINE void publish(struct pp_thread *thread) {
+PP_NOINLINE void pp_heap_publish_net(struct pp_thread *thread) {
     int64_t net = thread->net;
     thread->net = 0;
     pp_segment_live(net);
-}
-
-PP_INLINE void add_net(struct pp_thread *thread, int64_t bytes) {
-    __asm__("addq %1, %0" : "+m"(thread->net) : "er"(bytes) : "cc"); /* see pp_count */
-    if (PP_UNLIKELY(thread->net >= PP_PUBLISH_BYTES || thread->net <= -PP_PUBLISH_BYTES))
-        publish(thread);
-}
-
-/* The site of an allocation, which is counted there. `memo` NULL: on top of our own critical section. */
-PP_INLINE uint32_t site_of(struct pp_thread *thread, struct pp_memo *memo, struct pp_stack_bounds *bounds,
-                           const void *frame, uint64_t bytes) {
-    struct pp_regs regs = pp_regs_of_frame(frame);
-    uint32_t site = pp_memo_site(memo != NULL ? memo : &pp_memo_none, regs.pc, regs.sp, regs.bp, bounds);
-    if (PP_UNLIKELY((site & PP_SITE_TRUNCATED) != 0)) {
-        pp_count(thread, PP_COUNTER_TRUNCATED_STACKS, 1);
-        site &= ~PP_SITE_TRUNCATED;
-    }
-    if (memo != NULL) pp_share_add(thread->shared->shares, site, bytes);
-    else pp_share_add_shared(site, 1, bytes, 0);
-    return site;
-}
-
-static void count_allocation(struct pp_thread *thread, uint64_t bytes) {
-    pp_count(thread, PP_COUNTER_ALLOCATIONS, 1);
-    pp_count(thread, PP_COUNTER_BYTES_ALLOCATED, bytes);
-    add_net(thread, (int64_t)bytes);
-}
-
-static void count_free(struct pp_thread *thread, uint64_t bytes) {
-    pp_count(thread, PP_COUNTER_FREES, 1);
-    pp_count(thread, PP_COUNTER_BYTES_FREED, bytes);
-    add_net(thread, -(int64_t)bytes);
 }
 
 /* Leaves work for the interrupted call; false: the list is full. */
@@ -107,10 +44,10 @@ static PP_COLD void note_nested(struct pp_thread *thread, void *block, size_t by
     struct pp_stack_bounds bounds = thread->bounds;
     pp_count(thread, PP_COUNTER_NESTED, 1);
     if (thread->mode == PP_MODE_TOTALS) bytes = pp_backing_usable(block);
-    count_allocation(thread, bytes);
+    pp_track_allocation(thread, bytes);
     if (thread->mode == PP_MODE_TOTALS) return;
     struct pp_record record = {.bytes = bytes, .kind = kind, .thread = thread->index,
-                               .site = site_of(thread, NULL, &bounds, frame, bytes),
+                               .site = pp_track_site(thread, NULL, &bounds, frame, bytes),
                                .tick = pp_segment_tick()};
     enum pp_registry_result result = pp_registry_add(NULL, block, &record);
     if (result == PP_REGISTRY_BUSY &&
@@ -120,15 +57,15 @@ static PP_COLD void note_nested(struct pp_thread *thread, void *block, size_t by
 }
 
 static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame) {
-    if (PP_UNLIKELY(is_nested(pp_self))) {
+    if (PP_UNLIKELY(pp_track_nested(pp_self))) {
         note_nested(pp_self, block, bytes, kind, frame);
         return;
     }
-    struct pp_thread *thread = enter();
+    struct pp_thread *thread = pp_track_enter();
     if (thread == NULL) return;
     if (PP_LIKELY(thread->mode == PP_MODE_EXACT)) {
         struct pp_record record = {.bytes = bytes, .kind = kind, .thread = thread->index,
-                                   .site = site_of(thread, thread->memo, &thread->bounds, frame, bytes),
+                                   .site = pp_track_site(thread, thread->memo, &thread->bounds, frame, bytes),
                                    .tick = pp_segment_tick()};
         if (PP_UNLIKELY(pp_registry_add(&thread->records, block, &record) != PP_REGISTRY_DONE))
             pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
@@ -137,8 +74,8 @@ static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame
     } else {
         bytes = pp_backing_usable(block);
     }
-    count_allocation(thread, bytes);
-    leave(thread);
+    pp_track_allocation(thread, bytes);
+    pp_track_leave(thread);
 }
 
 /* What became of a block that the tracker was asked to forget. */
@@ -161,7 +98,7 @@ static void note_freed(struct pp_thread *thread, const void *block, const struct
     if (PP_UNLIKELY(record->kind != kind)) note_mismatch(thread, block, record->kind, kind, frame);
     if (PP_UNLIKELY(record->watched)) pp_module_unloaded(); /* the loader's link_map: dlclose */
     if (block == thread->last) note_temporary(thread);
-    count_free(thread, record->bytes);
+    pp_track_free(thread, record->bytes);
 }
 
 /* A block of ours without a record: a double free, unless records were lost. */
@@ -186,7 +123,7 @@ static PP_COLD enum verdict forget_nested(struct pp_thread *thread, void *block,
                                           const void *frame, struct pp_record *record) {
     pp_count(thread, PP_COUNTER_NESTED, 1);
     if (thread->mode == PP_MODE_TOTALS) {
-        count_free(thread, pp_backing_usable(block));
+        pp_track_free(thread, pp_backing_usable(block));
         return UNTRACKED;
     }
     enum pp_registry_result result = pp_registry_remove(NULL, block, record);
@@ -200,24 +137,24 @@ static PP_COLD enum verdict forget_nested(struct pp_thread *thread, void *block,
 
 static enum verdict forget(void *block, enum pp_kind kind, const void *frame,
                            struct pp_record *record) {
-    if (PP_UNLIKELY(is_nested(pp_self))) return forget_nested(pp_self, block, kind, frame, record);
-    struct pp_thread *thread = enter();
+    if (PP_UNLIKELY(pp_track_nested(pp_self))) return forget_nested(pp_self, block, kind, frame, record);
+    struct pp_thread *thread = pp_track_enter();
     enum verdict verdict = FORGOTTEN;
     if (PP_UNLIKELY(thread == NULL)) return UNTRACKED;
     if (PP_UNLIKELY(thread->mode == PP_MODE_TOTALS)) {
-        count_free(thread, pp_backing_usable(block));
+        pp_track_free(thread, pp_backing_usable(block));
         verdict = UNTRACKED;
     } else if (PP_LIKELY(pp_registry_remove(&thread->records, block, record) == PP_REGISTRY_DONE)) {
         note_freed(thread, block, record, kind, frame);
     } else {
         verdict = judge_unknown(thread);
     }
-    leave(thread);
+    pp_track_leave(thread);
     if (verdict == BAD) pp_fault_invalid(block, frame);
     return verdict;
 }
 
-static PP_NOINLINE void work_off(struct pp_thread *thread) {
+PP_NOINLINE void pp_heap_work_off(struct pp_thread *thread) {
     struct pp_pending work[PP_PENDING_MAX];
     uint32_t count = PP_LOAD(&thread->pending_count);
     do {
@@ -231,7 +168,7 @@ static PP_NOINLINE void work_off(struct pp_thread *thread) {
             if (pp_registry_add(&thread->records, work[i].block, &record) != PP_REGISTRY_DONE)
                 pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
         } else if (pp_registry_remove(&thread->records, work[i].block, &record) == PP_REGISTRY_DONE) {
-            count_free(thread, record.bytes);
+            pp_track_free(thread, record.bytes);
             pp_backing_free(work[i].block);
         } else if (judge_unknown(thread) == UNTRACKED) {
             pp_backing_free(work[i].block);
@@ -258,12 +195,12 @@ PP_INLINE void note_slot(struct pp_thread *thread, const struct pp_slab *slab, u
                          uint64_t bytes, enum pp_kind kind, const void *frame) {
     pp_hot_count(&thread->tally->classes[slab->class].served);
     if (PP_UNLIKELY(thread->mode == PP_MODE_TOTALS)) return;
-    uint32_t site = site_of(thread, thread->memo, &thread->bounds, frame, bytes);
+    uint32_t site = pp_track_site(thread, thread->memo, &thread->bounds, frame, bytes);
     record_slot(thread, slab, slot, bytes, kind, site);
     thread->last = pp_slab_address(slab, slot);
     thread->last_site = site;
     pp_count(thread, PP_COUNTER_BYTES_ALLOCATED, bytes);
-    add_net(thread, (int64_t)bytes);
+    pp_track_net(thread, (int64_t)bytes);
 }
 
 /* The slot's record is closed, before the slot can be served again. */
@@ -284,13 +221,13 @@ static void forget_slot(struct pp_thread *thread, const struct pp_slab *slab, ui
     if (PP_UNLIKELY(PP_LOAD(&record->word1) & PP_WORD1_WATCHED)) pp_module_unloaded();
     if (block == thread->last) note_temporary(thread);
     pp_count(thread, PP_COUNTER_BYTES_FREED, bytes);
-    add_net(thread, -(int64_t)bytes);
+    pp_track_net(thread, -(int64_t)bytes);
 }
 
 /* A block of the class, or NULL: the backing allocator has to serve. */
 static void *serve(unsigned class, size_t bytes, enum pp_kind kind, const void *frame) {
-    if (PP_UNLIKELY(is_nested(pp_self))) return NULL;
-    struct pp_thread *thread = enter();
+    if (PP_UNLIKELY(pp_track_nested(pp_self))) return NULL;
+    struct pp_thread *thread = pp_track_enter();
     if (PP_UNLIKELY(thread == NULL)) return pp_pool_allocate_untracked(class);
     struct pp_slab *slab = pp_pool_self->current[class];
     void *block = NULL;
@@ -301,17 +238,19 @@ static void *serve(unsigned class, size_t bytes, enum pp_kind kind, const void *
         block = pp_slab_pop(slab, &slot);
         note_slot(thread, slab, slot, bytes, kind, frame);
     }
-    leave(thread);
+    pp_track_leave(thread);
     return block;
 }
 
 static PP_COLD void report_invalid(const void *block, const void *frame) {
-    struct pp_thread *thread = is_nested(pp_self) ? NULL : enter();
+    struct pp_thread *thread = pp_track_nested(pp_self) ? NULL : pp_track_enter();
     if (thread != NULL) {
         pp_count(thread, PP_COUNTER_INVALID_FREES, 1);
-        leave(thread);
+        pp_track_leave(thread);
     }
-    pp_fault_invalid(block, frame);
+    const struct pp_named *pool = pp_named_of(block);
+    if (pool != NULL) pp_fault_pool(pool->name, "free or realloc of an object (release it)", block, frame);
+    else pp_fault_invalid(block, frame);
 }
 
 /* The slot that is in use at exactly this address; false: a double free, an interior or a wild pointer,
@@ -328,20 +267,20 @@ static void free_pooled(void *block, enum pp_kind kind, const void *frame) {
     struct pp_thread *thread = pp_self;
     uint32_t slot;
     if (PP_UNLIKELY(!live_slot(slab, block, frame, &slot))) return;
-    if (PP_UNLIKELY(is_nested(thread))) { /* the interrupted call may be at work on this very slab */
+    if (PP_UNLIKELY(pp_track_nested(thread))) { /* the interrupted call may be at work on this very slab */
         pp_count(thread, PP_COUNTER_NESTED, 1);
         forget_slot(thread, slab, slot, block, kind, frame);
         pp_slab_push_remote(slab, block, slot);
         return;
     }
-    thread = enter();
+    thread = pp_track_enter();
     if (PP_UNLIKELY(thread == NULL)) {
         pp_pool_free_untracked(slab, block, slot);
         return;
     }
     forget_slot(thread, slab, slot, block, kind, frame);
     pp_pool_give(pp_pool_self, slab, block, slot, thread->tally);
-    leave(thread);
+    pp_track_leave(thread);
 }
 
 static PP_COLD void *refuse(void) {
@@ -388,11 +327,11 @@ void *pp_heap_allocate_aligned(size_t bytes, size_t alignment, enum pp_kind kind
 }
 
 static PP_COLD void free_foreign(void *block, const void *frame) {
-    struct pp_thread *thread = is_nested(pp_self) ? NULL : enter();
+    struct pp_thread *thread = pp_track_nested(pp_self) ? NULL : pp_track_enter();
     bool freed = pp_foreign_free(block);
     if (thread != NULL) {
         pp_count(thread, freed ? PP_COUNTER_FOREIGN_FREES : PP_COUNTER_INVALID_FREES, 1);
-        leave(thread);
+        pp_track_leave(thread);
     }
     if (!freed) pp_fault_invalid(block, frame);
 }
@@ -441,26 +380,26 @@ static void *reallocate_pooled(void *block, size_t bytes, const void *frame) {
     struct pp_slab *slab = pp_slab_of(block);
     uint32_t slot;
     if (PP_UNLIKELY(!live_slot(slab, block, frame, &slot))) return refuse();
-    if (bytes >= pp_pool_limit || pp_class_of(bytes) != slab->class || is_nested(pp_self))
+    if (bytes >= pp_pool_limit || pp_class_of(bytes) != slab->class || pp_track_nested(pp_self))
         return reallocate_moving(block, bytes, frame);
-    struct pp_thread *thread = enter();
+    struct pp_thread *thread = pp_track_enter();
     if (thread == NULL) return block;
     forget_slot(thread, slab, slot, block, PP_KIND_MALLOC, frame);
     note_slot(thread, slab, slot, bytes, PP_KIND_MALLOC, frame);
-    leave(thread);
+    pp_track_leave(thread);
     return block;
 }
 
 /* Puts the record of a block back that could not be moved: as if nothing had been asked. */
 static void restore(void *block, const struct pp_record *record) {
-    struct pp_thread *thread = enter();
+    struct pp_thread *thread = pp_track_enter();
     if (thread == NULL) return;
     if (pp_registry_add(&thread->records, block, record) != PP_REGISTRY_DONE)
         pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
     pp_count(thread, PP_COUNTER_FREES, (uint64_t)-1);
     pp_count(thread, PP_COUNTER_BYTES_FREED, -record->bytes);
-    add_net(thread, (int64_t)record->bytes);
-    leave(thread);
+    pp_track_net(thread, (int64_t)record->bytes);
+    pp_track_leave(thread);
 }
 
 void *pp_heap_reallocate(void *block, size_t bytes, const void *frame) {
@@ -472,7 +411,7 @@ void *pp_heap_reallocate(void *block, size_t bytes, const void *frame) {
     }
     if (pp_slab_owns(block)) return reallocate_pooled(block, bytes, frame);
     if (PP_UNLIKELY(!pp_backing_owns(block))) return adopt_foreign(block, bytes, frame);
-    if (PP_UNLIKELY(is_nested(pp_self))) return reallocate_moving(block, bytes, frame);
+    if (PP_UNLIKELY(pp_track_nested(pp_self))) return reallocate_moving(block, bytes, frame);
     enum verdict verdict = forget(block, PP_KIND_MALLOC, frame, &record);
     if (PP_UNLIKELY(verdict == BAD)) return refuse();
     void *moved = pp_backing_reallocate(block, bytes);
@@ -499,10 +438,10 @@ size_t pp_heap_good_size(size_t bytes, int lg_alignment) {
 }
 
 void pp_heap_purge(void) {
-    struct pp_thread *thread = is_nested(pp_self) ? NULL : enter();
+    struct pp_thread *thread = pp_track_nested(pp_self) ? NULL : pp_track_enter();
     if (thread != NULL) {
         pp_pool_trim(pp_pool_self, thread->tally);
-        leave(thread);
+        pp_track_leave(thread);
     }
     pp_backing_purge();
 }

@@ -29,11 +29,11 @@ size_t pp_pool_limit;
 
 static _Atomic uint32_t heat[PP_POOL_CLASSES]; /* requests of the process, until a class is hot */
 static uint32_t hot_from;       /* POOL_HOT; read-only after start, like the next two */
-static int64_t window_ns, started_ns;
+static int64_t window_ns = INT64_C(60000000000), started_ns;
 static bool exact;              /* slots have records */
 static _Atomic bool exhausted;  /* no room for more records */
 
-static uint32_t part_now(void) {
+uint32_t pp_pool_part(void) {
     return pp_window_part(pp_os_now_coarse() - started_ns, window_ns);
 }
 
@@ -111,8 +111,7 @@ static void own(struct pp_pool *pool, struct pp_slab *slab) {
     atomic_store_explicit(&slab->owner, (uintptr_t)pool, memory_order_relaxed);
 }
 
-/* Records for the slots of a slab that has none. false: no room; the slab cannot be used. */
-static bool track(struct pp_slab *slab) {
+bool pp_pool_track(struct pp_slab *slab, uint32_t row) {
     if (!exact || slab->records != NULL) return true;
     uint32_t shared = (uint32_t)pp_segment_take(PP_AREA_SLABS, 1);
     uint64_t first = shared != 0 ? pp_segment_take(PP_AREA_RECORDS, slab->capacity) : 0;
@@ -124,16 +123,16 @@ static bool track(struct pp_slab *slab) {
     to->address = (uintptr_t)slab->start;
     to->records = (uint32_t)first;
     to->object_bytes = slab->bytes;
-    to->pool = slab->class + 1u;
+    to->pool = row;
     atomic_store_explicit(&to->slots, slab->capacity, memory_order_release);
     slab->shared = shared;
     slab->records = PP_SEGMENT_RECORD(first);
     return true;
 }
 
-/* A class's first slabs are small, so that many threads with a few objects each stay cheap. */
-static uint32_t slab_bytes(unsigned class, uint32_t owned) {
-    uint32_t bytes = pp_class_bytes(class);
+static bool track(struct pp_slab *slab) { return pp_pool_track(slab, slab->class + 1u); }
+
+uint32_t pp_pool_slab_bytes(uint32_t bytes, uint32_t owned) {
     uint32_t least = bytes <= 256 ? PP_KIB(4) : bytes <= 1024 ? PP_KIB(8) : PP_KIB(16);
     for (; owned > 0 && least < PP_SLAB_BYTES; owned--) least *= 2;
     return least;
@@ -144,7 +143,7 @@ static struct pp_slab *grow(struct pp_pool *pool, unsigned class, struct pp_segm
     struct pp_pool_class *of = &pool->classes[class];
     if (PP_LOAD(&exhausted) && tally != NULL) return NULL;
     struct pp_slab *slab = pp_slab_take(class, PP_SLAB_RELEASED);
-    if (slab == NULL) slab = pp_slab_create(class, slab_bytes(class, of->owned));
+    if (slab == NULL) slab = pp_slab_create(class, pp_pool_slab_bytes(pp_class_bytes(class), of->owned));
     if (slab == NULL) return NULL;
     if ((tally != NULL && !track(slab)) || !pp_slab_carve(slab)) {
         pp_slab_leave(slab, PP_SLAB_RELEASED);
@@ -189,7 +188,7 @@ static void release_empty(struct pp_pool_class *of, uint32_t may, struct pp_segm
 
 void pp_pool_emptied(struct pp_pool *pool, struct pp_slab *slab, struct pp_segment_tally *tally) {
     struct pp_pool_class *of = &pool->classes[slab->class];
-    uint32_t part = part_now();
+    uint32_t part = pp_pool_part();
     if (slab == pool->current[slab->class]) { /* after two billion frees */
         slab->used = PP_POOL_CURRENT;
         return;
@@ -202,7 +201,7 @@ void pp_pool_emptied(struct pp_pool *pool, struct pp_slab *slab, struct pp_segme
 }
 
 void pp_pool_freed_remote(struct pp_pool *pool, unsigned class, struct pp_segment_tally *tally) {
-    publish(&pool->classes[class], class, tally, part_now());
+    publish(&pool->classes[class], class, tally, pp_pool_part());
 }
 
 void pp_pool_unfull(struct pp_pool *pool, struct pp_slab *slab, struct pp_segment_tally *tally) {
@@ -243,7 +242,7 @@ static void trim(struct pp_pool *pool, struct pp_segment_tally *tally, uint32_t 
 }
 
 void pp_pool_trim(struct pp_pool *pool, struct pp_segment_tally *tally) {
-    if (pool != &pp_pool_none) trim(pool, tally, part_now(), true);
+    if (pool != &pp_pool_none) trim(pool, tally, pp_pool_part(), true);
 }
 
 /* ---- where slots come from ---- */
@@ -313,7 +312,7 @@ struct pp_slab *pp_pool_refill(struct pp_pool *pool, unsigned class, struct pp_s
     struct pp_pool_class *of = &pool->classes[class];
     if (pool == &pp_pool_none) return NULL;
     if (!is_hot(of, class)) return missed(class, tally);
-    uint32_t part = part_now();
+    uint32_t part = pp_pool_part();
     if (PP_UNLIKELY(part != pool->trimmed)) trim(pool, tally, part, false);
     if (slab != &no_slab) {
         publish(of, class, tally, part);
@@ -404,7 +403,7 @@ static void abandon_list(struct pp_pool_class *of, uint32_t *head, struct pp_seg
 }
 
 void pp_pool_abandon(struct pp_pool *pool, struct pp_segment_tally *tally) {
-    uint32_t part = part_now();
+    uint32_t part = pp_pool_part();
     for (unsigned class = 0; class < PP_POOL_CLASSES; class++) {
         struct pp_pool_class *of = &pool->classes[class];
         struct pp_slab *slab = pool->current[class];
@@ -428,7 +427,7 @@ static void restart(void) {
         struct pp_slab *slab = pp_slab_at(i);
         slab->records = NULL;
         slab->shared = 0;
-        if (slab->carved > 0)
+        if (slab->carved > 0 && slab->class != PP_CLASS_NONE)
             atomic_fetch_add_explicit(&shared_of(slab->class)->capacity, slab->capacity,
                                       memory_order_relaxed);
         if ((PP_LOAD(&slab->owner) & ~PP_SLAB_FULL) == (uintptr_t)pp_pool_self) track(slab);
@@ -437,26 +436,28 @@ static void restart(void) {
         pp_pool_self->classes[i].published = 0;
 }
 
+bool pp_pool_reserve(void) {
+    uint64_t limit = pp_os_limit(RLIMIT_AS), bytes = RANGE_BYTES;
+    if (limit != UINT64_MAX)
+        for (; bytes > limit / RANGE_SHARE;) bytes /= 2;
+    return pp_slab_range.base != 0 || pp_slab_init(bytes);
+}
+
 void pp_pool_init(void) {
     const struct pp_segment_header *header = pp_segment.header;
-    uint64_t limit = pp_os_limit(RLIMIT_AS), bytes = RANGE_BYTES;
     hot_from = (uint32_t)PP_LOAD(&header->options.POOL_HOT);
     window_ns = PP_LOAD(&header->options.POOL_WINDOW);
     started_ns = header->started_monotonic_ns;
     exact = PP_LOAD(&header->options.TRACK) == PP_TRACK_EXACT;
     PP_STORE(&exhausted, false);
-    if (PP_LOAD(&header->options.POOL) == 0 || pp_segment_take(PP_AREA_POOLS, PP_POOL_CLASSES) != 1)
-        return;
+    if (pp_segment_take(PP_AREA_POOLS, PP_POOL_CLASSES) != 1) return; /* named pools come after them */
+    if (pp_slab_range.base != 0) restart();
+    if (PP_LOAD(&header->options.POOL) == 0) return;
     for (unsigned i = 0; i < PP_POOL_CLASSES; i++) shared_of(i)->object_bytes = pp_class_bytes(i);
-    if (pp_slab_range.base != 0) {
-        restart();
-        return;
-    }
-    if (limit != UINT64_MAX)
-        for (; bytes > limit / RANGE_SHARE;) bytes /= 2;
+    if (pp_pool_limit != 0) return;
     uint64_t most = (uint64_t)PP_LOAD(&header->options.POOL_MAX);
     if (most >= PP_CLASS_BYTES_MAX) most = PP_CLASS_BYTES_MAX - 1; /* what a record has bits for */
-    if (pp_slab_init(bytes)) pp_pool_limit = most + 1;
+    if (pp_pool_reserve()) pp_pool_limit = most + 1;
 }
 
 bool pp_pool_watch(const void *block) {

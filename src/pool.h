@@ -51,6 +51,16 @@ extern size_t pp_pool_limit;
    if the options say so, there are no pools. */
 void pp_pool_init(void);
 
+/* The part of the sliding window (window.h) that it is now. */
+uint32_t pp_pool_part(void);
+/* The address range of all slabs, if it is not there yet. One thread at a time. */
+bool pp_pool_reserve(void);
+/* Records for the slots of a slab that has none, for pool number `row` of POOLS. false: no room. */
+bool pp_pool_track(struct pp_slab *slab, uint32_t row);
+/* How large a pool's next slab is that has `owned` already: the first ones are small, so that many
+   threads and pools with a few objects each stay cheap. */
+uint32_t pp_pool_slab_bytes(uint32_t object, uint32_t owned);
+
 /* A thread's life. NULL: no memory, or no pools. After pp_pool_abandon it serves another thread. */
 struct pp_pool *pp_pool_create(void);
 /* From now on `tally` counts what the pool's slabs serve; in a forked child it has slabs already. */

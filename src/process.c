@@ -16,6 +16,7 @@
 #include "lock.h"
 #include "log.h"
 #include "module.h"
+#include "named.h"
 #include "os.h"
 #include "pattern.h"
 #include "pool.h"
@@ -118,6 +119,7 @@ static enum pp_life begin(bool forked) {
     }
     pp_segment.header->started_monotonic_ns = pp_os_now_coarse();
     pp_pool_init();
+    if (forked) pp_named_restart();
     if (forked) pp_segment.header->flags |= PP_SEGMENT_FORKED;
     describe(pp_segment.header);
     pp_segment_publish();

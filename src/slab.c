@@ -94,29 +94,42 @@ static void raise_top(uintptr_t end) {
         continue;
 }
 
-struct pp_slab *pp_slab_create(unsigned class, uint32_t bytes) {
-    uint32_t object = pp_class_bytes(class), alignment = pp_class_alignment(class);
-    char *at = take(&data, PP_SLAB_BYTES);
+static struct pp_slab *create(unsigned class, uint32_t object, uint32_t bytes) {
+    uint32_t alignment = object & -object;
+    size_t stretch = pp_round_up(bytes, PP_SLAB_BYTES);
+    char *at = take(&data, stretch);
     if (at == NULL) return NULL;
     uint32_t number = (uint32_t)((uintptr_t)(at - data.base) >> PP_SLAB_SHIFT);
-    if (!make_ready(&structs, (number + 1) * sizeof(struct pp_slab))) return NULL;
+    uint32_t end = number + (uint32_t)(stretch >> PP_SLAB_SHIFT);
+    if (!make_ready(&structs, end * sizeof(struct pp_slab))) return NULL;
     /* Slabs start at different offsets in their page, and small ones at different pages: otherwise the
        first slots of all of them would meet in the same few lines of each cache. */
     if (alignment < PP_CACHE_LINE) alignment = PP_CACHE_LINE;
     uint32_t colour = (uint32_t)pp_round_down(number % 8 * 128, alignment);
+    if (object + colour > bytes) colour = 0;
     char *base = at;
-    at += number * 5 % (PP_SLAB_BYTES / bytes) * bytes + colour;
+    at += number * 5 % (stretch / bytes) * bytes + colour;
     uint32_t capacity = (bytes - colour) / object;
+    uint32_t last = capacity * object - 1; /* where a slot may start: the largest have one only */
     /* Lines are fetched in pairs: two threads' links should not share one. */
     _Atomic uint16_t *chain = take(&links, pp_round_up(capacity * sizeof *chain, 2 * PP_CACHE_LINE));
     if (chain == NULL) return NULL;
     struct pp_slab *slab = pp_slab_at(number);
     *slab = (struct pp_slab){.start = at, .base = base, .links = chain,
                              .inverse = UINT32_MAX / object + 1, .class = (uint16_t)class,
-                             .last = (uint16_t)(capacity * object - 1), .head = PP_SLOT_NONE,
+                             .last = (uint16_t)(last < UINT16_MAX ? last : UINT16_MAX),
+                             .head = PP_SLOT_NONE,
                              .bytes = object, .capacity = capacity};
-    raise_top((uintptr_t)(number + 1) << PP_SLAB_SHIFT);
+    raise_top((uintptr_t)end << PP_SLAB_SHIFT);
     return slab;
+}
+
+struct pp_slab *pp_slab_create(unsigned class, uint32_t bytes) {
+    return create(class, pp_class_bytes(class), bytes);
+}
+
+struct pp_slab *pp_slab_create_sized(uint32_t object, uint32_t bytes) {
+    return create(PP_CLASS_NONE, object, bytes);
 }
 
 void pp_slab_clean(struct pp_slab *slab) {
@@ -128,15 +141,16 @@ void pp_slab_clean(struct pp_slab *slab) {
     slab->carved = 0;
 }
 
-void pp_slab_push_remote(struct pp_slab *slab, const void *block, uint32_t slot) {
+bool pp_slab_push_remote(struct pp_slab *slab, const void *block, uint32_t slot) {
     uint32_t word = PP_LOAD(&slab->remote);
     do {
-        PP_STORE(&slab->links[slot], word != 0 ? (uint16_t)word : PP_SLOT_NONE);
+        PP_STORE(&slab->links[slot], word >> 16 != 0 ? (uint16_t)word : PP_SLOT_NONE);
         /* Release: with pp_slab_collect, for the link and for what the program did to the object. */
     } while (!atomic_compare_exchange_weak_explicit(&slab->remote, &word,
                                                     ((word >> 16) + 1) << 16 |
                                                         (uint16_t)(uintptr_t)block,
                                                     memory_order_release, memory_order_relaxed));
+    return word == PP_SLAB_SPENT;
 }
 
 bool pp_slab_collect(struct pp_slab *slab) {
@@ -168,10 +182,8 @@ bool pp_slab_carve(struct pp_slab *slab) {
     return true;
 }
 
-void pp_slab_leave(struct pp_slab *slab, enum pp_slab_stack stack) {
-    _Atomic uint64_t *head = &stacks[stack][slab->class];
+void pp_slab_stack_push(_Atomic uint64_t *head, struct pp_slab *slab) {
     uint64_t word = PP_LOAD(head);
-    atomic_store_explicit(&slab->owner, 0, memory_order_relaxed);
     do {
         PP_STORE(&slab->stack_next, (uint32_t)word);
     } while (!atomic_compare_exchange_weak_explicit(
@@ -179,18 +191,30 @@ void pp_slab_leave(struct pp_slab *slab, enum pp_slab_stack stack) {
         memory_order_relaxed));
 }
 
-struct pp_slab *pp_slab_take(unsigned class, enum pp_slab_stack stack) {
-    _Atomic uint64_t *head = &stacks[stack][class];
-    /* Acquire: with pp_slab_leave, for all that the former owner wrote. */
+static struct pp_slab *pop(_Atomic uint64_t *head, bool all) {
+    /* Acquire: with pp_slab_stack_push, for all that the former owner wrote. */
     uint64_t word = atomic_load_explicit(head, memory_order_acquire);
     struct pp_slab *slab;
+    uint32_t below;
     do {
         if ((uint32_t)word == 0) return NULL;
         slab = pp_slab_at((uint32_t)word);
-    } while (!atomic_compare_exchange_weak_explicit(
-        head, &word, ((word >> 32) + 1) << 32 | PP_LOAD(&slab->stack_next), memory_order_acquire,
-        memory_order_acquire));
+        below = all ? 0 : PP_LOAD(&slab->stack_next);
+    } while (!atomic_compare_exchange_weak_explicit(head, &word, ((word >> 32) + 1) << 32 | below,
+                                                    memory_order_acquire, memory_order_acquire));
     return slab;
+}
+
+struct pp_slab *pp_slab_stack_pop(_Atomic uint64_t *head) { return pop(head, false); }
+struct pp_slab *pp_slab_stack_pop_all(_Atomic uint64_t *head) { return pop(head, true); }
+
+void pp_slab_leave(struct pp_slab *slab, enum pp_slab_stack stack) {
+    atomic_store_explicit(&slab->owner, 0, memory_order_relaxed);
+    pp_slab_stack_push(&stacks[stack][slab->class], slab);
+}
+
+struct pp_slab *pp_slab_take(unsigned class, enum pp_slab_stack stack) {
+    return pp_slab_stack_pop(&stacks[stack][class]);
 }
 
 /* The number of free slots from a link on, at most `most`; UINT32_MAX: broken. */

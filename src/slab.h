@@ -26,6 +26,7 @@
 /* Links beside addresses, whose last four bits are 0. */
 #define PP_SLOT_LIVE 1u         /* the slot is in use */
 #define PP_SLOT_NONE 2u         /* end of a chain */
+#define PP_SLOT_NAMED 3u        /* low bits: in use, of a named pool; above: its epoch (named.h) */
 
 struct pp_slab {
     /* All that the fast paths want, in one line. Written when the slab is made: */
@@ -56,6 +57,7 @@ struct pp_slab {
 };
 _Static_assert(sizeof(struct pp_slab) == 128, "a shift finds it");
 #define PP_SLAB_FULL ((uintptr_t)1)
+#define PP_SLAB_SPENT 4u /* `remote` of a named pool's slab that nobody holds or lists: no link, no number */
 
 /* Read-only after pp_slab_init, but for `top`, which grows. */
 struct pp_slab_range {
@@ -114,8 +116,8 @@ PP_INLINE bool pp_slab_push(struct pp_slab *slab, const void *block, uint32_t sl
     slab->head = (uint16_t)(uintptr_t)block;
     return --slab->used == 0;
 }
-/* Any thread, also in a signal handler on top of the owner. */
-void pp_slab_push_remote(struct pp_slab *slab, const void *block, uint32_t slot);
+/* Any thread, also in a signal handler on top of the owner. true: `remote` was PP_SLAB_SPENT before. */
+bool pp_slab_push_remote(struct pp_slab *slab, const void *block, uint32_t slot);
 /* Owner: takes over what others have freed. True: there was something. */
 bool pp_slab_collect(struct pp_slab *slab);
 /* Owner, head is PP_SLOT_NONE: chains slots that were not in use yet. True: there were some. */
@@ -127,6 +129,9 @@ bool pp_slab_init(size_t bytes);
 /* A new slab of about `bytes` in all (a power of two, 4 KiB to PP_SLAB_BYTES), without records, owned by
    nobody. NULL: no address space or no memory. */
 struct pp_slab *pp_slab_create(unsigned class, uint32_t bytes);
+/* The same for slots of any size (a multiple of PP_CLASS_STEP), of class PP_CLASS_NONE. Larger ones than
+   PP_SLAB_BYTES are alone in a stretch of as many of those as they need, of which the first is the slab. */
+struct pp_slab *pp_slab_create_sized(uint32_t object, uint32_t bytes);
 /* Gives its memory back: all slots are as new. Nobody uses one, nobody else knows it. */
 void pp_slab_clean(struct pp_slab *slab);
 
@@ -135,6 +140,10 @@ enum pp_slab_stack { PP_SLAB_RELEASED /* without memory */, PP_SLAB_ABANDONED /*
                      PP_SLAB_STACKS };
 void pp_slab_leave(struct pp_slab *slab, enum pp_slab_stack stack);
 struct pp_slab *pp_slab_take(unsigned class, enum pp_slab_stack stack); /* NULL: none */
+/* The same on a stack of one's own: a word, 0 when empty. Owners stay as they are. */
+void pp_slab_stack_push(_Atomic uint64_t *head, struct pp_slab *slab);
+struct pp_slab *pp_slab_stack_pop(_Atomic uint64_t *head); /* NULL: none */
+struct pp_slab *pp_slab_stack_pop_all(_Atomic uint64_t *head); /* linked by stack_next */
 
 /* Owner: slots that are free for it, by a walk over the chain. */
 uint32_t pp_slab_free_slots(const struct pp_slab *slab);

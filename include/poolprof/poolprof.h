@@ -1,16 +1,29 @@
 /*
  * poolprof's public interface, for C and C++. Everything is weak: a program built with this header runs
- * without the library, then each function reports that it is not there. Nothing to link.
+ * without the library; then objects of pools come from malloc, and the rest does nothing. Nothing to link.
  *
  *     #include <poolprof/poolprof.h>
- *     if (poolprof_health() == 0) puts("every allocation is being tracked");
+ *     struct poolprof_pool *bullets = poolprof_pool_create("bullets", sizeof(struct bullet), 0);
+ *     struct bullet *bullet = poolprof_pool_acquire(bullets);
+ *     poolprof_pool_release(bullets, bullet);
+ *
+ * Everything may be called from any thread and from signal handlers, and goes on in forked children. On
+ * success errno is left as it is. Wrong use is reported like a double free (POOLPROF_ON_ERROR), refused,
+ * and counted; it changes nothing.
  */
 #ifndef POOLPROF_POOLPROF_H
 #define POOLPROF_POOLPROF_H
 
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#define POOLPROF_WEAK __attribute__((weak))
+#define POOLPROF_INLINE static inline __attribute__((always_inline, unused))
 
 /* Bits of poolprof_health(). */
 enum poolprof_health_bit {
@@ -22,12 +35,88 @@ enum poolprof_health_bit {
 };
 
 /* Internal: what the library exports. Call poolprof_health() instead. */
-extern int poolprof_health_now(void) __attribute__((weak));
+extern int poolprof_health_now(void) POOLPROF_WEAK;
 
 /* 0 if every allocation of this process is tracked, else bits of enum poolprof_health_bit that say what
    is missing; -1 if the library is not loaded. Any thread, signal handlers; a few nanoseconds. */
-static inline int poolprof_health(void) {
+POOLPROF_INLINE int poolprof_health(void) {
     return poolprof_health_now != 0 ? poolprof_health_now() : -1;
+}
+
+/* ---- named pools: objects of one size, for one purpose ----
+ *
+ * A pool has no owner: any thread acquires and releases. Its memory grows by itself, and what the last
+ * POOLPROF_POOL_WINDOW did not need goes back to the system. Every object is tracked with stack, time and
+ * thread like any other allocation. An object must be released to its own pool; free() of it is an error.
+ */
+
+struct poolprof_pool;
+
+struct poolprof_pool_stats {
+    uint64_t object_bytes;      /* as the pool was created with */
+    uint64_t capacity;          /* objects there is memory for */
+    uint64_t live, peak;        /* objects in use now, and at most so far */
+    uint64_t window_peak;       /* at most within POOLPROF_POOL_WINDOW */
+    uint64_t served, missed;    /* requests so far, and those refused for lack of memory */
+    uint64_t grown, shrunk;     /* slabs that got memory, slabs that gave it back */
+};
+
+/* Internal: what the library exports. */
+extern struct poolprof_pool *poolprof_pool_create_now(const char *, size_t, size_t) POOLPROF_WEAK;
+extern void *poolprof_pool_acquire_now(struct poolprof_pool *) POOLPROF_WEAK;
+extern int poolprof_pool_release_now(struct poolprof_pool *, void *) POOLPROF_WEAK;
+extern long poolprof_pool_return_all_now(struct poolprof_pool *) POOLPROF_WEAK;
+extern int poolprof_pool_destroy_now(struct poolprof_pool *) POOLPROF_WEAK;
+extern int poolprof_pool_stats_now(struct poolprof_pool *, struct poolprof_pool_stats *) POOLPROF_WEAK;
+
+/* A pool of objects of `object_bytes` bytes (at most 4 MiB - 1). `name` is copied (63 bytes of it) and
+   shown in the report; two pools may have the same. Memory for `reserve` objects is taken at once (0: as
+   needed). Objects are aligned to 16 bytes, or to their size if that is a power of two up to 4096.
+   NULL and errno: EINVAL (no name, too large), ENOMEM. */
+POOLPROF_INLINE struct poolprof_pool *poolprof_pool_create(const char *name, size_t object_bytes,
+                                                           size_t reserve) {
+    if (poolprof_pool_create_now != 0) return poolprof_pool_create_now(name, object_bytes, reserve);
+    size_t *alone = (size_t *)malloc(sizeof *alone);
+    if (alone != 0) *alone = object_bytes;
+    return (struct poolprof_pool *)(void *)alone;
+}
+
+/* An object, its content undefined. NULL and errno: ENOMEM; EINVAL for a pool that does not exist. */
+POOLPROF_INLINE void *poolprof_pool_acquire(struct poolprof_pool *pool) {
+    if (poolprof_pool_acquire_now != 0) return poolprof_pool_acquire_now(pool);
+    return pool != 0 ? malloc(*(size_t *)(void *)pool) : 0;
+}
+
+/* Gives an object back; NULL is fine. 0, or -1 and errno EINVAL: no object of this pool in use (released
+   before, or elsewhere, or not its start), or no pool. */
+POOLPROF_INLINE int poolprof_pool_release(struct poolprof_pool *pool, void *object) {
+    if (poolprof_pool_release_now != 0) return poolprof_pool_release_now(pool, object);
+    free(object);
+    return 0;
+}
+
+/* Gives all objects back, of all threads, and returns how many that were; -1 and errno EINVAL: no pool.
+   Other threads may go on using the pool: an object whose acquire began after this call did stays theirs,
+   one whose acquire had returned before is returned, and of those in between each is one or the other.
+   Of a return_all and a release of the same object at the same time one does it, and if that is
+   return_all, the release is wrong use. Takes time in proportion to the pool's capacity. Without the
+   library nothing is returned. */
+POOLPROF_INLINE long poolprof_pool_return_all(struct poolprof_pool *pool) {
+    return poolprof_pool_return_all_now != 0 ? poolprof_pool_return_all_now(pool) : 0;
+}
+
+/* The end of a pool, which no other thread may be using. 0, or -1 and errno: EBUSY (objects are in use:
+   the pool stays as it is), EINVAL (no pool). Later use of `pool` is found out, as a rule. */
+POOLPROF_INLINE int poolprof_pool_destroy(struct poolprof_pool *pool) {
+    if (poolprof_pool_destroy_now != 0) return poolprof_pool_destroy_now(pool);
+    free((void *)pool);
+    return 0;
+}
+
+/* Figures of a pool, each exact though not all of the same instant. 0, or -1: no pool (errno EINVAL), or
+   no library; then *stats is left as it is. */
+POOLPROF_INLINE int poolprof_pool_stats(struct poolprof_pool *pool, struct poolprof_pool_stats *stats) {
+    return poolprof_pool_stats_now != 0 ? poolprof_pool_stats_now(pool, stats) : -1;
 }
 
 #ifdef __cplusplus

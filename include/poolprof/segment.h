@@ -148,9 +148,9 @@ struct pp_segment_block {
 _Static_assert(sizeof(struct pp_segment_block) == 32, "layout");
 
 /* A slot of a slab: 16 bytes. word1 is stored first, word0 says whether it holds, as above. The slot's
-   address follows from its slab (SLABS), the bytes as requested are in word0.
-     word0: site 28 | bytes 11 | kind 3 | tag 10 | state 2 | snapshot epoch 10
-     word1: birth tick 32 | thread 20 | spare 12 (PP_WORD1_WATCHED) */
+   address follows from its slab (SLABS), the bytes as requested are in both words.
+     word0: site 28 | bytes, low 11 | kind 3 | tag 10 | state 2 | snapshot epoch 10
+     word1: birth tick 32 | thread 20 | PP_WORD1_WATCHED 1 | bytes, high 11 (named pools) */
 struct pp_segment_record {
     _Atomic uint64_t word0;
     _Atomic uint64_t word1;
@@ -177,18 +177,21 @@ struct pp_window {
 
 #define PP_POOL_CLASSES 40u /* size classes; pool i of POOLS is class i - 1 */
 
-/* A pool: of a size class, or named by the program. Figures change in slow paths: live_published and
-   peak lag behind by at most a slab per thread. What is exact is in TALLIES. 128 bytes. */
+/* A pool: of a size class, or (from row PP_POOL_CLASSES + 1 on) named by the program. A class's figures
+   change in slow paths: live_published and peak lag behind by at most a slab per thread. What is exact is
+   in TALLIES, and for named pools here. 128 bytes. */
 struct pp_segment_pool {
-    uint32_t object_bytes;  /* 0: not in use */
-    uint32_t name;          /* TEXT; 0: a size class */
+    _Atomic uint32_t object_bytes;  /* 0: not in use */
+    uint32_t name;          /* TEXT; of a named pool */
     _Atomic uint64_t capacity;  /* slots of all slabs that have memory */
     _Atomic int64_t live_published;
     _Atomic uint64_t peak;  /* most live objects */
     _Atomic uint64_t missed;    /* requests of this class that another allocator had to serve */
     _Atomic uint64_t grown, shrunk; /* slabs that got memory, slabs that gave it back */
     struct pp_window window;    /* of live objects, parts of POOL_WINDOW / PP_WINDOW_PARTS */
-    uint32_t reserved[9];
+    uint32_t reserved;
+    _Atomic uint64_t served, freed; /* of a named pool */
+    uint32_t reserved_too[4];
 };
 _Static_assert(sizeof(struct pp_segment_pool) == 128, "layout");
 
@@ -209,7 +212,9 @@ enum pp_kind { PP_KIND_MALLOC = 1, PP_KIND_NEW, PP_KIND_NEW_ARRAY };
 /* Spare bits: the writer wants to know when the block is freed. */
 #define PP_WORD0_WATCHED (UINT64_C(1) << 28) /* of a block's record */
 #define PP_WORD1_WATCHED (UINT64_C(1) << 52) /* of a slot's record */
-#define PP_WORD0_BYTES(w) ((uint32_t)((w) >> 28 & 0x7ffu)) /* of a slot's record */
+#define PP_WORD0_BYTES(w) ((uint32_t)((w) >> 28 & 0x7ffu)) /* of a size class's slot */
+#define PP_RECORD_BYTES(w0, w1) (PP_WORD0_BYTES(w0) | (uint32_t)((w1) >> 53) << 11) /* of any slot */
+#define PP_RECORD_BYTES_MAX ((1u << 22) - 1)
 #define PP_WORD0_SITE(w) ((uint32_t)((w) & 0x0fffffffu))
 #define PP_WORD0_KIND(w) ((unsigned)((w) >> 39 & 7u))
 #define PP_WORD0_TAG(w) ((unsigned)((w) >> 42 & 0x3ffu))
@@ -295,7 +300,7 @@ _Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "lay
 
 /* Number of the format, and below it what tells one build's header from another's (options come and
    go): a reader takes only its own. */
-#define PP_SEGMENT_FORMAT 1u
+#define PP_SEGMENT_FORMAT 2u
 #define PP_SEGMENT_VERSION                                                                         \
     (PP_SEGMENT_FORMAT << 20 | (uint32_t)PP_COUNTER_COUNT << 14 |                                  \
      (uint32_t)(offsetof(struct pp_segment_header, tree) / 64))

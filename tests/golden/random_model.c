@@ -132,6 +132,7 @@ struct model *random_model(unsigned seed) {
     model->peak.bytes = any();
     model->errors.invalid_frees = any();
     model->errors.mismatched_frees = any();
+    model->errors.misuses = any();
     model->tracked = random() % 2;
     model->leak_age_s = 0.25;
     model->tracker_bytes = any();

@@ -374,8 +374,8 @@ static void refuses_what_is_no_profile(void **state) {
 static void refuses_other_versions(void **state) {
     (void)state;
     save_good("v");
-    change(path_of("v"), "UPDATE meta SET value = 2 WHERE key = 'version'");
-    expect_refused(path_of("v"), "version 2; this poolprof reads version 1 (a newer one wrote it)");
+    change(path_of("v"), "UPDATE meta SET value = 3 WHERE key = 'version'");
+    expect_refused(path_of("v"), "version 3; this poolprof reads version 2 (a newer one wrote it)");
     change(path_of("v"), "DELETE FROM meta WHERE key = 'version'");
     expect_refused(path_of("v"), "version -1");
 }
