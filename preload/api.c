@@ -31,3 +31,8 @@ PP_EXPORT int poolprof_pool_destroy_now(struct poolprof_pool *pool) {
 PP_EXPORT int poolprof_pool_stats_now(struct poolprof_pool *pool, struct poolprof_pool_stats *stats) {
     return pp_object_stats(pool, stats, PP_FRAME());
 }
+
+PP_EXPORT void poolprof_tag_push_now(const char *name) { pp_object_tag_push(name); }
+PP_EXPORT void poolprof_tag_pop_now(void) { pp_object_tag_pop(PP_FRAME()); }
+
+PP_EXPORT void poolprof_frame_now(void) { pp_object_frame(); }

@@ -29,6 +29,9 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
 /* The pools, as far as they have served: part of the above. */
 void aggregate_pools(const struct view *view, uint32_t now_tick, struct model *model);
 
+/* The tags, once the sites are there: part of the above. */
+void aggregate_tags(const struct view *view, struct model *model);
+
 /* For samples: what is live now, by the threads' counters; no walk over blocks. */
 struct aggregate_totals {
     int64_t heap_bytes, objects;

@@ -233,12 +233,15 @@ static uint32_t stack_of_site(struct build *build, uint32_t site) {
 
 /* ---- sites ---- */
 
-/* The names of tags are not in this version of the segment. */
-static char *tag_text(struct model *model, uint32_t tag) {
-    char text[32];
+static char *tag_text(struct build *build, uint32_t tag) {
+    char number[32];
+    const struct pp_segment_tag *row = view_element(build->view, PP_AREA_TAGS, tag);
     if (tag == 0) return NULL;
-    snprintf(text, sizeof text, "#%" PRIu32, tag);
-    return model_text(model, text);
+    snprintf(number, sizeof number, "#%" PRIu32, tag);
+    if (row == NULL || row->name == 0) return model_text(build->model, number);
+    char *name = view_text(build->view, row->name, NULL), *text = model_text(build->model, name);
+    free(name);
+    return text;
 }
 
 static char *thread_text(struct build *build, const struct group *group) {
@@ -284,7 +287,7 @@ static void fill_site(struct build *build, const struct group *group, struct mod
     const struct pp_segment_site *totals = view_element(build->view, PP_AREA_SITES, group->site);
     *site = (struct model_site){.kind = MODEL_OUTSTANDING,
                                 .stack = stack_of_site(build, group->site),
-                                .tag = tag_text(build->model, group->tag),
+                                .tag = tag_text(build, group->tag),
                                 .thread = thread_text(build, group),
                                 .objects = group->objects,
                                 .bytes = group->bytes,
@@ -319,7 +322,7 @@ static void fill_peak(struct build *build, const struct aggregate_peak *peak) {
         model->peak_sites[model->peak_site_count++] =
             (struct model_site){.kind = MODEL_OUTSTANDING,
                                 .stack = stack_of_site(build, site),
-                                .tag = tag_text(model, row->tag),
+                                .tag = tag_text(build, row->tag),
                                 .objects = row->objects,
                                 .bytes = row->bytes};
         bytes += row->bytes;
@@ -327,6 +330,53 @@ static void fill_peak(struct build *build, const struct aggregate_peak *peak) {
     model_sort(model, model->peak_sites, model->peak_site_count, MODEL_BY_BYTES);
     model->peak.t_s = peak->t_s;
     model->peak.bytes = bytes;
+}
+
+/* ---- laps ---- */
+
+/* The number of allocations that a share of the laps did not exceed, to an eighth. */
+static uint64_t lap_quantile(const struct pp_segment_laps *laps, double share) {
+    double reached = 0, goal = share * (double)laps->count;
+    for (uint32_t i = 0; i < PP_LAP_BUCKETS; i++) {
+        reached += (double)laps->buckets[i];
+        if (reached < goal || laps->buckets[i] == 0) continue;
+        uint64_t least = pp_lap_bucket_least(i);
+        return least < laps->least ? laps->least : least < laps->most ? least : laps->most;
+    }
+    return laps->most;
+}
+
+static void add_lap(struct build *build, const struct pp_segment_lap *from) {
+    struct model_lap lap = {.number = from->number, .t_s = seconds(from->tick),
+                            .allocations = from->allocations};
+    for (uint32_t i = 0; i < from->site_count && i < MODEL_LAP_SITES && i < PP_LAP_SITES; i++) {
+        uint32_t site = from->sites[i].site < build->groups.site_count ? from->sites[i].site : 0;
+        lap.sites[i].stack = stack_of_site(build, site);
+        lap.sites[i].allocations = from->sites[i].allocations;
+        lap.site_count++;
+    }
+    model_add_lap(build->model, lap);
+}
+
+static int by_allocations(const void *left, const void *right) {
+    const struct model_lap *a = left, *b = right;
+    if (a->allocations != b->allocations) return a->allocations < b->allocations ? 1 : -1;
+    return (a->number > b->number) - (a->number < b->number);
+}
+
+static void fill_laps(struct build *build) {
+    struct model *model = build->model;
+    struct pp_segment_laps laps;
+    if (view_read(build->view, PP_AREA_LAPS, 1, 1, &laps) != 1 || laps.count == 0) return;
+    model->laps.count = laps.count;
+    model->laps.least = laps.least;
+    model->laps.most = laps.most;
+    model->laps.median = lap_quantile(&laps, 0.5);
+    model->laps.p99 = lap_quantile(&laps, 0.99);
+    for (uint32_t i = 0; i < PP_LAPS_WORST; i++)
+        if (laps.worst[i].allocations > 0) add_lap(build, &laps.worst[i]);
+    if (model->laps.worst_count > 1)
+        qsort(model->laps.worst, model->laps.worst_count, sizeof *model->laps.worst, by_allocations);
 }
 
 /* ---- blind spots ---- */
@@ -396,6 +446,8 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     fill_totals(&build);
     fill_modules(&build);
     fill_sites(&build);
+    aggregate_tags(view, build.model);
+    fill_laps(&build);
     if (peak != NULL) fill_peak(&build, peak);
     fill_blind_spots(&build);
     free(build.stack_of);

@@ -181,6 +181,42 @@ static void put_pools(FILE *to, const struct model *model) {
     close_list(to);
 }
 
+static void put_tags(FILE *to, const struct model *model) {
+    fputs(",\n", to);
+    open_list(to, "tags");
+    for (size_t i = 0; i < model->tag_count; i++) {
+        const struct model_tag *tag = &model->tags[i];
+        put_element(to, i,
+                    json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", string(tag->name), "objects",
+                              count_of(tag->objects), "bytes", count_of(tag->bytes), "peak_bytes",
+                              count_of(tag->peak_bytes), "budget_bytes",
+                              tag->budget_bytes > 0 ? count_of(tag->budget_bytes) : json_null()));
+    }
+    close_list(to);
+}
+
+static json_t *lap_value(const struct model *model, const struct model_lap *lap) {
+    json_t *sites = json_array();
+    for (size_t i = 0; i < lap->site_count; i++) {
+        uint32_t stack = lap->sites[i].stack < model->stack_count ? lap->sites[i].stack : 0;
+        json_array_append_new(sites, json_pack("{s:o, s:o}", "allocations",
+                                               count_of(lap->sites[i].allocations), "stack",
+                                               stack_value(model, &model->stacks[stack])));
+    }
+    return json_pack("{s:o, s:o, s:o, s:o}", "number", count_of(lap->number), "t_s", number(lap->t_s),
+                     "allocations", count_of(lap->allocations), "sites", sites);
+}
+
+/* Allocations per frame of the program. */
+static json_t *laps_value(const struct model *model) {
+    json_t *worst = json_array();
+    for (size_t i = 0; i < model->laps.worst_count; i++)
+        json_array_append_new(worst, lap_value(model, &model->laps.worst[i]));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "count", count_of(model->laps.count), "min",
+                     count_of(model->laps.least), "median", count_of(model->laps.median), "p99",
+                     count_of(model->laps.p99), "max", count_of(model->laps.most), "worst", worst);
+}
+
 static void put_samples(FILE *to, const struct model *model) {
     fputs(",\n", to);
     open_list(to, "samples");
@@ -259,6 +295,8 @@ bool json_render(const struct model *model, FILE *to, size_t top) {
     put_sites(to, model, model->sites, count);
     put_peak(to, model);
     put_pools(to, model);
+    put_tags(to, model);
+    put_member(to, "frames", laps_value(model));
     put_samples(to, model);
     put_alerts(to, model);
     put_children(to, model);

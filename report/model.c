@@ -102,6 +102,10 @@ void model_destroy(struct model *model) {
         free(model->blind_spots[i].detail);
     for (size_t i = 0; i < model->pool_count; i++)
         free(model->pools[i].name);
+    for (size_t i = 0; i < model->tag_count; i++)
+        free(model->tags[i].name);
+    free(model->tags);
+    free(model->laps.worst);
     free(model->pools);
     free(model->modules);
     free(model->stacks);
@@ -123,6 +127,16 @@ void model_add_sample(struct model *model, struct model_sample sample) {
 void model_add_pool(struct model *model, struct model_pool pool) {
     model->pools = append(model->pools, model->pool_count, sizeof pool);
     model->pools[model->pool_count++] = pool;
+}
+
+void model_add_tag(struct model *model, struct model_tag tag) {
+    model->tags = append(model->tags, model->tag_count, sizeof tag);
+    model->tags[model->tag_count++] = tag;
+}
+
+void model_add_lap(struct model *model, struct model_lap lap) {
+    model->laps.worst = append(model->laps.worst, model->laps.worst_count, sizeof lap);
+    model->laps.worst[model->laps.worst_count++] = lap;
 }
 
 void model_add_alert(struct model *model, struct model_alert alert) {

@@ -87,6 +87,26 @@ struct model_pool {
     double efficiency;      /* percent of the requests served from a slab that was there already */
 };
 
+/* What a tag holds; names come from the program or from POOLPROF_BUDGET. */
+struct model_tag {
+    char *name;             /* malloc'ed */
+    uint64_t objects, bytes, peak_bytes;
+    uint64_t budget_bytes;  /* 0: none */
+};
+
+/* A frame of the program, one of those with the most allocations. */
+#define MODEL_LAP_SITES 6
+struct model_lap {
+    uint64_t number;        /* from 1 on */
+    double t_s;             /* when it ended */
+    uint64_t allocations;   /* of all threads */
+    size_t site_count;      /* of the thread that called poolprof_frame */
+    struct {
+        uint32_t stack;     /* index into model.stacks */
+        uint64_t allocations;
+    } sites[MODEL_LAP_SITES];
+};
+
 struct model_sample {
     double t_s;        /* since the process's start */
     int64_t rss_bytes; /* without the tracker's pages */
@@ -153,6 +173,13 @@ struct model {
     size_t peak_site_count; /* objects and bytes at the peak's sample */
     struct model_pool *pools;
     size_t pool_count;
+    struct model_tag *tags;
+    size_t tag_count;
+    struct {
+        uint64_t count, least, median, p99, most; /* allocations per frame */
+        struct model_lap *worst; /* most allocations first */
+        size_t worst_count;
+    } laps;                 /* count 0: poolprof_frame was not called */
     struct model_sample *samples;
     size_t sample_count;
     struct model_alert *alerts;
@@ -176,6 +203,8 @@ struct model *model_create(void);
 void model_destroy(struct model *model);
 void model_add_sample(struct model *model, struct model_sample sample);
 void model_add_pool(struct model *model, struct model_pool pool); /* takes over the name */
+void model_add_tag(struct model *model, struct model_tag tag); /* takes over the name */
+void model_add_lap(struct model *model, struct model_lap lap);
 void model_add_alert(struct model *model, struct model_alert alert);
 /* Takes over the child's texts. */
 void model_add_child(struct model *model, struct model_child child);

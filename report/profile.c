@@ -225,8 +225,8 @@ static void write_stacks(struct writer *writer, const struct profile_stacks *sta
 }
 
 static void put_stack(struct writer *writer, const struct model *model,
-                      const struct profile_stacks *stacks, const struct model_site *site) {
-    uint32_t stack = site->stack < model->stack_count ? site->stack : 0;
+                      const struct profile_stacks *stacks, uint32_t stack) {
+    if (stack >= model->stack_count) stack = 0;
     put_id(writer, stacks->leaf_of[stack]);
     put_integer(writer, model->stacks[stack].truncated);
 }
@@ -238,7 +238,7 @@ static void write_sites(struct writer *writer, const struct model *model,
         const struct model_site *site = &model->sites[i];
         put_integer(writer, i + 1);
         put_text(writer, model_kind_names[site->kind]);
-        put_stack(writer, model, stacks, site);
+        put_stack(writer, model, stacks, site->stack);
         put_text(writer, site->tag);
         put_text(writer, site->type);
         put_text(writer, site->thread);
@@ -283,7 +283,7 @@ static void write_peak(struct writer *writer, const struct model *model,
     for (size_t i = 0; i < model->peak_site_count; i++) {
         const struct model_site *site = &model->peak_sites[i];
         put_integer(writer, i + 1);
-        put_stack(writer, model, stacks, site);
+        put_stack(writer, model, stacks, site->stack);
         put_text(writer, site->tag);
         put_integer(writer, site->objects);
         put_integer(writer, site->bytes);
@@ -311,6 +311,56 @@ static void write_pools(struct writer *writer, const struct model *model) {
         put_row(writer);
     }
     finish(writer);
+}
+
+static void write_tags(struct writer *writer, const struct model *model) {
+    prepare(writer, "tags", PROFILE_TAG_COLUMNS, PROFILE_TAG_COUNT);
+    for (size_t i = 0; i < model->tag_count; i++) {
+        put_text(writer, model->tags[i].name);
+        put_integer(writer, model->tags[i].objects);
+        put_integer(writer, model->tags[i].bytes);
+        put_integer(writer, model->tags[i].peak_bytes);
+        put_integer(writer, model->tags[i].budget_bytes);
+        put_row(writer);
+    }
+    finish(writer);
+}
+
+static void write_lap_sites(struct writer *writer, const struct model *model,
+                            const struct profile_stacks *stacks) {
+    prepare(writer, "frame_sites", PROFILE_LAP_SITE_COLUMNS, PROFILE_LAP_SITE_COUNT);
+    for (size_t i = 0; i < model->laps.worst_count; i++) {
+        const struct model_lap *lap = &model->laps.worst[i];
+        for (size_t j = 0; j < lap->site_count; j++) {
+            put_integer(writer, i + 1);
+            put_stack(writer, model, stacks, lap->sites[j].stack);
+            put_integer(writer, lap->sites[j].allocations);
+            put_row(writer);
+        }
+    }
+    finish(writer);
+}
+
+static void write_laps(struct writer *writer, const struct model *model,
+                       const struct profile_stacks *stacks) {
+    prepare(writer, "frame_figures", PROFILE_LAPS_COLUMNS, PROFILE_LAPS_COUNT);
+    put_integer(writer, model->laps.count);
+    put_integer(writer, model->laps.least);
+    put_integer(writer, model->laps.median);
+    put_integer(writer, model->laps.p99);
+    put_integer(writer, model->laps.most);
+    put_row(writer);
+    finish(writer);
+    prepare(writer, "worst_frames", PROFILE_LAP_COLUMNS, PROFILE_LAP_COUNT);
+    for (size_t i = 0; i < model->laps.worst_count; i++) {
+        put_integer(writer, i + 1);
+        put_integer(writer, model->laps.worst[i].number);
+        put_real(writer, model->laps.worst[i].t_s);
+        put_integer(writer, model->laps.worst[i].allocations);
+        put_row(writer);
+    }
+    finish(writer);
+    write_lap_sites(writer, model, stacks);
 }
 
 static void write_history(struct writer *writer, const struct model *model) {
@@ -381,6 +431,8 @@ static void write_all(struct writer *writer, const struct model *model) {
     write_ages(writer, model);
     write_peak(writer, model, &stacks);
     write_pools(writer, model);
+    write_tags(writer, model);
+    write_laps(writer, model, &stacks);
     write_history(writer, model);
     write_rest(writer, model);
     profile_stacks_fini(&stacks);

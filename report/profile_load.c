@@ -350,6 +350,49 @@ static void load_pools(struct loader *loader) {
     }
 }
 
+static void load_tags(struct loader *loader) {
+    if (!begin(loader, "tags", PROFILE_TAG_COLUMNS, "rowid")) return;
+    while (next(loader)) {
+        struct model_tag tag = {.objects = count_at(loader, 1), .bytes = count_at(loader, 2),
+                                .peak_bytes = count_at(loader, 3), .budget_bytes = count_at(loader, 4)};
+        set(loader, 0, &tag.name);
+        model_add_tag(loader->model, tag);
+    }
+}
+
+static void load_lap_sites(struct loader *loader) {
+    struct model *model = loader->model;
+    if (!begin(loader, "frame_sites", PROFILE_LAP_SITE_COLUMNS, "rowid")) return;
+    while (next(loader)) {
+        uint64_t at = (uint64_t)integer(loader, 0) - 1;
+        if (at >= model->laps.worst_count || model->laps.worst[at].site_count == MODEL_LAP_SITES) {
+            damaged(loader);
+            continue;
+        }
+        struct model_lap *lap = &model->laps.worst[at];
+        lap->sites[lap->site_count].stack = stack_at(loader, 1);
+        lap->sites[lap->site_count++].allocations = count_at(loader, 3);
+    }
+}
+
+static void load_laps(struct loader *loader) {
+    struct model *model = loader->model;
+    if (!begin(loader, "frame_figures", PROFILE_LAPS_COLUMNS, "rowid")) return;
+    while (next(loader)) {
+        model->laps.count = count_at(loader, 0);
+        model->laps.least = count_at(loader, 1);
+        model->laps.median = count_at(loader, 2);
+        model->laps.p99 = count_at(loader, 3);
+        model->laps.most = count_at(loader, 4);
+    }
+    if (!begin(loader, "worst_frames", PROFILE_LAP_COLUMNS, "id")) return;
+    while (next(loader))
+        if (dense(loader, model->laps.worst_count + 1))
+            model_add_lap(model, (struct model_lap){.number = count_at(loader, 1), .t_s = real(loader, 2),
+                                                    .allocations = count_at(loader, 3)});
+    load_lap_sites(loader);
+}
+
 static void load_history(struct loader *loader) {
     static const char *const rules[] = {"mem_warn", "mem_critical", "pool_efficiency",
                                         "leak_age", "growth",       "budget"};
@@ -486,6 +529,8 @@ static void load_all(struct loader *loader) {
     load_ages(loader);
     load_peak(loader);
     load_pools(loader);
+    load_tags(loader);
+    load_laps(loader);
     load_history(loader);
     load_rest(loader);
 }

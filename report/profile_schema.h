@@ -15,6 +15,9 @@
  * peak_sites    (stack, tag) at the moment of the kept peak
  * pools         object pools; kind "class" or "named"; capacity, live, peak, window_peak: objects; missed:
  *               requests that another allocator served; grown, shrunk: slabs
+ * tags          what each tag holds and held at most; budget_bytes 0: none
+ * frame_figures allocations per frame of the program (poolprof_frame): one row
+ * worst_frames  those with most allocations; id: as in frame_sites, where the stacks are
  * samples       the process's memory over time
  * alerts, children, blind_spots   as in the JSON report
  *
@@ -58,6 +61,14 @@
     "name, kind, object_bytes, capacity, live, peak, window_peak, served, missed, efficiency, grown, "  \
     "shrunk"
 #define PROFILE_POOL_COUNT 12
+#define PROFILE_TAG_COLUMNS "name, objects, bytes, peak_bytes, budget_bytes"
+#define PROFILE_TAG_COUNT 5
+#define PROFILE_LAPS_COLUMNS "count, least, median, p99, most"
+#define PROFILE_LAPS_COUNT 5
+#define PROFILE_LAP_COLUMNS "id, number, t_s, allocations"
+#define PROFILE_LAP_COUNT 4
+#define PROFILE_LAP_SITE_COLUMNS "frame, stack, truncated, allocations"
+#define PROFILE_LAP_SITE_COUNT 4
 #define PROFILE_SAMPLE_COLUMNS "t_s, rss_bytes, heap_bytes, objects, interval_s"
 #define PROFILE_SAMPLE_COUNT 5
 #define PROFILE_ALERT_COLUMNS "t_s, rule, level, state, value, threshold, next_s"
@@ -88,6 +99,11 @@
     "CREATE TABLE pools(name TEXT, kind TEXT, object_bytes INTEGER, capacity INTEGER, "            \
     "live INTEGER, peak INTEGER, window_peak INTEGER, served INTEGER, missed INTEGER, "            \
     "efficiency REAL, grown INTEGER, shrunk INTEGER);"                                             \
+    "CREATE TABLE tags(name TEXT, objects INTEGER, bytes INTEGER, peak_bytes INTEGER, "            \
+    "budget_bytes INTEGER);"                                                                       \
+    "CREATE TABLE frame_figures(" PROFILE_LAPS_COLUMNS ");"                                        \
+    "CREATE TABLE worst_frames(" PROFILE_LAP_COLUMNS ");"                                          \
+    "CREATE TABLE frame_sites(" PROFILE_LAP_SITE_COLUMNS ");"                                      \
     "CREATE TABLE samples(" PROFILE_SAMPLE_COLUMNS ");"                                            \
     "CREATE TABLE alerts(" PROFILE_ALERT_COLUMNS ");"                                              \
     "CREATE TABLE children(" PROFILE_CHILD_COLUMNS ");"                                            \

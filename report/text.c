@@ -279,6 +279,51 @@ static void put_pools(const struct text *text) {
     }
 }
 
+/* What each tag holds against its budget. */
+static void put_tags(const struct text *text) {
+    const struct model *model = text->model;
+    FILE *to = text->to;
+    char objects[WORDS_BYTES], bytes[WORDS_BYTES], peak[WORDS_BYTES], budget[WORDS_BYTES];
+    if (model->tag_count == 0) return;
+    fprintf(to, "\n%stags%s\n  %-16s %10s %12s %12s %12s\n", text->bold, text->plain, "tag", "objects",
+            "bytes", "peak", "budget");
+    for (size_t i = 0; i < model->tag_count; i++) {
+        const struct model_tag *tag = &model->tags[i];
+        bool over = tag->budget_bytes > 0 && tag->peak_bytes > tag->budget_bytes;
+        char *name = words_safe(tag->name);
+        fprintf(to, "  %-16s %10s %12s %12s %12s", name, words_count(tag->objects, objects),
+                words_bytes(tag->bytes, bytes), words_bytes(tag->peak_bytes, peak),
+                tag->budget_bytes > 0 ? words_bytes(tag->budget_bytes, budget) : "none");
+        fprintf(to, "%s%s%s\n", over ? text->alarm : "", over ? "  over budget" : "",
+                over ? text->plain : "");
+        free(name);
+    }
+}
+
+#define LAPS_SHOWN 3
+
+static void put_laps(const struct text *text) {
+    const struct model *model = text->model;
+    FILE *to = text->to;
+    char a[WORDS_BYTES], b[WORDS_BYTES], c[WORDS_BYTES], d[WORDS_BYTES], time[WORDS_BYTES];
+    if (model->laps.count == 0) return;
+    fprintf(to, "\n%sframes%s\n", text->bold, text->plain);
+    fprintf(to, "  allocations  %s at least, %s median, %s in the 99th percentile, %s at most; in %s\n",
+            words_count(model->laps.least, a), words_count(model->laps.median, b),
+            words_count(model->laps.p99, c), words_count(model->laps.most, d),
+            words_counted(model->laps.count, "frame", time));
+    for (size_t i = 0; i < model->laps.worst_count && i < LAPS_SHOWN; i++) {
+        const struct model_lap *lap = &model->laps.worst[i];
+        fprintf(to, "  frame %s, after %s: %s\n", words_count(lap->number, a), words_time(lap->t_s, time),
+                words_counted(lap->allocations, "allocation", b));
+        for (size_t j = 0; j < lap->site_count; j++) {
+            fprintf(to, "    %10s by ", words_count(lap->sites[j].allocations, a));
+            text_put_place(text, lap->sites[j].stack);
+            fputc('\n', to);
+        }
+    }
+}
+
 static void put_memory(const struct text *text) {
     const struct model *model = text->model;
     FILE *to = text->to;
@@ -417,6 +462,8 @@ bool text_render(const struct model *model, FILE *to, const struct text_options 
     put_sites(&text, options);
     put_errors(&text);
     put_pools(&text);
+    put_tags(&text);
+    put_laps(&text);
     put_memory(&text);
     put_alerts(&text);
     put_children(&text);

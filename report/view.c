@@ -42,6 +42,8 @@ static const struct {
     [PP_AREA_SLABS] = {sizeof(struct pp_segment_slab), UINT64_C(1) << 32},
     [PP_AREA_POOLS] = {sizeof(struct pp_segment_pool), UINT64_C(1) << 32},
     [PP_AREA_TALLIES] = {sizeof(struct pp_segment_tally), UINT64_C(1) << 20},
+    [PP_AREA_TAGS] = {sizeof(struct pp_segment_tag), 1024},
+    [PP_AREA_LAPS] = {sizeof(struct pp_segment_laps), 2},
 };
 
 /* As much as there is; short only at the end of the file or on an error. */

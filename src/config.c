@@ -104,6 +104,36 @@ static bool set_text(struct pp_options *options, const struct pp_option *row, co
     return true;
 }
 
+bool pp_config_budget(const char **list, char name[PP_BUDGET_NAME_BYTES], int64_t *bytes) {
+    const char *at = *list;
+    char number[32];
+    size_t name_length = 0, length = 0;
+    double value;
+    while (at[name_length] != 0 && at[name_length] != '=' && at[name_length] != ',') name_length++;
+    if (name_length == 0 || name_length >= PP_BUDGET_NAME_BYTES || at[name_length] != '=') return false;
+    for (size_t i = 0; i < name_length; i++) name[i] = at[i];
+    name[name_length] = 0;
+    at += name_length + 1;
+    for (; at[length] != 0 && at[length] != ',' && length < sizeof number - 1; length++)
+        number[length] = at[length];
+    number[length] = 0;
+    if (at[length] != 0 && at[length] != ',') return false;
+    if (!parse_number(PP_TYPE_BYTES, number, &value) || value > 1125899906842624.0) return false;
+    at += length + (at[length] == ',' && at[length + 1] != 0); /* a comma at the end is no list */
+    *bytes = (int64_t)(value + 0.5);
+    *list = at;
+    return true;
+}
+
+static bool set_budgets(struct pp_options *options, const struct pp_option *row, const char *text) {
+    char name[PP_BUDGET_NAME_BYTES];
+    const char *at = text;
+    int64_t bytes;
+    while (!pp_text_equal(text, "none") && *at != 0)
+        if (!pp_config_budget(&at, name, &bytes)) return false;
+    return set_text(options, row, text);
+}
+
 static bool set_number(struct pp_options *options, const struct pp_option *row, const char *text) {
     double value;
     int word = row->words[0] != 0 ? word_position(row->words, text) : -1;
@@ -125,8 +155,9 @@ static bool set_number(struct pp_options *options, const struct pp_option *row, 
 bool pp_config_set(struct pp_options *options, const struct pp_option *row, const char *text,
                    char *why, size_t why_bytes) {
     char range[160];
-    bool good = row->type == PP_TYPE_TEXT ? set_text(options, row, text)
-                                          : set_number(options, row, text);
+    bool good = row->type == PP_TYPE_TEXT      ? set_text(options, row, text)
+                : row->type == PP_TYPE_BUDGETS ? set_budgets(options, row, text)
+                                               : set_number(options, row, text);
     if (!good && why != NULL) {
         pp_config_range(row, range, sizeof range);
         pp_fmt(why, why_bytes, "POOLPROF_%s: '%.100s' is not %s", row->name, text, range);
@@ -198,7 +229,7 @@ static size_t show_number(enum pp_option_type type, double value, char *to, size
 
 size_t pp_config_show(const struct pp_options *options, const struct pp_option *row, char *to,
                       size_t bytes) {
-    if (row->type == PP_TYPE_TEXT) return pp_text_copy(to, bytes, text_field(options, row));
+    if (row->type >= PP_TYPE_BUDGETS) return pp_text_copy(to, bytes, text_field(options, row));
     int64_t value = PP_LOAD(number_field(options, row));
     if (row->type == PP_TYPE_WORD) {
         word_at(row->words, value, to, bytes);
@@ -211,10 +242,11 @@ size_t pp_config_show(const struct pp_options *options, const struct pp_option *
 
 size_t pp_config_range(const struct pp_option *row, char *to, size_t bytes) {
     static const char *const nouns[] = {"0 or 1", "a count", "a percentage", "bytes", "a time",
-                                        "one of", "a text"};
+                                        "one of", "a list", "a text"};
     char low[32], high[32];
     if (row->type == PP_TYPE_FLAG) return pp_fmt(to, bytes, "0 or 1");
     if (row->type == PP_TYPE_WORD) return pp_fmt(to, bytes, "one of %s", row->words);
+    if (row->type == PP_TYPE_BUDGETS) return pp_fmt(to, bytes, "a list like ui=4M,audio=16M, or none");
     if (row->type == PP_TYPE_TEXT)
         return pp_fmt(to, bytes, "a text of 1 to %u printable characters", (unsigned)row->high);
     show_number(row->type, row->low, low, sizeof low);

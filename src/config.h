@@ -9,7 +9,7 @@
 #include "poolprof/options.h"
 
 enum pp_option_type { PP_TYPE_FLAG, PP_TYPE_COUNT, PP_TYPE_PERCENT, PP_TYPE_BYTES, PP_TYPE_TIME,
-                      PP_TYPE_WORD, PP_TYPE_TEXT };
+                      PP_TYPE_WORD, PP_TYPE_BUDGETS, PP_TYPE_TEXT };
 
 struct pp_option {
     const char *name;           /* without POOLPROF_ */
@@ -32,6 +32,10 @@ const struct pp_option *pp_config_find(const char *name);
    like: POOLPROF_DEPTH: '0' is not a count from 1 to 128 */
 bool pp_config_set(struct pp_options *options, const struct pp_option *row, const char *text,
                    char *why, size_t why_bytes);
+
+/* The next "name=BYTES" of a list, on which *list moves. false: none is left, or it is none. */
+#define PP_BUDGET_NAME_BYTES 64
+bool pp_config_budget(const char **list, char name[PP_BUDGET_NAME_BYTES], int64_t *bytes);
 
 /* All rows to their defaults. */
 void pp_config_defaults(struct pp_options *options);

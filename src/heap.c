@@ -20,6 +20,7 @@
 #include "named.h"
 #include "pool.h"
 #include "registry.h"
+#include "tag.h"
 #include "track.h"
 
 PP_NOINLINE void pp_heap_publish_net(struct pp_thread *thread) {
@@ -46,7 +47,7 @@ static PP_COLD void note_nested(struct pp_thread *thread, void *block, size_t by
     if (thread->mode == PP_MODE_TOTALS) bytes = pp_backing_usable(block);
     pp_track_allocation(thread, bytes);
     if (thread->mode == PP_MODE_TOTALS) return;
-    struct pp_record record = {.bytes = bytes, .kind = kind, .thread = thread->index,
+    struct pp_record record = {.bytes = bytes, .kind = kind, .tag = thread->tag, .thread = thread->index,
                                .site = pp_track_site(thread, NULL, &bounds, frame, bytes),
                                .tick = pp_segment_tick()};
     enum pp_registry_result result = pp_registry_add(NULL, block, &record);
@@ -54,6 +55,7 @@ static PP_COLD void note_nested(struct pp_thread *thread, void *block, size_t by
         postpone(thread, (struct pp_pending){block, bytes, kind, record.site}))
         return;
     if (result != PP_REGISTRY_DONE) pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
+    else if (record.tag != 0) pp_tag_add(record.tag, (int64_t)bytes);
 }
 
 static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame) {
@@ -63,8 +65,8 @@ static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame
     }
     struct pp_thread *thread = pp_track_enter();
     if (thread == NULL) return;
-    if (PP_LIKELY(thread->mode == PP_MODE_EXACT)) {
-        struct pp_record record = {.bytes = bytes, .kind = kind, .thread = thread->index,
+    if (PP_LIKELY(thread->mode == PP_MODE_EXACT) || pp_tag_note(thread, bytes)) {
+        struct pp_record record = {.bytes = bytes, .kind = kind, .tag = thread->tag, .thread = thread->index,
                                    .site = pp_track_site(thread, thread->memo, &thread->bounds, frame, bytes),
                                    .tick = pp_segment_tick()};
         if (PP_UNLIKELY(pp_registry_add(&thread->records, block, &record) != PP_REGISTRY_DONE))
@@ -87,6 +89,14 @@ static void note_mismatch(struct pp_thread *thread, const void *block, unsigned 
     pp_fault_mismatch(block, was, kind, frame);
 }
 
+/* A slot's record whose kind and tag are not just the kind it is freed by. */
+static PP_COLD void note_odd(struct pp_thread *thread, const void *block, uint64_t word0, enum pp_kind kind,
+                             const void *frame) {
+    unsigned was = PP_WORD0_KIND(word0);
+    if (was != kind) note_mismatch(thread, block, was, kind, frame);
+    if (PP_WORD0_TAG(word0) != 0) pp_tag_add(PP_WORD0_TAG(word0), -(int64_t)PP_WORD0_BYTES(word0));
+}
+
 static void note_temporary(struct pp_thread *thread) {
     thread->last = NULL;
     pp_count(thread, PP_COUNTER_TEMPORARY, 1);
@@ -96,6 +106,7 @@ static void note_temporary(struct pp_thread *thread) {
 static void note_freed(struct pp_thread *thread, const void *block, const struct pp_record *record,
                        enum pp_kind kind, const void *frame) {
     if (PP_UNLIKELY(record->kind != kind)) note_mismatch(thread, block, record->kind, kind, frame);
+    if (PP_UNLIKELY(record->tag != 0)) pp_tag_add(record->tag, -(int64_t)record->bytes);
     if (PP_UNLIKELY(record->watched)) pp_module_unloaded(); /* the loader's link_map: dlclose */
     if (block == thread->last) note_temporary(thread);
     pp_track_free(thread, record->bytes);
@@ -186,7 +197,8 @@ PP_INLINE void record_slot(struct pp_thread *thread, const struct pp_slab *slab,
         return;
     }
     PP_STORE(&record->word1, PP_WORD1(pp_segment_tick(), thread->index));
-    atomic_store_explicit(&record->word0, PP_WORD0(site, kind, 0, PP_STATE_LIVE, 0) | bytes << 28,
+    atomic_store_explicit(&record->word0,
+                          PP_WORD0(site, kind, 0, 0, 0) | bytes << 28 | thread->live_tagged,
                           memory_order_release);
 }
 
@@ -194,7 +206,7 @@ PP_INLINE void record_slot(struct pp_thread *thread, const struct pp_slab *slab,
 PP_INLINE void note_slot(struct pp_thread *thread, const struct pp_slab *slab, uint32_t slot,
                          uint64_t bytes, enum pp_kind kind, const void *frame) {
     pp_hot_count(&thread->tally->classes[slab->class].served);
-    if (PP_UNLIKELY(thread->mode == PP_MODE_TOTALS)) return;
+    if (PP_UNLIKELY(thread->mode != PP_MODE_EXACT) && !pp_tag_note(thread, bytes)) return;
     uint32_t site = pp_track_site(thread, thread->memo, &thread->bounds, frame, bytes);
     record_slot(thread, slab, slot, bytes, kind, site);
     thread->last = pp_slab_address(slab, slot);
@@ -216,8 +228,7 @@ static void forget_slot(struct pp_thread *thread, const struct pp_slab *slab, ui
     }
     PP_STORE(&record->word0, word0 + ((uint64_t)(PP_STATE_FREED - PP_STATE_LIVE) << 52));
     uint64_t bytes = PP_WORD0_BYTES(word0);
-    if (PP_UNLIKELY(PP_WORD0_KIND(word0) != kind))
-        note_mismatch(thread, block, PP_WORD0_KIND(word0), kind, frame);
+    if (PP_UNLIKELY(PP_WORD0_KIND_TAG(word0) != kind)) note_odd(thread, block, word0, kind, frame);
     if (PP_UNLIKELY(PP_LOAD(&record->word1) & PP_WORD1_WATCHED)) pp_module_unloaded();
     if (block == thread->last) note_temporary(thread);
     pp_count(thread, PP_COUNTER_BYTES_FREED, bytes);
@@ -399,6 +410,7 @@ static void restore(void *block, const struct pp_record *record) {
     pp_count(thread, PP_COUNTER_FREES, (uint64_t)-1);
     pp_count(thread, PP_COUNTER_BYTES_FREED, -record->bytes);
     pp_track_net(thread, (int64_t)record->bytes);
+    if (record->tag != 0) pp_tag_add(record->tag, (int64_t)record->bytes);
     pp_track_leave(thread);
 }
 

@@ -4,8 +4,10 @@
 #include <errno.h>
 
 #include "fault.h"
+#include "lap.h"
 #include "named.h"
 #include "poolprof/poolprof.h"
+#include "tag.h"
 #include "track.h"
 
 /* The thread for the length of a call. `thread` NULL: not tracked. */
@@ -54,7 +56,7 @@ static void note(struct scope scope, const struct pp_named *pool, const struct p
     uint64_t bytes = pool->object_bytes;
     pp_count(thread, PP_COUNTER_POOL_ALLOCATIONS, 1);
     pp_track_allocation(thread, bytes);
-    if (thread->mode == PP_MODE_TOTALS) return;
+    if (thread->mode != PP_MODE_EXACT && !pp_tag_note(thread, bytes)) return;
     struct pp_stack_bounds bounds = thread->bounds;
     uint32_t site = pp_track_site(thread, scope.nested ? NULL : thread->memo,
                                   scope.nested ? &bounds : &thread->bounds, frame, bytes);
@@ -69,7 +71,8 @@ static void note(struct scope scope, const struct pp_named *pool, const struct p
     struct pp_segment_record *record = &slab->records[slot];
     PP_STORE(&record->word1, PP_WORD1(pp_segment_tick(), thread->index) | bytes >> 11 << 53);
     atomic_store_explicit(&record->word0,
-                          PP_WORD0(site, PP_KIND_MALLOC, 0, PP_STATE_LIVE, 0) | (bytes & 0x7ff) << 28,
+                          PP_WORD0(site, PP_KIND_MALLOC, 0, 0, 0) | (bytes & 0x7ff) << 28 |
+                              thread->live_tagged,
                           memory_order_release);
 }
 
@@ -78,12 +81,13 @@ static void forget(struct scope scope, const struct pp_named *pool, const struct
     struct pp_thread *thread = scope.thread;
     uint64_t word0 = slab->records != NULL ? PP_LOAD(&slab->records[slot].word0) : 0;
     bool known = PP_WORD0_STATE(word0) == PP_STATE_LIVE;
-    if (!known && thread->mode == PP_MODE_EXACT) { /* from before a fork, or its record was dropped */
+    if (!known && thread->mode != PP_MODE_TOTALS) { /* from before a fork, or its record was dropped */
         pp_count(thread, PP_COUNTER_UNRECORDED_FREES, 1);
         if (pp_segment.header->flags & PP_SEGMENT_FORKED) return;
     }
     if (known)
         PP_STORE(&slab->records[slot].word0, word0 + ((uint64_t)(PP_STATE_FREED - PP_STATE_LIVE) << 52));
+    if (known && PP_WORD0_TAG(word0) != 0) pp_tag_add(PP_WORD0_TAG(word0), -(int64_t)pool->object_bytes);
     if (!scope.nested && thread->last == pp_slab_address(slab, slot)) {
         thread->last = NULL;
         pp_count(thread, PP_COUNTER_TEMPORARY, 1);
@@ -193,4 +197,24 @@ int pp_object_stats(struct poolprof_pool *handle, struct poolprof_pool_stats *st
                                           .grown = PP_LOAD(&pool->grown),
                                           .shrunk = PP_LOAD(&pool->shrunk)};
     return 0;
+}
+
+void pp_object_tag_push(const char *name) {
+    struct scope scope = enter();
+    pp_tag_push(scope.thread, name);
+    leave(scope);
+}
+
+void pp_object_tag_pop(const void *frame) {
+    struct scope scope = enter();
+    bool popped = pp_tag_pop(scope.thread);
+    if (!popped && scope.thread != NULL) pp_count(scope.thread, PP_COUNTER_MISUSES, 1);
+    leave(scope);
+    if (!popped) pp_fault_tag("pop without a push on this thread", frame);
+}
+
+void pp_object_frame(void) {
+    struct scope scope = enter();
+    if (scope.thread != NULL && !scope.nested) pp_lap_end(scope.thread);
+    leave(scope);
 }

@@ -22,4 +22,11 @@ long pp_object_return_all(struct poolprof_pool *pool, const void *frame); /* how
 int pp_object_destroy(struct poolprof_pool *pool, const void *frame);
 int pp_object_stats(struct poolprof_pool *pool, struct poolprof_pool_stats *stats, const void *frame);
 
+/* Tags of the calling thread (tag.h). */
+void pp_object_tag_push(const char *name);
+void pp_object_tag_pop(const void *frame);
+
+/* The end of a frame of the program (lap.h). */
+void pp_object_frame(void);
+
 #endif

@@ -12,6 +12,7 @@
 #include "config.h"
 #include "fmt.h"
 #include "handover.h"
+#include "lap.h"
 #include "loader.h"
 #include "lock.h"
 #include "log.h"
@@ -24,6 +25,7 @@
 #include "rules.h"
 #include "segment.h"
 #include "stack.h"
+#include "tag.h"
 #include "thread.h"
 #include "tree.h"
 #include "unwind_fallback.h"
@@ -119,7 +121,11 @@ static enum pp_life begin(bool forked) {
     }
     pp_segment.header->started_monotonic_ns = pp_os_now_coarse();
     pp_pool_init();
-    if (forked) pp_named_restart();
+    if (forked) {
+        pp_named_restart();
+        pp_tag_restart();
+        pp_lap_restart();
+    }
     if (forked) pp_segment.header->flags |= PP_SEGMENT_FORKED;
     describe(pp_segment.header);
     pp_segment_publish();

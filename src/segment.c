@@ -34,11 +34,14 @@ static const struct {
     [PP_AREA_SLABS] = {sizeof(struct pp_segment_slab), PP_PAGE_BYTES, 4, 1 << 24},
     [PP_AREA_POOLS] = {sizeof(struct pp_segment_pool), PP_PAGE_BYTES, 1, 1 << 16},
     [PP_AREA_TALLIES] = {sizeof(struct pp_segment_tally), PP_PAGE_BYTES, 4, 1 << 20},
+    [PP_AREA_TAGS] = {sizeof(struct pp_segment_tag), PP_PAGE_BYTES, 1, 1024},
+    [PP_AREA_LAPS] = {sizeof(struct pp_segment_laps), PP_PAGE_BYTES, 1, 2},
 };
 static const uint64_t reserved_elements[PP_AREA_COUNT] = {
     [PP_AREA_TEXT] = 1, [PP_AREA_THREADS] = 1, [PP_AREA_MODULES] = 1,
     [PP_AREA_NODES] = PP_NODE_FIRST, [PP_AREA_SITES] = 1, [PP_AREA_BLOCKS] = 1,
     [PP_AREA_RECORDS] = 1, [PP_AREA_SLABS] = 1, [PP_AREA_POOLS] = 1, [PP_AREA_TALLIES] = 1,
+    [PP_AREA_TAGS] = 1, [PP_AREA_LAPS] = 1,
 };
 
 static uint64_t tracker_max(const struct pp_options *options) {

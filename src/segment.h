@@ -61,6 +61,10 @@ PP_INLINE void *pp_segment_at(enum pp_area_id area, uint64_t index, size_t strid
     ((struct pp_segment_slab *)pp_segment_at(PP_AREA_SLABS, (i), sizeof(struct pp_segment_slab)))
 #define PP_SEGMENT_POOL(i) \
     ((struct pp_segment_pool *)pp_segment_at(PP_AREA_POOLS, (i), sizeof(struct pp_segment_pool)))
+#define PP_SEGMENT_LAPS(i) \
+    ((struct pp_segment_laps *)pp_segment_at(PP_AREA_LAPS, (i), sizeof(struct pp_segment_laps)))
+#define PP_SEGMENT_TAG(i) \
+    ((struct pp_segment_tag *)pp_segment_at(PP_AREA_TAGS, (i), sizeof(struct pp_segment_tag)))
 #define PP_SEGMENT_TALLY(i) \
     ((struct pp_segment_tally *)pp_segment_at(PP_AREA_TALLIES, (i), sizeof(struct pp_segment_tally)))
 

@@ -11,6 +11,7 @@
 #include "os.h"
 #include "process.h"
 #include "segment.h"
+#include "tag.h"
 
 #define CHUNK PP_KIB(64)
 #define REUSE_FROM 1024u /* names of ended threads stay known until that many entries exist */
@@ -31,6 +32,12 @@ static struct pp_lock borrowed_lock;
 static struct pp_thread *borrowed;    /* protected by borrowed_lock */
 static pthread_key_t key;
 static bool key_made;
+
+void pp_thread_set_tag(struct pp_thread *thread, uint32_t tag) {
+    thread->tag = tag;
+    thread->live_tagged = PP_WORD0(0, 0, tag, PP_STATE_LIVE, 0);
+    if (thread->mode != PP_MODE_TOTALS) thread->mode = tag != 0 ? PP_MODE_TAGGED : PP_MODE_EXACT;
+}
 
 static struct pp_thread *new_struct(void) {
     size_t bytes = pp_round_up(sizeof(struct pp_thread), 2 * PP_CACHE_LINE); /* lines come in pairs */
@@ -86,6 +93,7 @@ static void fill(struct pp_thread *thread, uint32_t index) {
     PP_STORE(&entry->tid, (uint32_t)pp_os_tid());
     thread->mode = PP_LOAD(&pp_segment.header->options.TRACK) == PP_TRACK_OFF ? PP_MODE_TOTALS
                                                                               : PP_MODE_EXACT;
+    pp_thread_set_tag(thread, pp_tag_current()); /* from before a fork */
     if (pool != NULL) pp_pool_attach(pool, thread->tally);
     thread->limit_idle = thread->mode == PP_MODE_TOTALS && pool != NULL ? pp_pool_limit : 0;
 }
@@ -128,6 +136,7 @@ static struct pp_thread *borrow(void) {
     }
     borrowed->bounds = (struct pp_stack_bounds){0}; /* another thread's stack each time */
     borrowed->limit_idle = 0;
+    pp_thread_set_tag(borrowed, 0);
     PP_STORE(&borrowed->busy, 1);
     return borrowed;
 }

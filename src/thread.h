@@ -18,7 +18,8 @@ enum pp_mode {
     PP_MODE_NONE,   /* take the slow path: not set up, forked child, ended thread */
     PP_MODE_PASS,   /* constant state: nothing is tracked in this process */
     PP_MODE_EXACT,  /* every allocation has a record and a stack */
-    PP_MODE_TOTALS  /* counters only */
+    PP_MODE_TOTALS, /* counters only */
+    PP_MODE_TAGGED  /* PP_MODE_EXACT with a tag on the thread */
 };
 
 /* What a signal handler on top of our own critical section could not do at once. */
@@ -42,6 +43,8 @@ struct pp_thread {
     struct pp_segment_thread *shared;
     const void *last;       /* the newest block of this thread, while nothing was allocated since */
     uint32_t last_site;
+    uint32_t tag;           /* TAGS; 0: none. Set with the mode and the next: pp_thread_set_tag */
+    uint64_t live_tagged;   /* state LIVE and the tag, as in a record's word0 */
     int64_t net;            /* bytes not yet published in header->live_bytes */
     struct pp_stack_bounds bounds;
     struct pp_record_cache records;
@@ -67,6 +70,9 @@ void pp_thread_reset(void);
 
 /* A slab of the calling thread's pool became all free on the fast path: ends that path. */
 void pp_thread_emptied(struct pp_slab *slab);
+
+/* Of a thread that keeps records: what its next ones say. */
+void pp_thread_set_tag(struct pp_thread *thread, uint32_t tag);
 
 /* Gives a borrowed struct (see thread.c) back; no-op for a thread's own. */
 void pp_thread_return(struct pp_thread *thread);

@@ -17,6 +17,7 @@
 #define PP_FIELD_BYTES(name) _Atomic int64_t name;
 #define PP_FIELD_TIME(name) _Atomic int64_t name;
 #define PP_FIELD_WORD(name) _Atomic int64_t name;
+#define PP_FIELD_BUDGETS(name) char name[PP_OPTION_TEXT_BYTES];
 #define PP_FIELD_TEXT(name) char name[PP_OPTION_TEXT_BYTES];
 
 struct pp_options {

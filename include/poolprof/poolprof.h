@@ -119,7 +119,66 @@ POOLPROF_INLINE int poolprof_pool_stats(struct poolprof_pool *pool, struct poolp
     return poolprof_pool_stats_now != 0 ? poolprof_pool_stats_now(pool, stats) : -1;
 }
 
+/* ---- tags: what an allocation is for ----
+ *
+ * Whatever a thread allocates between push and pop, by whatever function, belongs to the tag; of several
+ * the innermost. The report shows sites by (stack, tag), and what each tag holds and held at most against
+ * POOLPROF_BUDGET. A block keeps its tag until it is freed, wherever that happens; realloc takes the tag
+ * that is active then. No figures with POOLPROF_TRACK=off. Up to 1,023 tags in a process, 30 at once.
+ */
+
+extern void poolprof_tag_push_now(const char *) POOLPROF_WEAK;
+extern void poolprof_tag_pop_now(void) POOLPROF_WEAK;
+
+/* `name` is copied (63 bytes of it) when it is new; "" and NULL: no tag. */
+POOLPROF_INLINE void poolprof_tag_push(const char *name) {
+    if (poolprof_tag_push_now != 0) poolprof_tag_push_now(name);
+}
+
+/* Ends the last push of this thread. Without one: wrong use. */
+POOLPROF_INLINE void poolprof_tag_pop(void) {
+    if (poolprof_tag_pop_now != 0) poolprof_tag_pop_now();
+}
+
+/* Internal. */
+POOLPROF_INLINE int poolprof_tag_begin(const char *name) {
+    poolprof_tag_push(name);
+    return 0;
+}
+static inline __attribute__((unused)) void poolprof_tag_end(int *unused) {
+    (void)unused;
+    poolprof_tag_pop();
+}
+
+/* POOLPROF_TAG("ui");    a tag until the end of the enclosing block, by whatever way but longjmp. */
+#define POOLPROF_JOIN_(a, b) a##b
+#define POOLPROF_JOIN(a, b) POOLPROF_JOIN_(a, b)
+#define POOLPROF_TAG(name)                                                                         \
+    int POOLPROF_JOIN(poolprof_tag_, __LINE__)                                                     \
+        __attribute__((cleanup(poolprof_tag_end), unused)) = poolprof_tag_begin(name)
+
+/* ---- frames: how many allocations a turn of the main loop makes ----
+ *
+ * Call it once per turn, from one thread at a time. From one call to the next is a frame; the report shows
+ * how many allocations all threads made per frame (least, median, 99th percentile, most) and the worst
+ * frames with the calling thread's sites. Some 300 ns, and 30 more per thread. */
+extern void poolprof_frame_now(void) POOLPROF_WEAK;
+POOLPROF_INLINE void poolprof_frame(void) {
+    if (poolprof_frame_now != 0) poolprof_frame_now();
+}
+
 #ifdef __cplusplus
+}
+
+namespace poolprof {
+/* poolprof::tag_scope scope("ui");    the same as an object. */
+class tag_scope {
+public:
+    explicit tag_scope(const char *name) { poolprof_tag_push(name); }
+    ~tag_scope() { poolprof_tag_pop(); }
+    tag_scope(const tag_scope &) = delete;
+    tag_scope &operator=(const tag_scope &) = delete;
+};
 }
 #endif
 

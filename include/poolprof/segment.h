@@ -41,6 +41,8 @@ enum pp_area_id {
     PP_AREA_SLABS,   /* struct pp_segment_slab: which slots the records belong to */
     PP_AREA_POOLS,   /* struct pp_segment_pool */
     PP_AREA_TALLIES, /* struct pp_segment_tally: a thread's counts per class */
+    PP_AREA_TAGS,    /* struct pp_segment_tag: by the number in records */
+    PP_AREA_LAPS,    /* struct pp_segment_laps: one, from the first poolprof_frame() on */
     PP_AREA_COUNT
 };
 
@@ -203,6 +205,53 @@ struct pp_segment_tally {
     } classes[PP_POOL_CLASSES];
 };
 
+/* A tag: what is live under it, and was at most. Exact. 32 bytes. */
+struct pp_segment_tag {
+    _Atomic uint32_t name;  /* TEXT; 0: not in use */
+    uint32_t reserved;
+    _Atomic int64_t live_bytes, peak_bytes;
+    uint64_t reserved_too;
+};
+_Static_assert(sizeof(struct pp_segment_tag) == 32, "layout");
+
+/* From one poolprof_frame() to the next is a lap. Laps by their number of allocations: below
+   PP_LAP_EXACT a bucket each, then eight per doubling. */
+#define PP_LAP_EXACT 16u
+#define PP_LAP_BUCKETS (PP_LAP_EXACT + 8u * 44u)
+static inline uint32_t pp_lap_bucket(uint64_t allocations) {
+    if (allocations < PP_LAP_EXACT) return (uint32_t)allocations;
+    uint32_t power = 63u - (uint32_t)__builtin_clzll(allocations); /* 4 or more */
+    uint32_t bucket = PP_LAP_EXACT + (power - 4) * 8 + (uint32_t)(allocations >> (power - 3) & 7);
+    return bucket < PP_LAP_BUCKETS ? bucket : PP_LAP_BUCKETS - 1;
+}
+/* The smallest number of a bucket. */
+static inline uint64_t pp_lap_bucket_least(uint32_t bucket) {
+    if (bucket < PP_LAP_EXACT) return bucket;
+    return (uint64_t)(8 + (bucket - PP_LAP_EXACT) % 8) << ((bucket - PP_LAP_EXACT) / 8 + 1);
+}
+
+#define PP_LAP_SITES 6u
+struct pp_segment_lap {
+    uint64_t allocations;   /* 0: not in use */
+    uint64_t number;        /* laps before this one + 1 */
+    uint32_t tick;          /* when it ended */
+    uint32_t site_count;
+    struct pp_segment_lap_site {
+        uint32_t site;      /* SITES */
+        uint32_t allocations;
+    } sites[PP_LAP_SITES];  /* most first */
+};
+
+/* Written by one thread at a time. */
+#define PP_LAPS_WORST 8u
+struct pp_segment_laps {
+    _Atomic uint64_t count, least, most;
+    uint64_t reserved;
+    _Atomic uint64_t buckets[PP_LAP_BUCKETS];
+    struct pp_segment_lap worst[PP_LAPS_WORST]; /* in no order */
+};
+_Static_assert(sizeof(struct pp_segment_laps) == 32 + 8 * PP_LAP_BUCKETS + 72 * PP_LAPS_WORST, "layout");
+
 enum pp_state { PP_STATE_EMPTY, PP_STATE_LIVE, PP_STATE_FREED };
 enum pp_kind { PP_KIND_MALLOC = 1, PP_KIND_NEW, PP_KIND_NEW_ARRAY };
 
@@ -217,6 +266,7 @@ enum pp_kind { PP_KIND_MALLOC = 1, PP_KIND_NEW, PP_KIND_NEW_ARRAY };
 #define PP_RECORD_BYTES_MAX ((1u << 22) - 1)
 #define PP_WORD0_SITE(w) ((uint32_t)((w) & 0x0fffffffu))
 #define PP_WORD0_KIND(w) ((unsigned)((w) >> 39 & 7u))
+#define PP_WORD0_KIND_TAG(w) ((unsigned)((w) >> 39 & 0x1fffu)) /* the kind alone, where the tag is 0 */
 #define PP_WORD0_TAG(w) ((unsigned)((w) >> 42 & 0x3ffu))
 #define PP_WORD0_STATE(w) ((unsigned)((w) >> 52 & 3u))
 #define PP_WORD0_EPOCH(w) ((unsigned)((w) >> 54))

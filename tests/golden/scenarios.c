@@ -204,6 +204,43 @@ static void build_untracked(struct segment_builder *builder) {
     builder->header.end = PP_END_EXEC;
 }
 
+/* What a program says of itself: named pools, tags with budgets, frames. */
+static void build_annotated(struct segment_builder *builder) {
+    uint32_t game = game_module(builder), outer = main_node(builder, game);
+    uint32_t level = segment_builder_node(builder, game, GAME + 0x200, outer);
+    uint32_t levels = segment_builder_site(builder, level, 30, 3000, 0);
+    uint32_t texture = segment_builder_node(builder, game, GAME + 0x100, level);
+    uint32_t textures = segment_builder_site(builder, texture, 0, 0, 0);
+    uint32_t ui = segment_builder_tag(builder, "ui", 9000000);
+    uint32_t audio = segment_builder_tag(builder, "au\x1b[2Jdio", 100);
+    strcpy(builder->header.options.BUDGET, "ui=4M,net=100K");
+    for (int i = 0; i < 3; i++)
+        segment_builder_block(builder, (struct segment_builder_block){
+                                           .site = textures, .tag = ui, .tick = 39000, .bytes = 1 << 20});
+    segment_builder_block(builder, (struct segment_builder_block){
+                                       .site = textures, .tag = audio, .tick = 39000, .bytes = 100});
+    segment_builder_block(builder,
+                          (struct segment_builder_block){.site = levels, .tick = 39000, .bytes = 64});
+    struct pp_segment_pool *pool = segment_builder_named_pool(builder, "bullets", 72);
+    pool->capacity = 1300;
+    pool->peak = 1200;
+    pool->served = 500000;
+    pool->freed = 499900;
+    pool->grown = 7;
+    pool->shrunk = 3;
+    struct pp_segment_laps *laps = segment_builder_laps(builder);
+    laps->count = 1000;
+    laps->least = 3;
+    laps->most = 5000;
+    laps->buckets[pp_lap_bucket(3)] = 400;
+    laps->buckets[pp_lap_bucket(12)] = 595;
+    laps->buckets[pp_lap_bucket(100)] = 4;
+    laps->buckets[pp_lap_bucket(5000)] = 1;
+    laps->worst[2] = (struct pp_segment_lap){.allocations = 100, .number = 5, .tick = 8};
+    laps->worst[3] = (struct pp_segment_lap){
+        5000, 700, 20000, 2, {{textures, 4800}, {levels, 150}}};
+}
+
 static void complete_killed(struct model *model) {
     add_names(model);
     model_set(&model->process.end, "signal:9");
@@ -216,6 +253,7 @@ const struct scenario scenarios[] = {{"empty", build_empty, NULL},
                                      {"blind", build_blind, NULL},
                                      {"recursion", build_recursion, complete_killed},
                                      {"hostile", build_hostile, complete_hostile},
+                                     {"annotated", build_annotated, add_names},
                                      {"untracked", build_untracked, NULL}};
 const size_t scenario_count = COUNT(scenarios);
 

@@ -18,7 +18,9 @@ static const size_t strides[PP_AREA_COUNT] = {
     [PP_AREA_RECORDS] = sizeof(struct pp_segment_record),
     [PP_AREA_SLABS] = sizeof(struct pp_segment_slab),
     [PP_AREA_POOLS] = sizeof(struct pp_segment_pool),
-    [PP_AREA_TALLIES] = sizeof(struct pp_segment_tally)};
+    [PP_AREA_TALLIES] = sizeof(struct pp_segment_tally),
+    [PP_AREA_TAGS] = sizeof(struct pp_segment_tag),
+    [PP_AREA_LAPS] = sizeof(struct pp_segment_laps)};
 
 static uint64_t take(struct segment_builder *builder, enum pp_area_id id, uint64_t count) {
     struct segment_builder_area *area = &builder->areas[id];
@@ -144,6 +146,29 @@ void segment_builder_pool(struct segment_builder *builder, unsigned class, uint3
     pool->grown = 3;
     tally->classes[class].served = served;
     tally->classes[class].freed = freed;
+}
+
+struct pp_segment_pool *segment_builder_named_pool(struct segment_builder *builder, const char *name,
+                                                   uint32_t object_bytes) {
+    while (builder->areas[PP_AREA_POOLS].count <= PP_POOL_CLASSES) take(builder, PP_AREA_POOLS, 1);
+    uint32_t text = segment_builder_text(builder, name);
+    struct pp_segment_pool *pool =
+        segment_builder_at(builder, PP_AREA_POOLS, take(builder, PP_AREA_POOLS, 1));
+    pool->name = text;
+    pool->object_bytes = object_bytes;
+    return pool;
+}
+
+uint32_t segment_builder_tag(struct segment_builder *builder, const char *name, int64_t peak_bytes) {
+    uint32_t text = segment_builder_text(builder, name), tag = (uint32_t)take(builder, PP_AREA_TAGS, 1);
+    struct pp_segment_tag *row = segment_builder_at(builder, PP_AREA_TAGS, tag);
+    row->name = text;
+    row->peak_bytes = peak_bytes;
+    return tag;
+}
+
+struct pp_segment_laps *segment_builder_laps(struct segment_builder *builder) {
+    return segment_builder_at(builder, PP_AREA_LAPS, take(builder, PP_AREA_LAPS, 1));
 }
 
 uint32_t segment_builder_slot(struct segment_builder *builder, uint64_t word0, uint64_t word1) {

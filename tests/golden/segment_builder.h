@@ -28,6 +28,12 @@ void segment_builder_fini(struct segment_builder *builder);
    a thousand, one request was missed, three slabs grew. */
 void segment_builder_pool(struct segment_builder *builder, unsigned class, uint32_t object_bytes,
                           uint64_t served, uint64_t freed);
+/* A named pool's row, a tag's (the number is returned), and the laps' (count, least, most, buckets and
+   worst are for the caller to fill in). */
+struct pp_segment_pool *segment_builder_named_pool(struct segment_builder *builder, const char *name,
+                                                   uint32_t object_bytes);
+uint32_t segment_builder_tag(struct segment_builder *builder, const char *name, int64_t peak_bytes);
+struct pp_segment_laps *segment_builder_laps(struct segment_builder *builder);
 /* The record of a slot. */
 uint32_t segment_builder_slot(struct segment_builder *builder, uint64_t word0, uint64_t word1);
 uint32_t segment_builder_text(struct segment_builder *builder, const char *text);

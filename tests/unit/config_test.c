@@ -120,9 +120,28 @@ static void environment(void **state) {
     assert_non_null(strstr(lines[4], "0 or 1"));
 }
 
+static void budgets(void **state) {
+    const char *list = options.BUDGET;
+    char name[PP_BUDGET_NAME_BYTES];
+    int64_t bytes;
+    set("BUDGET", "none");
+    assert_false(pp_config_budget(&list, name, &bytes));
+    set("BUDGET", "ui=4M,a tag=1.5K");
+    assert_true(pp_config_budget(&list, name, &bytes));
+    assert_string_equal(name, "ui");
+    assert_int_equal(bytes, 4 << 20);
+    assert_true(pp_config_budget(&list, name, &bytes));
+    assert_string_equal(name, "a tag");
+    assert_int_equal(bytes, 1536);
+    assert_false(pp_config_budget(&list, name, &bytes));
+    static const char *const bad[] = {"", "ui", "ui=", "=1", "ui=1,", ",ui=1", "ui=1,,a=2", "ui=1X", "ui=-1",
+                                      "ui=2P", "ui=1T=", "ui=9999T"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) refuse("BUDGET", bad[i], "a list like ui=4M");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_valid), cmocka_unit_test(values), cmocka_unit_test(refusals),
-        cmocka_unit_test(environment)};
+        cmocka_unit_test(environment), cmocka_unit_test(budgets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
