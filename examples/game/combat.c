@@ -29,7 +29,7 @@ void combat_fire(struct world *world, struct hero *hero)
     struct random *random = &world->random;
 
     for (int i = 0; i < SHOTS_PER_FRAME; i++) {
-        struct bullet *bullet = must_alloc(sizeof(*bullet));
+        struct bullet *bullet = object_new(POOL_BULLETS, struct bullet);
         int spread = hero->weapon.spread;
         bullet->x = hero->x;
         bullet->y = hero->y;
@@ -53,17 +53,17 @@ void combat_fire(struct world *world, struct hero *hero)
 /* Shows the damage over the target. Planted: no text floats over the dead, and none is freed. */
 static void show_damage(struct world *world, const struct enemy *enemy, int damage)
 {
-    char *text = text_format("-%d%s", damage, damage > 14 ? " CRITICAL HIT" : "");
+    char *text = label_format("-%d%s", damage, damage > 14 ? " CRITICAL HIT" : "");
 
     if (enemy->hp <= 0) {
         if (leak_planned(LEAK_TEXT)) {
-            leak_count(LEAK_TEXT, LEAK_LOST, 1, (long)strlen(text) + 1);
+            leak_count(LEAK_TEXT, LEAK_LOST, 1, label_bytes(text));
             return;
         }
-        free(text);
+        label_free(text);
         return;
     }
-    struct floating_text *floating = must_alloc(sizeof(*floating));
+    struct floating_text *floating = object_new(POOL_TEXTS, struct floating_text);
     *floating = (struct floating_text){
         .next = world->texts, .text = text, .x = enemy->x, .y = enemy->y, .ttl = TEXT_FRAMES};
     world->texts = floating;
@@ -120,7 +120,7 @@ static bool step_bullet(struct world *world, struct bullet *bullet)
             leak_count(LEAK_BULLETS, LEAK_LOST, 1, sizeof(*bullet));
             return true;
         }
-        free(bullet);
+        object_free(POOL_BULLETS, bullet);
         return true;
     }
     target = find_target(world, bullet);
@@ -129,7 +129,7 @@ static bool step_bullet(struct world *world, struct bullet *bullet)
     if (target)
         hit(world, target, bullet);
     unlink_bullet(bullet);
-    free(bullet);
+    object_free(POOL_BULLETS, bullet);
     return true;
 }
 
@@ -146,8 +146,8 @@ void combat_move_bullets(struct world *world)
 
 static void free_text(struct floating_text *floating)
 {
-    free(floating->text);
-    free(floating);
+    label_free(floating->text);
+    object_free(POOL_TEXTS, floating);
 }
 
 void combat_age_effects(struct world *world)
@@ -183,7 +183,7 @@ void combat_clear(struct world *world)
     while (world->bullets.next != &world->bullets) {
         struct bullet *bullet = world->bullets.next;
         unlink_bullet(bullet);
-        free(bullet);
+        object_free(POOL_BULLETS, bullet);
     }
     while (world->effects) {
         struct effect *effect = world->effects;

@@ -13,6 +13,7 @@ struct listener {
     int place;                  /* index in the bus */
     uint64_t heard;
 };
+_Static_assert(sizeof(struct listener) == LISTENER_BYTES, "as pools.h has it");
 
 /* Global, not static: a profiler should be able to name the root that holds the listeners. */
 struct event_bus {
@@ -29,7 +30,7 @@ void event_queue_init(struct event_queue *queue)
 /* Takes ownership of note, which may be NULL. */
 void event_post(struct event_queue *queue, enum event_type type, int subject, char *note)
 {
-    struct event *event = must_alloc(sizeof(*event));
+    struct event *event = object_new(POOL_EVENTS, struct event);
 
     event->next = NULL;
     event->type = type;
@@ -56,14 +57,14 @@ void event_dispatch(struct event_queue *queue)
         if (event->type == EVENT_DEATH)
             offer(event);
         free(event->note);
-        free(event);
+        object_free(POOL_EVENTS, event);
     }
     queue->last = &queue->first;
 }
 
 struct listener *event_subscribe(enum event_type type, int subject)
 {
-    struct listener *listener = must_alloc(sizeof(*listener));
+    struct listener *listener = object_new(POOL_LISTENERS, struct listener);
 
     if (bus.count == bus.capacity) {
         int capacity = bus.capacity ? bus.capacity * 2 : 16;
@@ -90,7 +91,7 @@ void event_unsubscribe(struct listener *listener)
     bus.listeners[listener->place] = moved;
     moved->place = listener->place;
     bus.listeners[--bus.count] = NULL;
-    free(listener);
+    object_free(POOL_LISTENERS, listener);
 }
 
 void event_fini(void)

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pools.h"
+
 enum {
     TILES = 256,                /* the level is a square of so many tiles */
     ONE = 256,                  /* one tile in fixed point */

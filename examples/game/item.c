@@ -29,7 +29,7 @@ void weapon_init(struct weapon *weapon, struct random *random)
 
 void weapon_eject_casing(struct weapon *weapon, int x, int y, int frame)
 {
-    struct casing *casing = must_alloc(sizeof(*casing));
+    struct casing *casing = object_new(POOL_CASINGS, struct casing);
 
     *casing = (struct casing){.next = weapon->casings, .x = x, .y = y, .born = frame};
     weapon->casings = casing;
@@ -39,7 +39,7 @@ static void free_casings(struct casing *casing)
 {
     while (casing) {
         struct casing *older = casing->next;
-        free(casing);
+        object_free(POOL_CASINGS, casing);
         casing = older;
     }
 }
@@ -78,7 +78,7 @@ void weapon_fini(struct weapon *weapon)
 
 static void add_item(struct inventory *inventory, struct random *random)
 {
-    struct item *item = must_alloc(sizeof(*item));
+    struct item *item = object_new(POOL_ITEMS, struct item);
 
     item->amount = 1 + random_below(random, 20);
     item->name = text_format("%s x%d", item_names[random_below(random, 5)], item->amount);
@@ -95,7 +95,7 @@ static void add_item(struct inventory *inventory, struct random *random)
 
 struct inventory *inventory_create(struct random *random, int items)
 {
-    struct inventory *inventory = must_alloc(sizeof(*inventory));
+    struct inventory *inventory = object_new(POOL_INVENTORIES, struct inventory);
 
     *inventory = (struct inventory){0};
     for (int i = 0; i < items; i++)
@@ -107,10 +107,10 @@ void inventory_destroy(struct inventory *inventory)
 {
     for (int i = 0; i < inventory->count; i++) {
         free(inventory->items[i]->name);
-        free(inventory->items[i]);
+        object_free(POOL_ITEMS, inventory->items[i]);
     }
     free(inventory->items);
-    free(inventory);
+    object_free(POOL_INVENTORIES, inventory);
 }
 
 static void count_lost(const struct inventory *inventory)

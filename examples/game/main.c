@@ -96,11 +96,13 @@ static void __attribute__((noinline)) play(const struct options *options)
     static struct world world;
     double start_s = now_s();
 
+    pools_init();
     world_init(&world, options->seed);
     service_start();
     for (int frame = 0; frame < options->frames; frame++) {
         if (frame == options->crash_at)
             *(volatile int *)NULL = frame;
+        game_frame();
         world_step(&world);
         if (options->hz)
             sleep_until(start_s + (double)(frame + 1) / options->hz);

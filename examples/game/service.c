@@ -17,6 +17,7 @@ struct message {
     char *sample;               /* owned: name of a sound; NULL with load NULL: the end */
     int x, y;
 };
+_Static_assert(sizeof(struct message) == MESSAGE_BYTES, "as pools.h has it");
 
 static struct {
     pthread_t thread;
@@ -96,6 +97,7 @@ static void *service_run(void *unused)
         struct message *message = take_message();
         bool end = !message->load && !message->sample;
         if (message->load) {
+            game_tag("assets");
             struct asset *asset = load_asset(message->load);
             pthread_mutex_lock(&service.lock);
             *service.ready_last = asset;
@@ -106,7 +108,7 @@ static void *service_run(void *unused)
             mix_sound(message);
             free(message->sample);
         }
-        free(message);
+        object_free(POOL_MESSAGES, message);
         if (end)
             return NULL;
     }
@@ -114,7 +116,7 @@ static void *service_run(void *unused)
 
 static void send(char *load, char *sample, int x, int y)
 {
-    struct message *message = must_alloc(sizeof(*message));
+    struct message *message = object_new(POOL_MESSAGES, struct message);
 
     *message = (struct message){.load = load, .sample = sample, .x = x, .y = y};
     pthread_mutex_lock(&service.lock);

@@ -31,7 +31,7 @@ static void plan_path(struct world *world, struct enemy *enemy)
 
 static void spawn_enemy(struct world *world)
 {
-    struct enemy *enemy = must_alloc(sizeof(*enemy));
+    struct enemy *enemy = object_new(POOL_ENEMIES, struct enemy);
 
     *enemy = (struct enemy){.id = ++world->next_id};
     enemy->x = random_below(&world->random, EXTENT);
@@ -56,7 +56,7 @@ static void bury_enemy(struct enemy *enemy)
     inventory_destroy(enemy->inventory);
     free(enemy->path);
     free(enemy->name);
-    free(enemy);
+    object_free(POOL_ENEMIES, enemy);
 }
 
 static void bury_dead(struct world *world, bool all)
