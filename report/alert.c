@@ -12,6 +12,8 @@
 
 static double resident(const struct model_sample *sample) { return (double)sample->rss_bytes; }
 
+static double tagged(const struct model_sample *sample) { return (double)sample->budget_bytes; }
+
 static const struct {
     const char *rule, *level;
     const char *subject; /* what the value is, in the line */
@@ -19,6 +21,7 @@ static const struct {
 } rules[ALERT_RULE_COUNT] = {
     [ALERT_MEM_WARN] = {"mem_warn", "warn", "resident", resident},
     [ALERT_MEM_CRITICAL] = {"mem_critical", "critical", "resident", resident},
+    [ALERT_BUDGET] = {"budget", "warn", "tagged memory", tagged},
 };
 
 static void start(struct alert_state *state, const struct alert_limits *limits, double now_s) {

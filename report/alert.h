@@ -20,10 +20,10 @@
 
 #define ALERT_RESOLVE_PART 0.95
 
-enum alert_rule { ALERT_MEM_WARN, ALERT_MEM_CRITICAL, ALERT_RULE_COUNT };
+enum alert_rule { ALERT_MEM_WARN, ALERT_MEM_CRITICAL, ALERT_BUDGET, ALERT_RULE_COUNT };
 
 struct alert_limits {
-    double threshold[ALERT_RULE_COUNT]; /* bytes for the memory rules; 0: off */
+    double threshold[ALERT_RULE_COUNT]; /* bytes; 0: off */
     double backoff_min_s, backoff_max_s;
 };
 

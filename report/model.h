@@ -112,6 +112,7 @@ struct model_sample {
     int64_t rss_bytes; /* without the tracker's pages */
     int64_t heap_bytes, objects;
     double interval_s;
+    int64_t budget_bytes; /* live under the tag that is nearest to its budget; not stored */
 };
 
 struct model_alert {

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "death.h"
+#include "words.h"
 
 #define GLANCE_FIRST_S 0.01
 #define GLANCE_GROWTH 1.25
@@ -190,12 +191,14 @@ static double lasted_s(const struct watched *watched, const struct model_alert *
     return 0;
 }
 
-static void tell_alerts(struct watched *watched, const struct model_sample *sample) {
+static void tell_alerts(struct watched *watched, const struct model_sample *sample,
+                        const struct sample_budget *budget) {
     const struct pp_options *options = &watched->header->options;
     struct model_alert out[ALERT_RULE_COUNT];
     struct alert_limits limits = {
         .threshold = {[ALERT_MEM_WARN] = (double)atomic_load(&options->MEM_WARN),
-                      [ALERT_MEM_CRITICAL] = (double)atomic_load(&options->MEM_CRITICAL)},
+                      [ALERT_MEM_CRITICAL] = (double)atomic_load(&options->MEM_CRITICAL),
+                      [ALERT_BUDGET] = (double)budget->budget_bytes},
         .backoff_min_s = seconds_of(&options->ALERT_BACKOFF_MIN),
         .backoff_max_s = seconds_of(&options->ALERT_BACKOFF_MAX),
     };
@@ -204,7 +207,9 @@ static void tell_alerts(struct watched *watched, const struct model_sample *samp
         char line[256];
         alert_line(&out[i], lasted_s(watched, &out[i]), line, sizeof line);
         keep_alert(watched, &out[i]);
-        watched_log(watched, alert_log_level(&out[i]), "%s", line);
+        char *tag = !strcmp(out[i].rule, "budget") ? words_safe(budget->tag) : NULL;
+        watched_log(watched, alert_log_level(&out[i]), "%s%s%s", line, tag ? ", tag " : "", tag ? tag : "");
+        free(tag);
         events_alert(&watched->events, &out[i]);
     }
 }
@@ -222,11 +227,14 @@ void watched_sample(struct watched *watched) {
         watched->sample_s = sample.t_s + limits.max_s; /* dying: the pidfd will say so */
         return;
     }
+    struct sample_budget budget;
+    sample_budget(watched->view, &budget);
+    sample.budget_bytes = budget.bytes;
     sample.interval_s = sample_pace_next(&watched->pace, &sample, &limits);
     watched->sample_s = sample.t_s + sample.interval_s;
     sample_history_add(&watched->history, &sample);
     events_sample(&watched->events, &sample);
-    tell_alerts(watched, &sample);
+    tell_alerts(watched, &sample, &budget);
 }
 
 static bool keep_peak(struct watched *watched, double now_s) {

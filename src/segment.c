@@ -194,7 +194,8 @@ bool pp_segment_create(const struct pp_options *options, const char *runtime_dir
     for (unsigned i = 0; i < PP_AREA_COUNT; i++) {
         header->areas[i] = areas[i];
         pp_segment.area_base[i] = (char *)header + areas[i].offset;
-        if (!grow((enum pp_area_id)i, reserved_elements[i])) return false;
+        /* Most programs have no tags and no frames: their first page comes with the first element. */
+        if (i < PP_AREA_TAGS && !grow((enum pp_area_id)i, reserved_elements[i])) return false;
         PP_STORE(&header->areas[i].count, reserved_elements[i]);
     }
     return true;

@@ -86,7 +86,7 @@ static void fill_modules(struct model *model, size_t count) {
 static void fill_lists(struct model *model) {
     for (int i = 0; i < 5; i++) {
         model_add_sample(model,
-                         (struct model_sample){random() / 3.0, (int64_t)any(), -5, INT64_MAX, 0.5});
+                         (struct model_sample){random() / 3.0, (int64_t)any(), -5, INT64_MAX, 0.5, 0});
         model_add_alert(model, (struct model_alert){random() / 3.0, "growth", "critical",
                                                     "resolved", 1.0 / 3, 1e300, 30});
         struct model_child child = {.pid = (uint32_t)random(), .status = -1, .lost_bytes = -7};

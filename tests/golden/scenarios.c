@@ -128,9 +128,9 @@ static void build_leaks(struct segment_builder *builder) {
 
 static void complete_leaks(struct model *model) {
     add_names(model);
-    model_add_sample(model, (struct model_sample){0.01, 2097152, 1000, 10, 5});
-    model_add_sample(model, (struct model_sample){200, 9437184, 6500000, 130, 30});
-    model_add_sample(model, (struct model_sample){399.5, 8388608, 6555680, 148, 30});
+    model_add_sample(model, (struct model_sample){0.01, 2097152, 1000, 10, 5, 0});
+    model_add_sample(model, (struct model_sample){200, 9437184, 6500000, 130, 30, 0});
+    model_add_sample(model, (struct model_sample){399.5, 8388608, 6555680, 148, 30, 0});
     model_add_alert(
         model, (struct model_alert){120.5, "mem_warn", "warn", "raised", 9000000, 8388608, 30});
     model_add_alert(

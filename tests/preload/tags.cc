@@ -91,11 +91,22 @@ static void frames() {
     poolprof_frame();
 }
 
+/* Over the budget for a while. */
+static void budget() {
+    void *blocks[64];
+    poolprof_tag_push("cache");
+    for (auto &block : blocks) block = malloc(100000);
+    poolprof_tag_pop();
+    usleep(400000);
+    for (auto &block : blocks) free(block);
+    usleep(400000);
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)();
-    } cases[] = {{"tags", tags}, {"misuse", misuse}, {"forked", forked}, {"frames", frames}};
+    } cases[] = {{"tags", tags}, {"misuse", misuse}, {"forked", forked}, {"frames", frames}, {"budget", budget}};
     for (auto &each : cases)
         if (argc > 1 && strcmp(argv[1], each.name) == 0) each.run();
     return 0;

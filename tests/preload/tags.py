@@ -53,6 +53,15 @@ def bad_budget():
                   and "using none" in lines[0], value, done.err)
 
 
+def budget():
+    done = run("budget", BUDGET="other=1,cache=1M", SAMPLE_MIN="20ms", SAMPLE_MAX="50ms", ALERT_BACKOFF_MIN="10s")
+    alerts = [alert for alert in done.report["alerts"] if alert["rule"] == "budget"]
+    check([alert["state"] for alert in alerts] == ["raised", "resolved"], alerts)
+    check((alerts[0]["value"], alerts[0]["threshold"], alerts[0]["level"]) == (6400000, 1 << 20, "warn"), alerts)
+    check("warn budget: " in done.err and "tag cache" in done.err, done.err)
+    check(tag_of(done.report, "cache")["peak_bytes"] == 6400000, done.report["tags"])
+
+
 def misuse():
     done = run("misuse", whole=False, ON_ERROR="report")
     check(done.report["errors"]["misuses"] == 2, done.report["errors"])
@@ -80,5 +89,5 @@ def frames():
 
 
 if __name__ == "__main__":
-    main({"tags": tags, "not_tracked": not_tracked, "bad_budget": bad_budget, "misuse": misuse, "forked": forked,
-          "frames": frames})
+    main({"tags": tags, "not_tracked": not_tracked, "bad_budget": bad_budget, "budget": budget,
+          "misuse": misuse, "forked": forked, "frames": frames})

@@ -129,12 +129,12 @@ static void compare_step(const struct model_alert *got, const struct expected *w
 static void test_random_runs(void **unused) {
     static struct step steps[STEPS_MAX];
     static struct expected expected[ALERT_RULE_COUNT][STEPS_MAX];
-    static const char *const names[ALERT_RULE_COUNT] = {"mem_warn", "mem_critical"};
+    static const char *const names[ALERT_RULE_COUNT] = {"mem_warn", "mem_critical", "budget"};
     size_t transitions = 0;
     for (int run = 0; run < RUNS; run++) {
         random_state = (uint64_t)run;
         struct alert_limits limits = {
-            .threshold = {run % 17 ? 400 * MIB : 0, run % 19 ? 480 * MIB : 300 * MIB},
+            .threshold = {run % 17 ? 400 * MIB : 0, run % 19 ? 480 * MIB : 300 * MIB, run % 23 ? 350 * MIB : 0},
             .backoff_min_s = run % 3 ? 30 : 1 + random_part() * 50,
             .backoff_max_s = run % 5 ? 300 : random_part() * 100,
         };
@@ -144,7 +144,8 @@ static void test_random_runs(void **unused) {
         struct alerts alerts = {0};
         for (size_t at = 0; at < count; at++) {
             struct model_alert out[ALERT_RULE_COUNT];
-            struct model_sample sample = {.rss_bytes = steps[at].rss_bytes};
+            struct model_sample sample = {.rss_bytes = steps[at].rss_bytes,
+                                          .budget_bytes = steps[at].rss_bytes};
             size_t got = alert_step(&alerts, &sample, &limits, steps[at].t_s, out);
             transitions += got;
             for (int rule = 0; rule < ALERT_RULE_COUNT; rule++)
