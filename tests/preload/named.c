@@ -90,6 +90,32 @@ static void signals(void) {
     printf("%d\n", handled);
 }
 
+static _Atomic long returned, left_over;
+
+/* Some objects are left to whoever comes after the thread's end. */
+static void *use_and_end(void *unused) {
+    (void)unused;
+    for (int i = 0; i < 20000; i++) {
+        void *object = make_bullet();
+        CHECK(object != NULL);
+        if (i % 16 == 0) left_over++;
+        else if (poolprof_pool_release(pool, object) == 0) returned++;
+    }
+    return NULL;
+}
+
+/* return_all while other threads are in the middle of everything: each object goes back once. */
+static void shared(void) {
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++) pthread_create(&threads[i], NULL, use_and_end, NULL);
+    while (left_over < 3 * 1000) returned += poolprof_pool_return_all(pool);
+    for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+    returned += poolprof_pool_return_all(pool);
+    struct poolprof_pool_stats stats = stats_of(pool);
+    CHECK(stats.live == 0 && stats.served == 60000 && returned == 60000);
+    CHECK(poolprof_pool_destroy(pool) == 0);
+}
+
 static void *churn(void *unused) {
     (void)unused;
     for (;;) CHECK(poolprof_pool_release(pool, poolprof_pool_acquire(pool)) == 0);
@@ -140,7 +166,7 @@ int main(int argc, char **argv) {
         const char *name;
         void (*run)(void);
     } cases[] = {{"sites", sites}, {"large", large}, {"many", many}, {"huge", huge},
-                 {"signals", signals}, {"forks", forks}, {"misuse", misuse}};
+                 {"signals", signals}, {"forks", forks}, {"misuse", misuse}, {"shared", shared}};
     CHECK((pool = poolprof_pool_create("bullets", 64, 0)) != NULL);
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++)
         if (argc > 1 && strcmp(argv[1], cases[i].name) == 0) cases[i].run();

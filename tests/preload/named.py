@@ -79,6 +79,20 @@ def forks():
         run("forks", whole=False, CHILDREN=children)
 
 
+def shared():
+    """Threads and return_all: the losers of a race for an object are told; records and figures agree."""
+    report = run("shared").report
+    check_outstanding(report, "make_bullet", 0, 0)
+    pool = pool_of(report, "bullets")
+    check((pool["live"], pool["served"], pool["capacity"]) == (0, 60000, 0), pool)
+
+
+def aborts():
+    with Sandbox() as box:
+        done = box.run("named", "misuse", options={"ON_ERROR": "abort"})
+        check(done.returncode == -6 and "no object of this pool" in done.err, done.returncode, done.err)
+
+
 def misuse():
     done = run("misuse", whole=False, ON_ERROR="report")
     for words in ("no object of this pool", "no object in use", "free or realloc of an object", "it stays",
@@ -90,4 +104,5 @@ def misuse():
 
 if __name__ == "__main__":
     main({"sites": sites, "large": large, "track_off": track_off, "switched_off": switched_off, "alone": alone,
-          "sizes": sizes, "signals": signals, "forks": forks, "misuse": misuse})
+          "sizes": sizes, "signals": signals, "forks": forks, "shared": shared, "aborts": aborts,
+          "misuse": misuse})
