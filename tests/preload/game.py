@@ -46,6 +46,7 @@ def alone():
         env.pop("LD_PRELOAD", None)
         game = os.path.join(os.path.dirname(PROGRAM), "game_pools")
         check(box.run(game, "--frames", "50", env=env).returncode == 0, "alone")
+        box.profile_of(box.run(game, "--frames", "50").pid)
 
 
 if __name__ == "__main__":

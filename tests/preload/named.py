@@ -1,5 +1,7 @@
 """Named pools under the preload: tracked like all else, figures of the report, wrong use, forks, signals."""
-from driver import Sandbox, check, check_outstanding, main, read_report
+import os
+
+from driver import PROGRAMS, Sandbox, check, check_outstanding, main, read_report
 
 
 def run(case, whole=True, **options):
@@ -52,14 +54,9 @@ def alone():
     with Sandbox() as box:
         env = box.environment()
         env.pop("LD_PRELOAD", None)
-        done = box.run("/bin/sh", "-c", f"exec {box_program()} none", env=env)
+        done = box.run("/bin/sh", "-c", f"exec {os.path.join(PROGRAMS, 'named')} none", env=env)
         check(done.returncode == 0, done.returncode, done.err)
-
-
-def box_program():
-    import os
-    from driver import PROGRAMS
-    return os.path.join(PROGRAMS, "named")
+        box.profile_of(box.run("named", "none").pid)
 
 
 def sizes():

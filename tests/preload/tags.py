@@ -42,6 +42,8 @@ def not_tracked():
         with Sandbox() as box:
             done = box.run("tags", "tags", options=options)
             check(done.returncode == 0 and done.err == "", options, done.returncode, done.err)
+            if "TRACK" in options:
+                box.profile_of(done.pid)
 
 
 def bad_budget():
