@@ -26,6 +26,16 @@ struct aggregate_peak;
 struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
                         const struct aggregate_peak *peak);
 
+/* Slabs that hold live objects, those of them at most a quarter full, and per site those that its objects
+   alone keep. `pins` is malloc'ed, one element per site, 0: not known. */
+struct aggregate_slabs {
+    uint64_t slabs, sparse, shared; /* shared: sparse ones with objects of several sites */
+    uint64_t unused_bytes;          /* of the sparse ones */
+    uint64_t site_count;
+    struct model_pin *pins;         /* their `stack` is not set */
+};
+void aggregate_slabs(const struct view *view, struct aggregate_slabs *slabs);
+
 /* The pools, as far as they have served: part of the above. */
 void aggregate_pools(const struct view *view, uint32_t now_tick, struct model *model);
 

@@ -312,6 +312,33 @@ static void fill_sites(struct build *build) {
     model_sort(model, model->sites, model->site_count, MODEL_BY_BYTES);
 }
 
+/* ---- slabs ---- */
+
+static int by_unused(const void *left, const void *right) {
+    const struct model_pin *a = left, *b = right;
+    if (a->unused_bytes != b->unused_bytes) return a->unused_bytes < b->unused_bytes ? 1 : -1;
+    return (a->stack > b->stack) - (a->stack < b->stack);
+}
+
+static void fill_slabs(struct build *build) {
+    struct model *model = build->model;
+    struct aggregate_slabs slabs;
+    aggregate_slabs(build->view, &slabs);
+    model->slabs.slabs = slabs.slabs;
+    model->slabs.sparse = slabs.sparse;
+    model->slabs.shared = slabs.shared;
+    model->slabs.unused_bytes = slabs.unused_bytes;
+    for (uint32_t site = 0; site < slabs.site_count && site < build->groups.site_count; site++) {
+        struct model_pin pin = slabs.pins[site];
+        if (pin.slabs == 0) continue;
+        pin.stack = stack_of_site(build, site);
+        model_add_pin(model, pin);
+    }
+    free(slabs.pins);
+    if (model->slabs.pin_count > 1)
+        qsort(model->slabs.pins, model->slabs.pin_count, sizeof *model->slabs.pins, by_unused);
+}
+
 static void fill_peak(struct build *build, const struct aggregate_peak *peak) {
     struct model *model = build->model;
     uint64_t bytes = 0;
@@ -448,6 +475,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     fill_sites(&build);
     aggregate_tags(view, build.model);
     fill_laps(&build);
+    fill_slabs(&build);
     if (peak != NULL) fill_peak(&build, peak);
     fill_blind_spots(&build);
     free(build.stack_of);

@@ -195,6 +195,21 @@ static void put_tags(FILE *to, const struct model *model) {
     close_list(to);
 }
 
+static json_t *slabs_value(const struct model *model) {
+    json_t *pins = json_array();
+    for (size_t i = 0; i < model->slabs.pin_count; i++) {
+        const struct model_pin *pin = &model->slabs.pins[i];
+        uint32_t stack = pin->stack < model->stack_count ? pin->stack : 0;
+        json_array_append_new(pins, json_pack("{s:o, s:o, s:o, s:o}", "slabs", count_of(pin->slabs), "objects",
+                                              count_of(pin->objects), "unused_bytes",
+                                              count_of(pin->unused_bytes), "stack",
+                                              stack_value(model, &model->stacks[stack])));
+    }
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "slabs", count_of(model->slabs.slabs), "sparse_slabs",
+                     count_of(model->slabs.sparse), "shared_slabs", count_of(model->slabs.shared),
+                     "unused_bytes", count_of(model->slabs.unused_bytes), "pins", pins);
+}
+
 static json_t *lap_value(const struct model *model, const struct model_lap *lap) {
     json_t *sites = json_array();
     for (size_t i = 0; i < lap->site_count; i++) {
@@ -296,6 +311,7 @@ bool json_render(const struct model *model, FILE *to, size_t top) {
     put_peak(to, model);
     put_pools(to, model);
     put_tags(to, model);
+    put_member(to, "fragmentation", slabs_value(model));
     put_member(to, "frames", laps_value(model));
     put_samples(to, model);
     put_alerts(to, model);

@@ -106,6 +106,7 @@ void model_destroy(struct model *model) {
         free(model->tags[i].name);
     free(model->tags);
     free(model->laps.worst);
+    free(model->slabs.pins);
     free(model->pools);
     free(model->modules);
     free(model->stacks);
@@ -132,6 +133,11 @@ void model_add_pool(struct model *model, struct model_pool pool) {
 void model_add_tag(struct model *model, struct model_tag tag) {
     model->tags = append(model->tags, model->tag_count, sizeof tag);
     model->tags[model->tag_count++] = tag;
+}
+
+void model_add_pin(struct model *model, struct model_pin pin) {
+    model->slabs.pins = append(model->slabs.pins, model->slabs.pin_count, sizeof pin);
+    model->slabs.pins[model->slabs.pin_count++] = pin;
 }
 
 void model_add_lap(struct model *model, struct model_lap lap) {

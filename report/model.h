@@ -87,6 +87,12 @@ struct model_pool {
     double efficiency;      /* percent of the requests served from a slab that was there already */
 };
 
+/* A stack whose objects alone keep slabs that are at most a quarter full. */
+struct model_pin {
+    uint32_t stack;         /* index into model.stacks */
+    uint64_t slabs, objects, unused_bytes;
+};
+
 /* What a tag holds; names come from the program or from POOLPROF_BUDGET. */
 struct model_tag {
     char *name;             /* malloc'ed */
@@ -181,6 +187,13 @@ struct model {
         struct model_lap *worst; /* most allocations first */
         size_t worst_count;
     } laps;                 /* count 0: poolprof_frame was not called */
+    struct {
+        uint64_t slabs;             /* with live objects */
+        uint64_t sparse, shared;    /* at most a quarter full; those of them with objects of several sites */
+        uint64_t unused_bytes;      /* of the sparse ones */
+        struct model_pin *pins;     /* most unused bytes first */
+        size_t pin_count;
+    } slabs;
     struct model_sample *samples;
     size_t sample_count;
     struct model_alert *alerts;
@@ -205,6 +218,7 @@ void model_destroy(struct model *model);
 void model_add_sample(struct model *model, struct model_sample sample);
 void model_add_pool(struct model *model, struct model_pool pool); /* takes over the name */
 void model_add_tag(struct model *model, struct model_tag tag); /* takes over the name */
+void model_add_pin(struct model *model, struct model_pin pin);
 void model_add_lap(struct model *model, struct model_lap lap);
 void model_add_alert(struct model *model, struct model_alert alert);
 /* Takes over the child's texts. */

@@ -326,6 +326,27 @@ static void write_tags(struct writer *writer, const struct model *model) {
     finish(writer);
 }
 
+static void write_slabs(struct writer *writer, const struct model *model,
+                        const struct profile_stacks *stacks) {
+    prepare(writer, "slabs", PROFILE_SLABS_COLUMNS, PROFILE_SLABS_COUNT);
+    put_integer(writer, model->slabs.slabs);
+    put_integer(writer, model->slabs.sparse);
+    put_integer(writer, model->slabs.shared);
+    put_integer(writer, model->slabs.unused_bytes);
+    put_row(writer);
+    finish(writer);
+    prepare(writer, "pins", PROFILE_PIN_COLUMNS, PROFILE_PIN_COUNT);
+    for (size_t i = 0; i < model->slabs.pin_count; i++) {
+        const struct model_pin *pin = &model->slabs.pins[i];
+        put_stack(writer, model, stacks, pin->stack);
+        put_integer(writer, pin->slabs);
+        put_integer(writer, pin->objects);
+        put_integer(writer, pin->unused_bytes);
+        put_row(writer);
+    }
+    finish(writer);
+}
+
 static void write_lap_sites(struct writer *writer, const struct model *model,
                             const struct profile_stacks *stacks) {
     prepare(writer, "frame_sites", PROFILE_LAP_SITE_COLUMNS, PROFILE_LAP_SITE_COUNT);
@@ -432,6 +453,7 @@ static void write_all(struct writer *writer, const struct model *model) {
     write_peak(writer, model, &stacks);
     write_pools(writer, model);
     write_tags(writer, model);
+    write_slabs(writer, model, &stacks);
     write_laps(writer, model, &stacks);
     write_history(writer, model);
     write_rest(writer, model);

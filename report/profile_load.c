@@ -360,6 +360,22 @@ static void load_tags(struct loader *loader) {
     }
 }
 
+static void load_slabs(struct loader *loader) {
+    struct model *model = loader->model;
+    if (!begin(loader, "slabs", PROFILE_SLABS_COLUMNS, "rowid")) return;
+    while (next(loader)) {
+        model->slabs.slabs = count_at(loader, 0);
+        model->slabs.sparse = count_at(loader, 1);
+        model->slabs.shared = count_at(loader, 2);
+        model->slabs.unused_bytes = count_at(loader, 3);
+    }
+    if (!begin(loader, "pins", PROFILE_PIN_COLUMNS, "rowid")) return;
+    while (next(loader))
+        model_add_pin(model, (struct model_pin){.stack = stack_at(loader, 0), .slabs = count_at(loader, 2),
+                                                .objects = count_at(loader, 3),
+                                                .unused_bytes = count_at(loader, 4)});
+}
+
 static void load_lap_sites(struct loader *loader) {
     struct model *model = loader->model;
     if (!begin(loader, "frame_sites", PROFILE_LAP_SITE_COLUMNS, "rowid")) return;
@@ -530,6 +546,7 @@ static void load_all(struct loader *loader) {
     load_peak(loader);
     load_pools(loader);
     load_tags(loader);
+    load_slabs(loader);
     load_laps(loader);
     load_history(loader);
     load_rest(loader);

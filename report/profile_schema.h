@@ -15,6 +15,8 @@
  * peak_sites    (stack, tag) at the moment of the kept peak
  * pools         object pools; kind "class" or "named"; capacity, live, peak, window_peak: objects; missed:
  *               requests that another allocator served; grown, shrunk: slabs
+ * slabs         one row: slabs with live objects, sparse ones (at most a quarter full), unused bytes in those
+ * pins          sparse slabs that the objects of one stack alone keep
  * tags          what each tag holds and held at most; budget_bytes 0: none
  * frame_figures allocations per frame of the program (poolprof_frame): one row
  * worst_frames  those with most allocations; id: as in frame_sites, where the stacks are
@@ -61,6 +63,10 @@
     "name, kind, object_bytes, capacity, live, peak, window_peak, served, missed, efficiency, grown, "  \
     "shrunk"
 #define PROFILE_POOL_COUNT 12
+#define PROFILE_SLABS_COLUMNS "slabs, sparse, shared, unused_bytes"
+#define PROFILE_SLABS_COUNT 4
+#define PROFILE_PIN_COLUMNS "stack, truncated, slabs, objects, unused_bytes"
+#define PROFILE_PIN_COUNT 5
 #define PROFILE_TAG_COLUMNS "name, objects, bytes, peak_bytes, budget_bytes"
 #define PROFILE_TAG_COUNT 5
 #define PROFILE_LAPS_COLUMNS "count, least, median, p99, most"
@@ -99,6 +105,8 @@
     "CREATE TABLE pools(name TEXT, kind TEXT, object_bytes INTEGER, capacity INTEGER, "            \
     "live INTEGER, peak INTEGER, window_peak INTEGER, served INTEGER, missed INTEGER, "            \
     "efficiency REAL, grown INTEGER, shrunk INTEGER);"                                             \
+    "CREATE TABLE slabs(" PROFILE_SLABS_COLUMNS ");"                                               \
+    "CREATE TABLE pins(" PROFILE_PIN_COLUMNS ");"                                                  \
     "CREATE TABLE tags(name TEXT, objects INTEGER, bytes INTEGER, peak_bytes INTEGER, "            \
     "budget_bytes INTEGER);"                                                                       \
     "CREATE TABLE frame_figures(" PROFILE_LAPS_COLUMNS ");"                                        \

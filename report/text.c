@@ -279,6 +279,28 @@ static void put_pools(const struct text *text) {
     }
 }
 
+#define PINS_SHOWN 5
+
+static void put_fragmentation(const struct text *text) {
+    const struct model *model = text->model;
+    char sparse[WORDS_BYTES], all[WORDS_BYTES], objects[WORDS_BYTES], bytes[WORDS_BYTES];
+    if (model->slabs.sparse == 0) return;
+    fprintf(text->to, "  fragmentation  at most a quarter full: %s of %s, %s unused%s\n",
+            words_count(model->slabs.sparse, sparse), words_counted(model->slabs.slabs, "slab", all),
+            words_bytes(model->slabs.unused_bytes, bytes),
+            model->slabs.pin_count > 0 ? "; kept by one stack alone:" : "");
+    for (size_t i = 0; i < model->slabs.pin_count && i < PINS_SHOWN; i++) {
+        const struct model_pin *pin = &model->slabs.pins[i];
+        fprintf(text->to, "    %10s, %s unused, by %s of ", words_counted(pin->slabs, "slab", all),
+                words_bytes(pin->unused_bytes, bytes), words_counted(pin->objects, "object", objects));
+        text_put_place(text, pin->stack);
+        fputc('\n', text->to);
+    }
+    if (model->slabs.pin_count > PINS_SHOWN)
+        fprintf(text->to, "    and %s more\n",
+                words_counted(model->slabs.pin_count - PINS_SHOWN, "stack", all));
+}
+
 /* What each tag holds against its budget. */
 static void put_tags(const struct text *text) {
     const struct model *model = text->model;
@@ -462,6 +484,7 @@ bool text_render(const struct model *model, FILE *to, const struct text_options 
     put_sites(&text, options);
     put_errors(&text);
     put_pools(&text);
+    put_fragmentation(&text);
     put_tags(&text);
     put_laps(&text);
     put_memory(&text);

@@ -5,6 +5,7 @@ set(fuzz_sources
   report/aggregate.c
   report/aggregate_model.c
   report/aggregate_pools.c
+  report/aggregate_slabs.c
   report/aggregate_tags.c
   report/thread_name.c
   report/words.c

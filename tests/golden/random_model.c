@@ -100,6 +100,17 @@ static void fill_lists(struct model *model) {
                                   .shrunk = any(), .efficiency = 99.5};
         model_set(&pool.name, any_text());
         model_add_pool(model, pool);
+        uint32_t stack = (uint32_t)((size_t)random() % model->stack_count);
+        model_add_pin(model, (struct model_pin){stack, any(), any(), any()});
+        struct model_tag tag = {.objects = any(), .bytes = any(), .peak_bytes = any(), .budget_bytes = any()};
+        model_set(&tag.name, any_text());
+        model_add_tag(model, tag);
+        struct model_lap lap = {.number = any(), .t_s = 1.0 / 7, .allocations = any(), .site_count = 2};
+        for (size_t j = 0; j < lap.site_count; j++) {
+            lap.sites[j].stack = (uint32_t)((size_t)random() % model->stack_count);
+            lap.sites[j].allocations = any();
+        }
+        model_add_lap(model, lap);
     }
     model_add_blind_spot(model, "dropped_records", 7, "some");
     model_add_blind_spot(model, "foreign_heap", 1, NULL);
@@ -153,5 +164,14 @@ struct model *random_model(unsigned seed) {
                                 .stack = (uint32_t)((size_t)random() % model->stack_count),
                                 .tag = model_text(model, any_text())};
     fill_lists(model);
+    model->slabs.slabs = any();
+    model->slabs.sparse = any();
+    model->slabs.shared = any();
+    model->slabs.unused_bytes = any();
+    model->laps.count = any();
+    model->laps.least = any();
+    model->laps.median = any();
+    model->laps.p99 = any();
+    model->laps.most = any();
     return model;
 }

@@ -228,6 +228,16 @@ static void build_annotated(struct segment_builder *builder) {
     pool->freed = 499900;
     pool->grown = 7;
     pool->shrunk = 3;
+    /* A slab that three old objects keep. */
+    uint32_t slot = 0;
+    for (int i = 0; i < 60; i++) {
+        unsigned state = i < 3 ? PP_STATE_LIVE : PP_STATE_FREED;
+        uint32_t index = segment_builder_slot(
+            builder, PP_WORD0(levels, PP_KIND_MALLOC, 0, state, 0) | 72ull << 28, PP_WORD1(100, 1));
+        if (i == 0) slot = index;
+    }
+    segment_builder_slab(builder, (struct pp_segment_slab){
+                                      .records = slot, .object_bytes = 80, .pool = 5, .slots = 60});
     struct pp_segment_laps *laps = segment_builder_laps(builder);
     laps->count = 1000;
     laps->least = 3;

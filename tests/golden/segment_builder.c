@@ -179,6 +179,11 @@ uint32_t segment_builder_slot(struct segment_builder *builder, uint64_t word0, u
     return (uint32_t)index;
 }
 
+void segment_builder_slab(struct segment_builder *builder, struct pp_segment_slab slab) {
+    uint64_t index = take(builder, PP_AREA_SLABS, 1);
+    memcpy(segment_builder_at(builder, PP_AREA_SLABS, index), &slab, sizeof slab);
+}
+
 uint32_t segment_builder_block(struct segment_builder *builder,
                                struct segment_builder_block block) {
     uint64_t index = take(builder, PP_AREA_BLOCKS, 1);

@@ -36,6 +36,7 @@ uint32_t segment_builder_tag(struct segment_builder *builder, const char *name, 
 struct pp_segment_laps *segment_builder_laps(struct segment_builder *builder);
 /* The record of a slot. */
 uint32_t segment_builder_slot(struct segment_builder *builder, uint64_t word0, uint64_t word1);
+void segment_builder_slab(struct segment_builder *builder, struct pp_segment_slab slab);
 uint32_t segment_builder_text(struct segment_builder *builder, const char *text);
 uint32_t segment_builder_thread(struct segment_builder *builder, const char *name);
 void segment_builder_count(struct segment_builder *builder, uint32_t thread,

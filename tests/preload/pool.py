@@ -55,6 +55,20 @@ def hand_over():
         check(after - before < 2048, track, "from", before, "to", after, "KiB")
 
 
+def fragmentation():
+    """100 blocks of one site keep as many slabs; those of the other are gone."""
+    with Sandbox() as box:
+        done = box.run("pool_memory", "pins")
+        check(done.returncode == 0, "status", done.returncode, done.err)
+        told = report_of(box, done.pid, "exact")["fragmentation"]
+        pins = {pin["stack"][0]["function"]: pin for pin in told["pins"]}
+        check("gone_soon" not in pins, sorted(pins))
+        pin = pins["kept_for_ever"]
+        check(90 <= pin["slabs"] <= 100 and pin["slabs"] <= told["sparse_slabs"] <= told["slabs"], told)
+        check(pin["slabs"] <= pin["objects"] <= 100, pin)
+        check(pin["unused_bytes"] > pin["slabs"] * 200 and told["unused_bytes"] >= pin["unused_bytes"], told)
+
+
 def pool_of(report, size):
     found = [pool for pool in report["pools"] if pool["object_bytes"] == size]
     check(len(found) == 1 and found[0]["name"] == str(size) and found[0]["kind"] == "class", report["pools"])
@@ -87,5 +101,5 @@ def switched_off():
 
 
 if __name__ == "__main__":
-    main({"faults": faults, "peak": peak, "threads": threads, "hand_over": hand_over, "own_count": own_count,
-          "switched_off": switched_off})
+    main({"faults": faults, "peak": peak, "threads": threads, "hand_over": hand_over,
+          "fragmentation": fragmentation, "own_count": own_count, "switched_off": switched_off})

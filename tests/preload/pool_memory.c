@@ -75,9 +75,24 @@ static void hand_over(void) {
     say("hand_over", before, resident_kib());
 }
 
+NOINLINE static void *kept_for_ever(void) { return malloc(200); }
+NOINLINE static void *gone_soon(void) { return malloc(200); }
+
+/* One in 500 blocks stays. */
+static void pins(void) {
+    void **blocks = malloc(50000 * sizeof *blocks);
+    for (int i = 0; i < 50000; i++) {
+        blocks[i] = gone_soon();
+        if (i % 500 == 0) sink = kept_for_ever();
+    }
+    for (int i = 0; i < 50000; i++) free(blocks[i]);
+    free(blocks);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "peak") == 0) peak();
     if (argc > 1 && strcmp(argv[1], "threads") == 0) threads();
     if (argc > 1 && strcmp(argv[1], "hand_over") == 0) hand_over();
+    if (argc > 1 && strcmp(argv[1], "pins") == 0) pins();
     return 0;
 }

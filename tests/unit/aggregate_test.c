@@ -581,50 +581,8 @@ static void a_peak_of_unknown_sites_is_harmless(void **state) {
     close(other);
 }
 
-/* Slots of slabs and blocks of the backing allocator meet in one site; what the tallies say joins the
-   threads' counters. */
-static void pools_join_the_rest(void **state) {
-    (void)state;
-    char why[256];
-    struct segment_builder builder;
-    segment_builder_init(&builder);
-    uint32_t module = segment_builder_module(&builder, "/lib/a.so", 0x1000, 0x2000, 0);
-    uint32_t site = segment_builder_stack(&builder, module, (uint64_t[]){0x1100}, 1, PP_NODE_ROOT);
-    segment_builder_count(&builder, 1, PP_COUNTER_BYTES_ALLOCATED, 100);
-    segment_builder_block(&builder, (struct segment_builder_block){.site = site, .bytes = 5000});
-    segment_builder_pool(&builder, 3, 64, 100, 98);
-    segment_builder_slot(&builder, PP_WORD0(site, PP_KIND_NEW, 0, PP_STATE_LIVE, 0) | 60ull << 28,
-                         PP_WORD1(500, 1));
-    segment_builder_slot(&builder, PP_WORD0(site, PP_KIND_NEW, 0, PP_STATE_FREED, 0) | 50ull << 28,
-                         PP_WORD1(500, 1));
-    segment_builder_slot(&builder, PP_WORD0(site, PP_KIND_NEW, 0, PP_STATE_LIVE, 0) | 40ull << 28,
-                         PP_WORD1(600, 1));
-    int fd = segment_builder_open(&builder);
-    struct view *view = view_open_fd(fd, why, sizeof why);
-    struct model *model = aggregate(view, AGGREGATE_LAST_TRACE, NULL);
-    assert_int_equal(model->site_count, 1);
-    assert_int_equal(model->sites[0].objects, 3);
-    assert_int_equal(model->sites[0].bytes, 5100);
-    assert_int_equal(model->totals.allocations, 101);
-    assert_int_equal(model->totals.pool_allocations, 100);
-    assert_int_equal(model->totals.backing_allocations, 1);
-    assert_int_equal(model->totals.frees, 98);
-    assert_int_equal(model->totals.bytes_allocated, 5100);
-    assert_int_equal(model->pool_count, 1);
-    assert_string_equal(model->pools[0].name, "64");
-    assert_int_equal(model->pools[0].live, 2);
-    assert_int_equal(model->pools[0].peak, 2);
-    assert_int_equal(model->pools[0].capacity, 1000);
-    assert_true(model->pools[0].efficiency > 96.03 && model->pools[0].efficiency < 96.05); /* 97 / 101 */
-    model_destroy(model);
-    view_close(view);
-    segment_builder_fini(&builder);
-    close(fd);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pools_join_the_rest),
         cmocka_unit_test(agrees_with_the_oracle),
         cmocka_unit_test(stacks_are_innermost_first),
         cmocka_unit_test(own_frames_are_not_shown),

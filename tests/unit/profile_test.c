@@ -111,6 +111,31 @@ static void same_process(const struct model *a, const struct model *b) {
     assert_int_equal(a->tracker_bytes, b->tracker_bytes);
 }
 
+static void same_laps(const struct model *a, const struct model *b) {
+    assert_memory_equal(&a->laps, &b->laps, offsetof(struct model, laps.worst) - offsetof(struct model, laps));
+    assert_int_equal(a->laps.worst_count, b->laps.worst_count);
+    for (size_t i = 0; i < a->laps.worst_count; i++) {
+        const struct model_lap *x = &a->laps.worst[i], *y = &b->laps.worst[i];
+        assert_int_equal(x->number, y->number);
+        assert_memory_equal(&x->t_s, &y->t_s, sizeof x->t_s);
+        assert_int_equal(x->allocations, y->allocations);
+        assert_int_equal(x->site_count, y->site_count);
+        for (size_t j = 0; j < x->site_count; j++) {
+            same_stack(a, x->sites[j].stack, b, y->sites[j].stack);
+            assert_int_equal(x->sites[j].allocations, y->sites[j].allocations);
+        }
+    }
+}
+
+static void same_slabs(const struct model *a, const struct model *b) {
+    assert_memory_equal(&a->slabs, &b->slabs, offsetof(struct model, slabs.pins) - offsetof(struct model, slabs));
+    assert_int_equal(a->slabs.pin_count, b->slabs.pin_count);
+    for (size_t i = 0; i < a->slabs.pin_count; i++) {
+        same_stack(a, a->slabs.pins[i].stack, b, b->slabs.pins[i].stack);
+        assert_memory_equal(&a->slabs.pins[i].slabs, &b->slabs.pins[i].slabs, 3 * sizeof(uint64_t));
+    }
+}
+
 static void same_lists(const struct model *a, const struct model *b) {
     assert_int_equal(a->module_count, b->module_count);
     for (size_t i = 0; i < a->module_count; i++) {
@@ -135,6 +160,15 @@ static void same_lists(const struct model *a, const struct model *b) {
         x.name = y.name = NULL;
         assert_memory_equal(&x, &y, sizeof x);
     }
+    assert_int_equal(a->tag_count, b->tag_count);
+    for (size_t i = 0; i < a->tag_count; i++) {
+        struct model_tag x = a->tags[i], y = b->tags[i];
+        same_text(x.name, y.name);
+        x.name = y.name = NULL;
+        assert_memory_equal(&x, &y, sizeof x);
+    }
+    same_laps(a, b);
+    same_slabs(a, b);
     assert_int_equal(a->child_count, b->child_count);
     for (size_t i = 0; i < a->child_count; i++) {
         same_text(a->children[i].exe, b->children[i].exe);
