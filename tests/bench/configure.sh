@@ -1,12 +1,14 @@
 #!/bin/sh
 # tests/bench/configure.sh BUILD [ROUNDS]
 # What a real ./configure costs under poolprof: thousands of short processes in one tree. Times one of Debian's
-# own (the source package of `hello`, else one generated here by autoconf with some 200 checks), bare and with the
-# preload in turn, and prints both and their ratio (target: at most 1.10). Needs gcc and apt or autoconf.
+# own (the source package of `hello`, else one generated here by autoconf with some 200 checks), bare, with poolprof
+# (without profiles too), and with jemalloc alone preloaded, in turn, and prints the ratios (target: at most 1.10).
+# Needs gcc and apt or autoconf.
 set -eu
 build=$(cd "${1:?usage: configure.sh BUILD [ROUNDS]}" && pwd)
 rounds=${2:-3}
 library=$build/lib/libpoolprof.so
+jemalloc=/usr/lib/x86_64-linux-gnu/libjemalloc.so.2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
 
@@ -77,10 +79,15 @@ least() { sort -n | head -1; }
 once "" >/dev/null # warms the page cache
 for i in $(seq "$rounds"); do
     once "" >>"$work/bare"
-    once "$library" >>"$work/preload"
+    once "$library" >>"$work/poolprof"
     profiles=$(find "$work/run" -name '*.poolprof*' | wc -l)
+    POOLPROF_ENABLE=0 once "$library" >>"$work/disabled"
+    [ ! -e "$jemalloc" ] || once "$jemalloc" >>"$work/jemalloc"
 done
 bare=$(least <"$work/bare")
-preload=$(least <"$work/preload")
-printf 'configure of %s: bare %d ms, poolprof %d ms (%d profiles): %s times\n' "$(basename "$source")" "$bare" \
-    "$preload" "$profiles" "$(awk "BEGIN {printf \"%.2f\", $preload / $bare}")"
+printf 'configure of %s: bare %d ms; %d profiles\n' "$(basename "$source")" "$bare" "$profiles"
+for name in poolprof disabled jemalloc; do
+    [ -e "$work/$name" ] || continue
+    each=$(least <"$work/$name")
+    printf '%-10s %6d ms  %s times\n' "$name" "$each" "$(awk "BEGIN {printf \"%.2f\", $each / $bare}")"
+done
