@@ -22,7 +22,8 @@
  *
  * What is remembered: the trunk, one long trace with its words in a list; and tops, whole traces by the
  * (pc, sp) they start from. A top has its innermost words itself and joins the trunk at a frame whose
- * stamp tells that the trunk is still the same from there on outwards. So call sites that alternate on
+ * stamp tells that the trunk is still the same from there on outwards; or, with few frames in all (a small
+ * POOLPROF_DEPTH), it stands alone. So call sites that alternate on
  * the same callers all stay known. The trunk follows any trace that differs from it by more than two
  * frames. Both kinds of words are plain pairs (address, value): verifying is four
  * instructions a word.
@@ -272,15 +273,26 @@ static void put_top_of_trunk(struct pp_memo *memo, const struct pp_regs *regs, u
             memo->bp_matters[number]);
 }
 
-/* The walk has met frame walk->meet - 1 of the trunk: a top for its fresh frames, if their words are few
-   enough. 0: they are not. PP_STACK_NONE: the tree is full. Else the site. */
-static uint32_t put_top_of_walk(struct walk *walk, const struct pp_regs *regs) {
+/* The words that a trace without the trunk ends in: a return address of 0, or the one at which it was
+   cut; none where the outermost frame is so by its rule. */
+PP_INLINE uint32_t put_end(struct pp_memo_word *to, const struct walk *walk) {
+    to[0] = (struct pp_memo_word){walk->sp - 8, walk->pc};
+    return walk->sp != 0 ? 1 : 0;
+}
+
+/* A top for the walk's fresh frames, if their words are few enough: it joins frame walk->meet - 1 of the
+   trunk, which the walk has met, or stands alone. 0: they are not. PP_STACK_NONE: the tree is full. Else
+   the site. */
+static uint32_t put_top_of_walk(struct walk *walk, enum end end, const struct pp_regs *regs) {
     struct pp_memo *memo = walk->memo;
     struct pp_memo_word own[PP_MEMO_OWN + 1];
-    uint32_t join = walk->meet - 1, count;
-    struct build build = {memo->nodes[join], memo->bp_matters[join]};
-    if (walk->fresh > LEAVES_TRUNK) return 0;
-    count = put_words(own, walk->sp, walk->pc, walk->bp, build.matters ? walk->bp_at : 0);
+    bool joins = end == JOINED, truncated = joins ? memo->truncated : end == CUT;
+    uint32_t join = joins ? walk->meet - 1 : PP_MEMO_ALONE, count;
+    struct build build = {truncated ? PP_NODE_TRUNCATED : PP_NODE_ROOT, false};
+    if (walk->fresh > LEAVES_TRUNK || walk->fresh == 0) return 0;
+    if (joins) build = (struct build){memo->nodes[join], memo->bp_matters[join]};
+    count = joins ? put_words(own, walk->sp, walk->pc, walk->bp, build.matters ? walk->bp_at : 0)
+                  : put_end(own, walk);
     for (uint32_t k = walk->fresh; k-- > 0;) {
         const struct pp_memo_fresh *frame = fresh_at(memo, k);
         if (!add(&build, frame)) return PP_STACK_NONE;
@@ -292,7 +304,7 @@ static uint32_t put_top_of_walk(struct walk *walk, const struct pp_regs *regs) {
     uint32_t site = pp_stack_site(build.node);
     if (site == 0) return PP_STACK_NONE;
     if (count > PP_MEMO_OWN) return 0;
-    if (memo->truncated) site |= PP_SITE_TRUNCATED;
+    if (truncated) site |= PP_SITE_TRUNCATED;
     put_top(memo, regs, join, own, count, site, build.matters);
     return site;
 }
@@ -323,8 +335,8 @@ static uint32_t replace_end(struct walk *walk, uint32_t kept, const struct pp_re
         words = memo->first[kept - 1];
         words += put_words(&memo->words[words], walk->sp, walk->pc, walk->bp,
                            build.matters ? walk->bp_at : 0);
-    } else if (walk->sp != 0) {
-        memo->words[words++] = (struct pp_memo_word){walk->sp - 8, walk->pc};
+    } else {
+        words += put_end(&memo->words[words], walk);
     }
     for (uint32_t k = walk->fresh, i = kept; k-- > 0; i++) {
         const struct pp_memo_fresh frame = *fresh_at(memo, k);
@@ -350,6 +362,8 @@ static uint32_t replace_end(struct walk *walk, uint32_t kept, const struct pp_re
 static uint32_t remember(struct walk *walk, enum end end, const struct pp_regs *regs) {
     struct pp_memo *memo = walk->memo;
     if (end != JOINED) {
+        uint32_t alone = put_top_of_walk(walk, end, regs);
+        if (alone != 0) return alone == PP_STACK_NONE ? 0 : alone;
         cut_trunk(memo, 0);
         memo->truncated = end == CUT;
         return replace_end(walk, 0, regs);
@@ -361,7 +375,7 @@ static uint32_t remember(struct walk *walk, enum end end, const struct pp_regs *
         put_top_of_trunk(memo, regs, walk->meet - 1, site);
         return site;
     }
-    uint32_t site = put_top_of_walk(walk, regs);
+    uint32_t site = put_top_of_walk(walk, end, regs);
     if (site != 0) return site == PP_STACK_NONE ? 0 : site;
     return replace_end(walk, walk->meet, regs);
 }
@@ -371,7 +385,8 @@ void pp_memo_forget(struct pp_memo *memo) {
         for (uint32_t way = 0; way < PP_MEMO_WAYS; way++) memo->tops[set][way].pc = 0;
     for (uint32_t i = 0; i < PP_MEMO_PAD; i++) memo->words[i] = HOLDS_ALWAYS;
     cut_trunk(memo, 0);
-    memo->stamp = 0;
+    memo->stamp = memo->stamps[PP_MEMO_ALONE] = 1;
+    memo->first[PP_MEMO_ALONE] = PP_MEMO_PAD;
 }
 
 static PP_NOINLINE uint32_t without(struct pp_stack_bounds *bounds, const struct pp_regs *regs,

@@ -37,6 +37,7 @@ struct pp_memo_top {
 };
 _Static_assert(sizeof(struct pp_memo_top) == 2 * PP_CACHE_LINE, "two lines");
 
+#define PP_MEMO_ALONE PP_DEPTH_MAX /* stands for a frame of the trunk in tops that need none of it */
 #define PP_MEMO_SETS 16u
 #define PP_MEMO_WAYS 4u
 #define PP_MEMO_PAD 3u      /* words before the trunk's that hold always: verified in fours */
@@ -51,9 +52,9 @@ struct pp_memo {
     uintptr_t shifted_sp;   /* where a deep stack last met the trunk with another count of frames */
     bool truncated;         /* the trunk starts where the depth limit cut it */
     /* The trunk, by frame number. */
-    uint32_t stamps[PP_DEPTH_MAX];  /* unique for as long as this frame and all outer ones stay; 0: no frame */
+    uint32_t stamps[PP_DEPTH_MAX + 1];  /* unique for as long as this frame and all outer ones stay; 0: no frame */
     uint32_t nodes[PP_DEPTH_MAX];   /* of the stack tree: the path from the outermost frame to here */
-    uint16_t first[PP_DEPTH_MAX];   /* number of its first word: return address, then bp if that matters */
+    uint16_t first[PP_DEPTH_MAX + 1];   /* number of its first word: return address, then bp if that matters */
     bool bp_matters[PP_DEPTH_MAX];
     uintptr_t bp[PP_DEPTH_MAX];
     uintptr_t bp_at[PP_DEPTH_MAX];  /* as in pp_memo_fresh, without the low bits */

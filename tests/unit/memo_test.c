@@ -151,6 +151,20 @@ static void small_limits(void **state) {
     run(50, 33);
     run(130, 100);
 }
+/* Call sites that alternate stay known, however few frames are kept: no top is replaced. */
+static void small_limits_are_remembered(void **state) {
+    PP_STORE(&pp_segment.header->options.DEPTH, 1);
+    memo = (struct pp_memo){0};
+    begin();
+    for (uint32_t i = 0; i < 5; i++) push();
+    uint32_t replaced = 0;
+    for (uint32_t turn = 0; turn < 100; turn++) {
+        frames[count - 1].pc = (uintptr_t)memo_plain + 8 * (turn % 3) + 4;
+        check(1);
+        if (turn == 10) replaced = memo.turn;
+    }
+    assert_int_equal(memo.turn, replaced);
+}
 static void stamps_come_round(void **state) {
     run(20, 128);
     memo.stamp = UINT32_MAX - 100;
@@ -231,6 +245,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shallow),           cmocka_unit_test(deep),
         cmocka_unit_test(deeper_than_the_limit), cmocka_unit_test(small_limits),
+        cmocka_unit_test(small_limits_are_remembered),
         cmocka_unit_test(stamps_come_round), cmocka_unit_test(full_tree),
         cmocka_unit_test(shares_lose_nothing)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
