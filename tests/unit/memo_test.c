@@ -120,6 +120,7 @@ static void check(uint32_t depth) {
 
 /* `deep`: how far the stack grows. */
 static void run(uint32_t deep, uint32_t depth) {
+    if (PP_LOAD(&pp_segment.header->options.DEPTH) != depth) memo = (struct pp_memo){0}; /* set at start only */
     PP_STORE(&pp_segment.header->options.DEPTH, depth);
     begin();
     for (uint32_t step = 0; step < STEPS; step++) {
