@@ -216,7 +216,7 @@ PP_INLINE void note_slot(struct pp_thread *thread, const struct pp_slab *slab, u
 }
 
 /* The slot's record is closed, before the slot can be served again. */
-static void forget_slot(struct pp_thread *thread, const struct pp_slab *slab, uint32_t slot,
+PP_INLINE void forget_slot(struct pp_thread *thread, const struct pp_slab *slab, uint32_t slot,
                         const void *block, enum pp_kind kind, const void *frame) {
     struct pp_segment_record *record = &slab->records[slot];
     pp_hot_count(&thread->tally->classes[slab->class].freed);
@@ -236,7 +236,7 @@ static void forget_slot(struct pp_thread *thread, const struct pp_slab *slab, ui
 }
 
 /* A block of the class, or NULL: the backing allocator has to serve. */
-static void *serve(unsigned class, size_t bytes, enum pp_kind kind, const void *frame) {
+PP_INLINE void *serve(unsigned class, size_t bytes, enum pp_kind kind, const void *frame) {
     if (PP_UNLIKELY(pp_track_nested(pp_self))) return NULL;
     struct pp_thread *thread = pp_track_enter();
     if (PP_UNLIKELY(thread == NULL)) return pp_pool_allocate_untracked(class);
