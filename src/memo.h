@@ -24,7 +24,10 @@ struct pp_memo_fresh {
 };
 
 /* A trace that is known whole: its innermost words of its own, the rest shared in the trunk. */
-#define PP_MEMO_OWN 5u
+/* A word of the top's own: value << 16 | place, which counts in words from the top's sp on. Values that
+   matter, return addresses and frame pointers, have 48 bits. */
+#define PP_MEMO_OWN 11u
+#define PP_MEMO_FEW 4u      /* most tops have no more */
 struct pp_memo_top {
     uintptr_t pc, sp, bp;   /* where it starts */
     uint32_t site;          /* with PP_SITE_TRUNCATED */
@@ -32,8 +35,8 @@ struct pp_memo_top {
     uint32_t words_bytes;   /* of the trunk's words, to be verified */
     uint8_t join;           /* number of that frame */
     bool bp_matters;        /* bp decides where some outer frame lies */
-    uint32_t reserved[2];
-    struct pp_memo_word own[PP_MEMO_OWN]; /* innermost first; unused ones hold always */
+    bool many;              /* more own words than PP_MEMO_FEW */
+    uint64_t own[PP_MEMO_OWN]; /* innermost first; unused ones repeat the outermost */
 };
 _Static_assert(sizeof(struct pp_memo_top) == 2 * PP_CACHE_LINE, "two lines");
 
@@ -49,6 +52,7 @@ struct pp_memo {
     uint32_t stamp;         /* newest one given */
     uint32_t turn;          /* which way is replaced next */
     uint32_t near;          /* where the last walk met the trunk: frames from 0 on */
+    uint32_t away;          /* walks in turn that met the trunk far from their own end */
     uintptr_t shifted_sp;   /* where a deep stack last met the trunk with another count of frames */
     bool truncated;         /* the trunk starts where the depth limit cut it */
     /* The trunk, by frame number. */
