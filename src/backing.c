@@ -5,6 +5,7 @@
  */
 #include "backing.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <sys/mman.h>
@@ -163,6 +164,8 @@ long pp_stub_syscall(long number, ...) {
     return number == SYS_close ? 0 : got < 0 ? -1 : (long)got;
 }
 
+static int errno_before_start; /* see pp_stub_readlink */
+
 /* Around a fork jemalloc takes and renews each of its locks, which copies some 17 pages in parent and child.
    A process with one thread can do without: nobody else holds one. */
 static struct {
@@ -183,13 +186,20 @@ int pp_stub_pthread_atfork(void (*prepare)(void), void (*parent)(void), void (*c
     at_fork.prepare = prepare;
     at_fork.parent = parent;
     at_fork.child = child;
-    return pthread_atfork(prepare_fork, in_parent, in_child);
+    int failed = pthread_atfork(prepare_fork, in_parent, in_child);
+    errno = errno_before_start;
+    return failed;
 }
 
 char *pp_stub_secure_getenv(const char *name);
 char *pp_stub_secure_getenv(const char *name) { return NULL; }
 ssize_t pp_stub_readlink(const char *path, char *to, size_t bytes);
-ssize_t pp_stub_readlink(const char *path, char *to, size_t bytes) { return -1; }
+/* It starts inside the program's first malloc, which must leave errno as it is: this is the first thing it
+   does (/etc/malloc.conf); the last is pthread_atfork. In between it sets errno to read its numbers. */
+ssize_t pp_stub_readlink(const char *path, char *to, size_t bytes) {
+    errno_before_start = errno;
+    return -1;
+}
 int pp_stub_atexit(void (*function)(void));
 int pp_stub_atexit(void (*function)(void)) { return 0; }
 /* Only for features that are off: heap profiling, background threads. */
