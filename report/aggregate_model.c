@@ -308,6 +308,10 @@ static void fill_site(struct build *build, const struct group *group, struct mod
     site->allocations = totals->allocations + more->allocations;
     site->bytes_allocated = totals->bytes + more->bytes;
     site->temporary = totals->temporary + more->temporary;
+    /* Two estimates of which one is rounded by chance: what is outstanding was allocated. */
+    if (build->model->sampling_bytes == 0) return;
+    if (site->allocations < site->objects) site->allocations = site->objects;
+    if (site->bytes_allocated < site->bytes) site->bytes_allocated = site->bytes;
 }
 
 static void fill_sites(struct build *build) {

@@ -172,7 +172,9 @@ static void put_site_origin(const struct text *text, const struct model_site *si
         fputs(", tag ", text->to);
         put_safe(text->to, site->tag);
     }
-    if (site->allocations > site->objects) {
+    /* Of estimates, a per cent is no difference. */
+    uint64_t alike = text->model->sampling_bytes != 0 ? site->objects / 100 + 1 : 0;
+    if (site->allocations > site->objects + alike) {
         fprintf(text->to, "; in all %s%s of %s came from here", text->about,
                 words_counted(site->allocations, "allocation", count),
                 words_bytes(site->bytes_allocated, bytes));
