@@ -29,8 +29,8 @@ static double minus_ln(uint64_t numerator) {
 /* 1 - exp(-x): by its series where x is small, and from there by 1 - (1 - p)^2 = p (2 - p). */
 static double chance(double x) {
     unsigned doublings = 0;
-    for (; x > SMALL; doublings++) x /= 2;
-    double p = x * (1 - x / 2 * (1 - x / 3 * (1 - x / 4 * (1 - x / 5 * (1 - x / 6)))));
+    for (; x > SMALL; doublings++) x *= 0.5;
+    double p = x * (1 - x * (1.0 / 2 - x * (1.0 / 6 - x * (1.0 / 24 - x * (1.0 / 120 - x / 720)))));
     for (; doublings > 0; doublings--) p *= 2 - p;
     return p;
 }

@@ -24,6 +24,7 @@ struct pp_countdown {
     int64_t bytes_left;     /* of what is not of a class, up to the next sample */
     uint64_t random;
     uint64_t last_count;    /* allocations of the thread when it sampled its newest block */
+    uint64_t last_stands_for; /* how many it counted as */
 };
 
 /* For a thread that begins; its tally may have been another thread's and goes on. */
