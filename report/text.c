@@ -419,6 +419,7 @@ static void put_alerts(const struct text *text) {
         const struct model_alert *alert = &model->alerts[i];
         fprintf(text->to, "  after %-11s %s %s %s: ", words_time(alert->t_s, time), alert->level,
                 alert->rule, alert->state);
+        if (strcmp(alert->rule, "budget") == 0) fputs(text->about, text->to);
         put_alert_value(text, alert, alert->value);
         fputs(" (threshold ", text->to);
         put_alert_value(text, alert, alert->threshold);

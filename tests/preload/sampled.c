@@ -13,7 +13,7 @@
 
 enum { SMALL = 20000, MIDDLE = 2000, LARGE = 200, KEPT = 4 /* one in four stays */ };
 
-static struct poolprof_pool *objects;
+static struct poolprof_pool *objects, *pages;
 
 NOINLINE static void *small(void) { return malloc(24); }
 NOINLINE static void *medium(void) { return malloc(3000); }
@@ -115,9 +115,12 @@ static void storm(void) {
     signal(SIGUSR1, on_tick);
     CHECK(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
     CHECK(timer_settime(timer, 0, &when, NULL) == 0);
-    for (time_t end = time(NULL) + 3; next_block < SMALL && time(NULL) < end;)
+    /* The last ones are sampled nearly always: then the handler finds us at work on records. */
+    for (time_t end = time(NULL) + 3; next_block < SMALL && time(NULL) < end;) {
         for (int way = 0; way < WAYS; way++)
-            for (int i = 0; i < 20; i++) ways[way].give(ways[way].make());
+            for (int i = 0; i < 5; i++) ways[way].give(ways[way].make());
+        for (int i = 0; i < 200; i++) poolprof_pool_release(pages, poolprof_pool_acquire(pages));
+    }
     timer_delete(timer);
     signal(SIGUSR1, SIG_IGN);
     while (next_block < SMALL) on_tick(0);
@@ -158,7 +161,8 @@ static void few(void) {
 int main(int argc, char **argv) {
     const char *how = argc > 1 ? argv[1] : "mix";
     objects = poolprof_pool_create("objects", 72, 0);
-    CHECK(objects != NULL);
+    pages = poolprof_pool_create("pages", 16384, 1);
+    CHECK(objects != NULL && pages != NULL);
     if (strcmp(how, "mix") == 0) mix();
     else if (strcmp(how, "totals") == 0) totals();
     else if (strcmp(how, "gone") == 0) gone();

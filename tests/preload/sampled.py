@@ -4,6 +4,7 @@ import math
 import sqlite3
 import subprocess
 
+from expect import check_fact
 from driver import PROGRAM, Sandbox, check, main, outstanding, read_report, sites_of
 
 # What decides a block's chance: the slot's size of its class, or its own bytes.
@@ -131,6 +132,31 @@ def bound():
     check(spot(report, "dropped_records") > 0, report["blind_spots"])
 
 
+def loaded():
+    """Code that comes and goes at the same addresses: each stack has the names of its own time."""
+    for _ in range(3):
+        with Sandbox() as box:
+            report = box.report(box.run("dlopen", options={"TRACK": "sample:1K"}).pid)
+            with open(box.path("expect"), encoding="utf-8") as file:
+                stacks = [line.strip() for line in file if line.startswith("stack ")]
+            check(len(stacks) == 2, stacks)
+            for line in stacks:
+                check_fact(report, line)
+
+
+def budget():
+    """A tag's figures are estimates, and an alert of its budget says so."""
+    with Sandbox() as box:
+        done = box.run("tags", "budget", options={"TRACK": "sample:4K", "BUDGET": "cache=1M", "SAMPLE_MIN": "20ms",
+                                                  "SAMPLE_MAX": "50ms"})
+        report = box.report(done.pid)
+        check("tag cache (an estimate)" in done.err, done.err)
+        raised = [alert for alert in report["alerts"] if alert["rule"] == "budget"][0]
+        peak = next(tag["peak_bytes"] for tag in report["tags"] if tag["name"] == "cache")
+        for seen in (raised["value"], peak): # 64 blocks of 100,000 bytes: all but surely sampled, each for one
+            check(abs(seen - 6400000) <= 1000, report["alerts"], report["tags"])
+
+
 def others():
     """Programs with a lot of odd ways, nearly all of whose blocks are sampled."""
     for program, case in (("stress", "15000"), ("signals", ""), ("fork_storm", ""), ("dlopen", ""), ("threads", ""),
@@ -157,4 +183,4 @@ def said():
 
 if __name__ == "__main__":
     main({"unbiased": unbiased, "totals": totals, "nothing": nothing, "gone": gone, "storm": storm, "forks": forks,
-          "bound": bound, "others": others, "said": said})
+          "bound": bound, "loaded": loaded, "budget": budget, "others": others, "said": said})
