@@ -16,6 +16,8 @@
 #include <time.h>
 
 #include "aggregate_groups.h"
+#include "class.h"
+#include "poisson.h"
 
 #define SEEN_INITIAL 1024u /* a power of two */
 
@@ -106,21 +108,46 @@ static unsigned age_bucket(const struct walk *walk, uint32_t birth) {
     return bucket;
 }
 
+#define ESTIMATE_MOST 0x1p62 /* of a hostile segment */
+
+/* The whole part of an estimate; the rest goes to the group's next one. So each group's figures are within
+   one of the true sum, and the ages of its blocks add up to them. */
+static uint64_t whole(double value, double *left) {
+    double exact = value + *left;
+    uint64_t part = exact < ESTIMATE_MOST ? (uint64_t)(exact + 0.5) : (uint64_t)ESTIMATE_MOST;
+    *left = exact < ESTIMATE_MOST ? exact - (double)part : 0;
+    return part;
+}
+
+/* A sampled block stands for others: *objects of them with *bytes. */
+static void estimate(struct walk *walk, struct group *group, uint64_t word0, uint64_t *objects,
+                     uint64_t *bytes) {
+    unsigned by = PP_WORD0_SAMPLED_BY(word0);
+    bool classed = by > 0 && by <= PP_POOL_CLASSES;
+    double weight = pp_poisson_weight(classed ? pp_class_bytes(by - 1) : *bytes, walk->mean);
+    *objects = whole(weight, &group->objects_left);
+    *bytes = whole(weight * (double)*bytes, &group->bytes_left);
+    walk->sampled++;
+}
+
 static void add_block(struct walk *walk, uint64_t word0, uint64_t word1, uint64_t bytes) {
     struct groups *groups = walk->groups;
+    uint64_t objects = 1;
+    if (walk->mean != 0 && PP_WORD0_KIND(word0) == 0) return; /* watched, not sampled */
     struct group *group = find_group(groups, PP_WORD0_SITE(word0), PP_WORD0_TAG(word0));
     uint32_t birth = PP_WORD1_TICK(word1);
-    group->objects++;
+    if (walk->mean != 0) estimate(walk, group, word0, &objects, &bytes);
+    group->objects += objects;
     group->bytes += bytes;
     if (walk->totals_only) return;
     if (birth < group->oldest_tick) group->oldest_tick = birth;
     if (birth > group->newest_tick) group->newest_tick = birth;
     group->makers |= 1u << PP_WORD0_KIND(word0);
     unsigned bucket = age_bucket(walk, birth);
-    group->ages.objects[bucket]++;
+    group->ages.objects[bucket] += objects;
     group->ages.bytes[bucket] += bytes;
     if (birth < walk->suspect_before_tick) {
-        group->suspect_objects++;
+        group->suspect_objects += objects;
         group->suspect_bytes += bytes;
     }
     note_thread(groups, group, PP_WORD1_THREAD(word1));
@@ -194,6 +221,11 @@ uint32_t aggregate_now_tick(const struct view *view, int64_t now_monotonic_ns) {
     return ticks < UINT32_MAX ? (uint32_t)ticks : UINT32_MAX;
 }
 
+void walk_set_mean(struct walk *walk, const struct view *view) {
+    int64_t track = view_header(view)->options.TRACK;
+    walk->mean = track > PP_TRACK_OFF ? (uint64_t)track : 0;
+}
+
 void walk_set_times(struct walk *walk, uint32_t now_tick, double leak_age_s) {
     double leak_age_ticks = leak_age_s * TICKS_PER_S;
     walk->now_tick = now_tick;
@@ -227,6 +259,7 @@ struct aggregate_peak *aggregate_peak_take(struct view *view, double t_s) {
     struct walk walk = {.groups = &groups, .totals_only = true};
     if (!view_refresh(view)) return NULL;
     groups_init(&groups, view_count(view, PP_AREA_SITES));
+    walk_set_mean(&walk, view);
     walk_live(view, &walk);
     struct aggregate_peak *peak = model_alloc(1, sizeof *peak);
     peak->t_s = t_s;

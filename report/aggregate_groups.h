@@ -21,6 +21,7 @@ struct group {
     unsigned makers;
     uint64_t objects, bytes;
     uint64_t suspect_objects, suspect_bytes;
+    double objects_left, bytes_left; /* when sampled: of estimates, what whole numbers have left over */
     struct model_ages ages;
 };
 
@@ -35,6 +36,8 @@ struct groups {
 
 struct walk {
     struct groups *groups;
+    uint64_t mean;    /* bytes from one sampled block to the next; 0: all are recorded */
+    uint64_t sampled; /* blocks that estimates come from */
     bool totals_only; /* objects and bytes, nothing else */
     uint32_t now_tick, suspect_before_tick;
     uint32_t age_ticks[MODEL_AGE_COUNT];
@@ -54,6 +57,8 @@ struct aggregate_peak {
 void groups_init(struct groups *groups, uint64_t site_count);
 void groups_fini(struct groups *groups);
 
+/* Before all else: what the segment says about sampling. */
+void walk_set_mean(struct walk *walk, const struct view *view);
 void walk_set_times(struct walk *walk, uint32_t now_tick, double leak_age_s);
 /* Adds every live block to the walk's groups. */
 void walk_live(const struct view *view, struct walk *walk);

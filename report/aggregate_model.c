@@ -27,6 +27,7 @@ struct build {
     size_t stack_room;
     uint64_t counters[PP_COUNTER_COUNT];
     struct thread_names names;
+    uint64_t sampled; /* see struct walk */
     struct share *shares; /* by site: what threads have not added to it yet */
 };
 
@@ -87,14 +88,18 @@ static void fill_process(struct build *build) {
     fill_end(model, header);
     model->tracker_bytes = header->tracker_bytes;
     model->tracked = header->options.TRACK != PP_TRACK_OFF;
+    if (header->options.TRACK != PP_TRACK_EXACT) model_set(&model->scan, "off: sample mode");
 }
 
 /* ---- totals ---- */
 
 static uint64_t difference(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
 
+/* Each block has a record, unless there was no room for it. */
+static bool is_exact(const struct model *model) { return model->tracked && model->sampling_bytes == 0; }
+
 /* What is outstanding: by the records; but where some were dropped, or none are kept, the counters
-   know more than the records do. */
+   know more than the records do; and they are exact where records are estimates. */
 static void fill_outstanding(struct build *build) {
     struct model *model = build->model;
     const uint64_t *counters = build->counters;
@@ -105,7 +110,8 @@ static void fill_outstanding(struct build *build) {
     }
     model->kinds[MODEL_OUTSTANDING].objects = objects;
     model->kinds[MODEL_OUTSTANDING].bytes = bytes;
-    if (!model->tracked || counters[PP_COUNTER_DROPPED_RECORDS] > 0) {
+    if (model->sampling_bytes != 0) objects = bytes = 0;
+    if (!is_exact(model) || counters[PP_COUNTER_DROPPED_RECORDS] > 0) {
         uint64_t by_count = difference(counters[PP_COUNTER_ALLOCATIONS],
                                        counters[PP_COUNTER_FREES]);
         uint64_t by_bytes = difference(counters[PP_COUNTER_BYTES_ALLOCATED],
@@ -140,7 +146,7 @@ static void fill_totals(struct build *build) {
         model->totals.peak_bytes = model->totals.outstanding_bytes;
     model->totals.peak_error_bytes = PP_PUBLISH_BYTES * threads;
     /* Without records each pool publishes by itself, when a slab is full. */
-    if (!model->tracked) model->totals.peak_error_bytes *= 1 + model->pool_count;
+    if (!is_exact(model)) model->totals.peak_error_bytes *= 1 + model->pool_count;
     model->peak.bytes = model->totals.peak_bytes;
     model->peak.t_s = seconds(header->peak_tick);
 }
@@ -302,6 +308,10 @@ static void fill_site(struct build *build, const struct group *group, struct mod
     site->allocations = totals->allocations + more->allocations;
     site->bytes_allocated = totals->bytes + more->bytes;
     site->temporary = totals->temporary + more->temporary;
+    /* Two estimates of which one is rounded by chance: what is outstanding was allocated. */
+    if (build->model->sampling_bytes == 0) return;
+    if (site->allocations < site->objects) site->allocations = site->objects;
+    if (site->bytes_allocated < site->bytes) site->bytes_allocated = site->bytes;
 }
 
 static void fill_sites(struct build *build) {
@@ -356,7 +366,8 @@ static void fill_peak(struct build *build, const struct aggregate_peak *peak) {
     }
     model_sort(model, model->peak_sites, model->peak_site_count, MODEL_BY_BYTES);
     model->peak.t_s = peak->t_s;
-    model->peak.bytes = bytes;
+    /* When sampled, the sites' sum is an estimate of the same as the counters have. */
+    if (model->sampling_bytes == 0) model->peak.bytes = bytes;
 }
 
 /* ---- laps ---- */
@@ -450,6 +461,10 @@ static void fill_blind_spots(struct build *build) {
     if (forks > 0)
         model_add_blind_spot(build->model, "unprofiled_children", forks,
                              "forked children that went on without exec; they are not profiled");
+    if (build->model->sampling_bytes != 0)
+        model_add_blind_spot(build->model, "sampling", build->sampled,
+                             "sampled objects that the estimates of sites, tags and temporary allocations "
+                             "come from; new/free mismatches are seen among these only");
     fill_degraded(build);
 }
 
@@ -465,7 +480,10 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     groups_init(&build.groups, view_count(view, PP_AREA_SITES));
     build.stack_of = model_alloc(build.groups.site_count, sizeof *build.stack_of);
     build.stack_room = 1;
+    walk_set_mean(&walk, view);
     walk_live(view, &walk);
+    build.sampled = walk.sampled;
+    build.model->sampling_bytes = walk.mean;
     view_counters(view, build.counters);
     read_shares(&build);
     aggregate_pools(view, build.now_tick, build.model);

@@ -293,6 +293,12 @@ static void put_blind_spots(FILE *to, const struct model *model) {
     close_list(to);
 }
 
+/* null: all figures are exact. */
+static json_t *sampling_value(const struct model *model) {
+    if (model->sampling_bytes == 0) return json_null();
+    return json_pack("{s:o, s:b}", "bytes", count_of(model->sampling_bytes), "estimates", true);
+}
+
 static json_t *overhead_value(const struct model *model) {
     double objects = (double)model->totals.outstanding_objects;
     return json_pack("{s:o, s:o}", "tracker_bytes", count_of(model->tracker_bytes),
@@ -305,6 +311,7 @@ bool json_render(const struct model *model, FILE *to, size_t top) {
     fputs("{\"schema\": \"poolprof.report/1\"", to);
     put_member(to, "process", process_value(model));
     put_member(to, "totals", totals_value(model));
+    put_member(to, "sampling", sampling_value(model));
     put_member(to, "leaks", leaks_value(model));
     fputs(",\n", to);
     put_sites(to, model, model->sites, count);

@@ -208,6 +208,7 @@ struct model {
         uint64_t misuses;      /* of named pools and tags */
     } errors;                  /* what the program did wrong */
     bool tracked;              /* false: POOLPROF_TRACK=off, there are no sites */
+    uint64_t sampling_bytes;   /* POOLPROF_TRACK=sample:BYTES: what sites and tags say are estimates; 0: exact */
     double leak_age_s;         /* POOLPROF_LEAK_AGE in force: older is suspect */
     char *profile_path;        /* where it was or will be stored; NULL: nowhere */
     struct model_texts *texts; /* see model_text */

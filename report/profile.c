@@ -125,11 +125,13 @@ static void put_row(struct writer *writer) {
 
 /* ---- tables ---- */
 
-static void write_meta(struct writer *writer) {
+static void write_meta(struct writer *writer, const struct model *model) {
     prepare(writer, "meta", "key, value", 2);
     put_text(writer, "format"), put_text(writer, PROFILE_FORMAT), put_row(writer);
     put_text(writer, "version"), put_integer(writer, PROFILE_VERSION), put_row(writer);
     put_text(writer, "written_by"), put_text(writer, "poolprof " PP_VERSION), put_row(writer);
+    if (model->sampling_bytes != 0)
+        put_text(writer, "sampling_bytes"), put_integer(writer, model->sampling_bytes), put_row(writer);
     finish(writer);
 }
 
@@ -444,7 +446,7 @@ static void write_all(struct writer *writer, const struct model *model) {
     execute(writer, pragmas);
     execute(writer, PROFILE_SCHEMA);
     profile_stacks_init(&stacks, model);
-    write_meta(writer);
+    write_meta(writer, model);
     write_process(writer, model);
     write_modules(writer, model);
     write_stacks(writer, &stacks);

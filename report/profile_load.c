@@ -436,7 +436,7 @@ static void load_rest(struct loader *loader) {
     static const char *const whats[] = {
         "other",           "dropped_records",  "unprofiled_children", "foreign_heap",
         "missing_symbols", "segment_degraded", "truncated_stacks",    "thread_registers",
-        "suppressions",    "unrecorded_frees", "nested_calls"};
+        "suppressions",    "unrecorded_frees", "nested_calls",         "sampling"};
     if (!begin(loader, "children", PROFILE_CHILD_COLUMNS, "rowid")) return;
     while (next(loader)) {
         struct model_child child = {.pid = (uint32_t)integer(loader, 0),
@@ -529,7 +529,11 @@ static bool check_format(struct loader *loader, const char *path, char *why, siz
         return false;
     }
     version = ask(loader, "SELECT value FROM main.meta WHERE key = 'version'");
-    if (version == PROFILE_VERSION) return true;
+    if (version == PROFILE_VERSION) {
+        int64_t bytes = ask(loader, "SELECT value FROM main.meta WHERE key = 'sampling_bytes'");
+        loader->model->sampling_bytes = bytes > 0 ? (uint64_t)bytes : 0;
+        return true;
+    }
     snprintf(why, why_bytes, "profile of version %" PRId64 "; this poolprof reads version %d%s",
              version, PROFILE_VERSION, version > PROFILE_VERSION ? " (a newer one wrote it)" : "");
     return false;

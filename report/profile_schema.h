@@ -1,7 +1,9 @@
 /*
  * The schema of a profile, shared by profile.c (writes) and profile_load.c (reads).
  *
- * meta          format = "poolprof.profile", version, written_by; figures that are about the file
+ * meta          format = "poolprof.profile", version, written_by; figures that are about the file.
+ *               sampling_bytes, if there: POOLPROF_TRACK=sample:BYTES, and what sites, ages, peak_sites, tags
+ *               and frame_sites say are estimates
  * processes     one row: what ran, how it ended, totals. argv is a JSON array
  * modules       mapped objects; start, end: addresses in memory; bias: memory minus file;
  *               build_id: hexadecimal; id 0 is "no module"

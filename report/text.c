@@ -95,7 +95,7 @@ static void put_suspects(const struct text *text) {
         bytes += model->sites[i].suspect_bytes;
     }
     if (sites == 0) return;
-    fprintf(text->to, "; %s with %s older than %s", words_counted(sites, "site", count),
+    fprintf(text->to, "; %s with %s%s older than %s", words_counted(sites, "site", count), text->about,
             words_bytes(bytes, amount), words_time(model->leak_age_s, age));
 }
 
@@ -110,7 +110,8 @@ static void put_verdict(const struct text *text) {
     else if (model->totals.outstanding_objects == 0) fputs("nothing outstanding", to);
     else fprintf(to, "%s, %s outstanding", objects, bytes);
     if (model->site_count > 0) {
-        if (model->kinds[MODEL_OUTSTANDING].objects < model->totals.outstanding_objects)
+        if (model->sampling_bytes == 0 &&
+            model->kinds[MODEL_OUTSTANDING].objects < model->totals.outstanding_objects)
             fprintf(to, ", %s of them",
                     words_count(model->kinds[MODEL_OUTSTANDING].objects, objects));
         fprintf(to, " in %s", words_counted(model->site_count, "site", sites));
@@ -127,6 +128,9 @@ static void put_verdict(const struct text *text) {
         fprintf(to, "; %s", words_counted(model->errors.misuses, "misuse", objects));
     fprintf(to, "%s\n", text->plain);
     if (!model->tracked) fputs("tracking was off (POOLPROF_TRACK): totals only, no sites\n", to);
+    if (model->sampling_bytes != 0)
+        fprintf(to, "sampled (POOLPROF_TRACK): one block in %s has a stack, so sites and tags are estimates "
+                    "(\"about\"); totals are exact\n", words_bytes(model->sampling_bytes, bytes));
 }
 
 /* ---- sites ---- */
@@ -148,7 +152,7 @@ static void put_ages(const struct text *text, const struct model_site *site) {
     if (site->suspect_objects == 0) return;
     fprintf(text->to, ", %ssuspect%s", text->alarm, text->plain);
     if (site->suspect_objects < site->objects)
-        fprintf(text->to, " (%s of them)", words_count(site->suspect_objects, oldest));
+        fprintf(text->to, " (%s%s of them)", text->about, words_count(site->suspect_objects, oldest));
 }
 
 static void put_site_origin(const struct text *text, const struct model_site *site) {
@@ -168,12 +172,14 @@ static void put_site_origin(const struct text *text, const struct model_site *si
         fputs(", tag ", text->to);
         put_safe(text->to, site->tag);
     }
-    if (site->allocations > site->objects) {
-        fprintf(text->to, "; in all %s of %s came from here",
+    /* Of estimates, a per cent is no difference. */
+    uint64_t alike = text->model->sampling_bytes != 0 ? site->objects / 100 + 1 : 0;
+    if (site->allocations > site->objects + alike) {
+        fprintf(text->to, "; in all %s%s of %s came from here", text->about,
                 words_counted(site->allocations, "allocation", count),
                 words_bytes(site->bytes_allocated, bytes));
         if (site->temporary > 0)
-            fprintf(text->to, ", %s temporary", words_count(site->temporary, count));
+            fprintf(text->to, ", %s%s temporary", text->about, words_count(site->temporary, count));
     }
     fputc('\n', text->to);
 }
@@ -182,8 +188,8 @@ static void put_site(const struct text *text, const struct model_site *site, siz
     const struct model *model = text->model;
     char bytes[WORDS_BYTES], objects[WORDS_BYTES];
     char percent[WORDS_BYTES];
-    fprintf(text->to, "\n%s%zu. %s in %s%s", text->bold, number, words_bytes(site->bytes, bytes),
-            words_counted(site->objects, "object", objects), text->plain);
+    fprintf(text->to, "\n%s%zu. %s%s in %s%s", text->bold, number, text->about,
+            words_bytes(site->bytes, bytes), words_counted(site->objects, "object", objects), text->plain);
     fprintf(
         text->to, " (%s)",
         words_percent((double)site->bytes, (double)model->kinds[MODEL_OUTSTANDING].bytes, percent));
@@ -208,8 +214,8 @@ static void put_sites(const struct text *text, const struct text_options *option
     for (size_t i = shown; i < model->site_count; i++)
         rest_bytes += sites[i].bytes;
     if (shown < model->site_count)
-        fprintf(text->to, "\n%s more with %s are not shown (--top 0 shows all)\n",
-                words_counted(model->site_count - shown, "site", count),
+        fprintf(text->to, "\n%s more with %s%s are not shown (--top 0 shows all)\n",
+                words_counted(model->site_count - shown, "site", count), text->about,
                 words_bytes(rest_bytes, bytes));
     free(sites);
 }
@@ -239,8 +245,8 @@ static void put_peak_sites(const struct text *text) {
     if (model->peak_site_count == 0 ||
         (double)model->peak.bytes < PEAK_APART * (double)model->totals.outstanding_bytes)
         return;
-    fprintf(text->to, "  at the peak  %s, the largest sites:\n",
-            words_bytes(model->peak.bytes, bytes));
+    fprintf(text->to, "  at the peak  %s, the largest sites%s:\n", words_bytes(model->peak.bytes, bytes),
+            text->about[0] != 0 ? " by estimate" : "");
     for (size_t i = 0; i < model->peak_site_count && i < PEAK_SITES; i++) {
         const struct model_site *site = &model->peak_sites[i];
         fprintf(text->to, "    %10s in %s: ", words_bytes(site->bytes, bytes),
@@ -307,7 +313,8 @@ static void put_tags(const struct text *text) {
     FILE *to = text->to;
     char objects[WORDS_BYTES], bytes[WORDS_BYTES], peak[WORDS_BYTES], budget[WORDS_BYTES];
     if (model->tag_count == 0) return;
-    fprintf(to, "\n%stags%s\n  %-16s %10s %12s %12s %12s\n", text->bold, text->plain, "tag", "objects",
+    fprintf(to, "\n%stags%s%s\n  %-16s %10s %12s %12s %12s\n", text->bold,
+            text->about[0] != 0 ? " (estimates)" : "", text->plain, "tag", "objects",
             "bytes", "peak", "budget");
     for (size_t i = 0; i < model->tag_count; i++) {
         const struct model_tag *tag = &model->tags[i];
@@ -339,7 +346,7 @@ static void put_laps(const struct text *text) {
         fprintf(to, "  frame %s, after %s: %s\n", words_count(lap->number, a), words_time(lap->t_s, time),
                 words_counted(lap->allocations, "allocation", b));
         for (size_t j = 0; j < lap->site_count; j++) {
-            fprintf(to, "    %10s by ", words_count(lap->sites[j].allocations, a));
+            fprintf(to, "    %s%10s by ", text->about, words_count(lap->sites[j].allocations, a));
             text_put_place(text, lap->sites[j].stack);
             fputc('\n', to);
         }
@@ -360,7 +367,7 @@ static void put_memory(const struct text *text) {
     fprintf(to, "  peak         %s, exact to %s\n", words_exact(model->totals.peak_bytes, bytes),
             words_bytes(model->totals.peak_error_bytes, count));
     if (model->totals.temporary_allocations > 0)
-        fprintf(to, "  temporary    %s of the allocations: freed before their thread's next one\n",
+        fprintf(to, "  temporary    %s%s of the allocations: freed before their thread's next one\n", text->about,
                 words_percent((double)model->totals.temporary_allocations,
                               (double)model->totals.allocations, count));
     put_resident(text);
@@ -412,6 +419,7 @@ static void put_alerts(const struct text *text) {
         const struct model_alert *alert = &model->alerts[i];
         fprintf(text->to, "  after %-11s %s %s %s: ", words_time(alert->t_s, time), alert->level,
                 alert->rule, alert->state);
+        if (strcmp(alert->rule, "budget") == 0) fputs(text->about, text->to);
         put_alert_value(text, alert, alert->value);
         fputs(" (threshold ", text->to);
         put_alert_value(text, alert, alert->threshold);
@@ -473,7 +481,8 @@ static void put_more(const struct text *text) {
 }
 
 bool text_render(const struct model *model, FILE *to, const struct text_options *options) {
-    struct text text = {.model = model, .to = to, .bold = "", .dim = "", .alarm = "", .plain = ""};
+    struct text text = {.model = model, .to = to, .bold = "", .dim = "", .alarm = "", .plain = "",
+                        .about = model->sampling_bytes != 0 ? "about " : ""};
     if (options->colour) {
         text.bold = "\033[1m";
         text.dim = "\033[2m";

@@ -10,6 +10,7 @@ struct text {
     const struct model *model;
     FILE *to;
     const char *bold, *dim, *alarm, *plain; /* escape sequences, or "" */
+    const char *about;  /* what estimates begin with; "" where all is exact */
 };
 
 /* Lines of a stack, indented, innermost first. */

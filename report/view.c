@@ -219,7 +219,7 @@ void view_tallies(const struct view *view, struct pp_segment_tally *sums) {
     memset(sums, 0, sizeof *sums);
     for (uint64_t i = 1; view_read(view, PP_AREA_TALLIES, i, 1, &tally) == 1; i++) {
         for (unsigned class = 0; class < PP_POOL_CLASSES; class++) {
-            sums->classes[class].served += tally.classes[class].served;
+            sums->classes[class].served += pp_tally_served(&tally, class);
             sums->classes[class].freed += tally.classes[class].freed;
         }
     }
@@ -227,7 +227,7 @@ void view_tallies(const struct view *view, struct pp_segment_tally *sums) {
 
 /* Blocks of pools are counted in the tallies only; their bytes too, unless each has a record. */
 static void add_tallies(const struct view *view, uint64_t sums[PP_COUNTER_COUNT]) {
-    bool off = view->header.options.TRACK == PP_TRACK_OFF;
+    bool exact = view->header.options.TRACK == PP_TRACK_EXACT;
     struct pp_segment_tally tally;
     struct pp_segment_pool pool;
     view_tallies(view, &tally);
@@ -236,7 +236,7 @@ static void add_tallies(const struct view *view, uint64_t sums[PP_COUNTER_COUNT]
         sums[PP_COUNTER_ALLOCATIONS] += served;
         sums[PP_COUNTER_POOL_ALLOCATIONS] += served;
         sums[PP_COUNTER_FREES] += freed;
-        if (!off || view_read(view, PP_AREA_POOLS, class + 1, 1, &pool) != 1) continue;
+        if (exact || view_read(view, PP_AREA_POOLS, class + 1, 1, &pool) != 1) continue;
         sums[PP_COUNTER_BYTES_ALLOCATED] += served * pool.object_bytes;
         sums[PP_COUNTER_BYTES_FREED] += freed * pool.object_bytes;
     }

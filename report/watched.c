@@ -208,7 +208,9 @@ static void tell_alerts(struct watched *watched, const struct model_sample *samp
         alert_line(&out[i], lasted_s(watched, &out[i]), line, sizeof line);
         keep_alert(watched, &out[i]);
         char *tag = !strcmp(out[i].rule, "budget") ? words_safe(budget->tag) : NULL;
-        watched_log(watched, alert_log_level(&out[i]), "%s%s%s", line, tag ? ", tag " : "", tag ? tag : "");
+        bool estimate = tag && atomic_load(&options->TRACK) > PP_TRACK_OFF;
+        watched_log(watched, alert_log_level(&out[i]), "%s%s%s%s", line, tag ? ", tag " : "", tag ? tag : "",
+                    estimate ? " (an estimate)" : "");
         free(tag);
         events_alert(&watched->events, &out[i]);
     }

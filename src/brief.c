@@ -5,6 +5,7 @@
 #include "log.h"
 #include "os.h"
 #include "process.h"
+#include "sampled.h"
 #include "segment.h"
 
 #define SITES_SHOWN 20
@@ -15,7 +16,7 @@ static int output = 2;
 static bool sandboxed_at_start;
 
 struct sum {
-    uint64_t objects, bytes;
+    double objects, bytes;  /* estimates when sampling; else whole, and exact as far as anyone counts */
 };
 
 static void line(const char *format, ...) PP_PRINTF(1, 2);
@@ -41,17 +42,20 @@ static uint64_t total(enum pp_counter counter) {
     return sum;
 }
 
-/* Objects and, with TRACK=off, bytes that are only in the tallies: blocks of pools. */
-static struct sum pooled(void) {
-    struct sum sum = {0};
-    bool off = PP_LOAD(&pp_segment.header->options.TRACK) == PP_TRACK_OFF;
+/* Objects and, without exact tracking, bytes that are only in the tallies: blocks of pools. */
+struct pooled {
+    uint64_t objects, bytes;
+};
+static struct pooled pooled(void) {
+    struct pooled sum = {0};
+    bool exact = PP_LOAD(&pp_segment.header->options.TRACK) == PP_TRACK_EXACT;
     uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_TALLIES].count);
     for (uint64_t i = 1; i < count; i++) {
         for (unsigned class = 0; class < PP_POOL_CLASSES; class++) {
-            struct pp_segment_tally_class *at = &PP_SEGMENT_TALLY(i)->classes[class];
-            uint64_t live = PP_LOAD(&at->served) - PP_LOAD(&at->freed);
+            const struct pp_segment_tally *tally = PP_SEGMENT_TALLY(i);
+            uint64_t live = pp_tally_served(tally, class) - PP_LOAD(&tally->classes[class].freed);
             sum.objects += live;
-            if (off) sum.bytes += live * PP_SEGMENT_POOL(class + 1)->object_bytes;
+            if (!exact) sum.bytes += live * PP_SEGMENT_POOL(class + 1)->object_bytes;
         }
     }
     return sum;
@@ -59,8 +63,11 @@ static struct sum pooled(void) {
 
 static void add_record(struct sum *sums, uint64_t sites, uint64_t word0, uint64_t bytes) {
     if (PP_WORD0_STATE(word0) != PP_STATE_LIVE || PP_WORD0_SITE(word0) >= sites) return;
-    sums[PP_WORD0_SITE(word0)].objects++;
-    sums[PP_WORD0_SITE(word0)].bytes += bytes;
+    struct pp_record record = {.bytes = bytes, .sampled_by = PP_WORD0_SAMPLED_BY(word0)};
+    if (pp_sampled_mean != 0 && PP_WORD0_KIND(word0) == 0) return; /* watched, not sampled */
+    double weight = pp_sampled_mean != 0 ? pp_sampled_weight(&record) : 1;
+    sums[PP_WORD0_SITE(word0)].objects += weight;
+    sums[PP_WORD0_SITE(word0)].bytes += weight * (double)bytes;
 }
 
 static void add_blocks(struct sum *sums, uint64_t sites) {
@@ -100,8 +107,8 @@ static void show_sites(struct sum *sums, uint64_t sites) {
         for (uint64_t i = 1; i < sites; i++)
             if (sums[i].bytes > sums[best].bytes) best = i;
         if (sums[best].objects == 0) return;
-        line("  %llu bytes in %llu objects", (unsigned long long)sums[best].bytes,
-             (unsigned long long)sums[best].objects);
+        line("  %s%llu bytes in %llu objects", pp_sampled_mean != 0 ? "about " : "",
+             (unsigned long long)(sums[best].bytes + 0.5), (unsigned long long)(sums[best].objects + 0.5));
         if (best != 0) show_stack((uint32_t)best);
         sums[best] = (struct sum){0};
     }
@@ -141,7 +148,7 @@ void pp_brief_report(void) {
     uint64_t sites = PP_LOAD(&header->areas[PP_AREA_SITES].count);
     uint64_t bytes = sites * sizeof(struct sum);
     struct sum *sums = pp_os_map(bytes);
-    struct sum more = pooled();
+    struct pooled more = pooled();
     if (PP_LOAD(&header->options.REPORT) != PP_REPORT_NONE) {
         line("poolprof: %llu objects, %llu bytes outstanding at exit (pid %u)",
              (unsigned long long)(total(PP_COUNTER_ALLOCATIONS) - total(PP_COUNTER_FREES) +
@@ -149,6 +156,9 @@ void pp_brief_report(void) {
              (unsigned long long)(total(PP_COUNTER_BYTES_ALLOCATED) -
                                   total(PP_COUNTER_BYTES_FREED) + more.bytes),
              header->pid);
+        if (pp_sampled_mean != 0)
+            line("poolprof: sampled (POOLPROF_TRACK): one block in %llu bytes has a stack; sites are estimates "
+                 "(\"about\"), the totals are exact", (unsigned long long)pp_sampled_mean);
         if (sums != NULL) {
             add_blocks(sums, sites);
             show_sites(sums, sites);

@@ -27,7 +27,7 @@ static const struct unit time_units[] = {{"", 1},     {"ms", 0.001}, {"s", 1},
 static const struct unit plain_units[] = {{"", 1}};
 
 static const struct unit *units_of(enum pp_option_type type, size_t *count) {
-    if (type == PP_TYPE_BYTES) {
+    if (type == PP_TYPE_BYTES || type == PP_TYPE_MODE) {
         *count = PP_COUNT_OF(byte_units);
         return byte_units;
     }
@@ -134,6 +134,29 @@ static bool set_budgets(struct pp_options *options, const struct pp_option *row,
     return set_text(options, row, text);
 }
 
+/* "word:", the last of the list without the unit that it asks for. */
+static void mode_prefix(const struct pp_option *row, char *to, size_t bytes) {
+    const char *last = row->words;
+    size_t length = 0;
+    for (const char *at = last; *at != 0; at++)
+        if (*at == ',') last = at + 1;
+    while (last[length] != 0 && last[length++] != ':') continue;
+    pp_fmt(to, bytes, "%.*s", (int)length, last);
+}
+
+static bool set_mode(struct pp_options *options, const struct pp_option *row, const char *text) {
+    char prefix[32];
+    double value = word_position(row->words, text);
+    mode_prefix(row, prefix, sizeof prefix);
+    if (pp_text_starts(text, prefix)) {
+        bool number = parse_number(PP_TYPE_BYTES, text + pp_text_length(prefix), &value);
+        if (!number || value < row->low || value > row->high) return false;
+    }
+    if (value < 0) return false;
+    PP_STORE(number_field(options, row), (int64_t)(value + 0.5));
+    return true;
+}
+
 static bool set_number(struct pp_options *options, const struct pp_option *row, const char *text) {
     double value;
     int word = row->words[0] != 0 ? word_position(row->words, text) : -1;
@@ -157,6 +180,7 @@ bool pp_config_set(struct pp_options *options, const struct pp_option *row, cons
     char range[160];
     bool good = row->type == PP_TYPE_TEXT      ? set_text(options, row, text)
                 : row->type == PP_TYPE_BUDGETS ? set_budgets(options, row, text)
+                : row->type == PP_TYPE_MODE    ? set_mode(options, row, text)
                                                : set_number(options, row, text);
     if (!good && why != NULL) {
         pp_config_range(row, range, sizeof range);
@@ -231,9 +255,14 @@ size_t pp_config_show(const struct pp_options *options, const struct pp_option *
                       size_t bytes) {
     if (row->type >= PP_TYPE_BUDGETS) return pp_text_copy(to, bytes, text_field(options, row));
     int64_t value = PP_LOAD(number_field(options, row));
-    if (row->type == PP_TYPE_WORD) {
+    if (row->type == PP_TYPE_WORD || (row->type == PP_TYPE_MODE && (double)value < row->low)) {
         word_at(row->words, value, to, bytes);
         return pp_text_length(to);
+    }
+    if (row->type == PP_TYPE_MODE) {
+        mode_prefix(row, to, bytes);
+        size_t used = pp_text_length(to);
+        return used + show_number(row->type, (double)value, to + used, bytes - used);
     }
     if (value < 0) return pp_text_copy(to, bytes, row->words);
     return show_number(row->type, row->type == PP_TYPE_TIME ? (double)value / 1e9 : (double)value, to,
@@ -242,7 +271,7 @@ size_t pp_config_show(const struct pp_options *options, const struct pp_option *
 
 size_t pp_config_range(const struct pp_option *row, char *to, size_t bytes) {
     static const char *const nouns[] = {"0 or 1", "a count", "a percentage", "bytes", "a time",
-                                        "one of", "a list", "a text"};
+                                        "one of", "one of", "a list", "a text"};
     char low[32], high[32];
     if (row->type == PP_TYPE_FLAG) return pp_fmt(to, bytes, "0 or 1");
     if (row->type == PP_TYPE_WORD) return pp_fmt(to, bytes, "one of %s", row->words);
@@ -251,6 +280,8 @@ size_t pp_config_range(const struct pp_option *row, char *to, size_t bytes) {
         return pp_fmt(to, bytes, "a text of 1 to %u printable characters", (unsigned)row->high);
     show_number(row->type, row->low, low, sizeof low);
     show_number(row->type, row->high, high, sizeof high);
+    if (row->type == PP_TYPE_MODE)
+        return pp_fmt(to, bytes, "one of %s with BYTES from %s to %s", row->words, low, high);
     return pp_fmt(to, bytes, "%s from %s to %s%s%s", nouns[row->type], low, high,
                   row->words[0] != 0 ? ", or " : "", row->words);
 }

@@ -20,6 +20,7 @@
 #include "named.h"
 #include "pool.h"
 #include "registry.h"
+#include "sampling.h"
 #include "tag.h"
 #include "track.h"
 
@@ -29,8 +30,7 @@ PP_NOINLINE void pp_heap_publish_net(struct pp_thread *thread) {
     pp_segment_live(net);
 }
 
-/* Leaves work for the interrupted call; false: the list is full. */
-static bool postpone(struct pp_thread *thread, struct pp_pending what) {
+bool pp_heap_postpone(struct pp_thread *thread, struct pp_pending what) {
     uint32_t slot = atomic_fetch_add(&thread->pending_count, 1);
     if (slot >= PP_PENDING_MAX) {
         atomic_fetch_sub(&thread->pending_count, 1);
@@ -52,10 +52,18 @@ static PP_COLD void note_nested(struct pp_thread *thread, void *block, size_t by
                                .tick = pp_segment_tick()};
     enum pp_registry_result result = pp_registry_add(NULL, block, &record);
     if (result == PP_REGISTRY_BUSY &&
-        postpone(thread, (struct pp_pending){block, bytes, kind, record.site}))
+        pp_heap_postpone(thread, (struct pp_pending){block, bytes, kind, record.site}))
         return;
     if (result != PP_REGISTRY_DONE) pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
     else if (record.tag != 0) pp_tag_add(record.tag, (int64_t)bytes);
+}
+
+/* Without exact tracking. */
+static PP_NOINLINE void note_totals(struct pp_thread *thread, void *block, size_t bytes, enum pp_kind kind,
+                                    const void *frame) {
+    pp_track_allocation(thread, pp_backing_usable(block));
+    if (pp_sampled_is_due(&thread->countdown, bytes))
+        pp_sampling_note(thread, block, bytes, PP_CLASS_NONE, kind, frame);
 }
 
 static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame) {
@@ -73,10 +81,10 @@ static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame
             pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
         thread->last = block;
         thread->last_site = record.site;
+        pp_track_allocation(thread, bytes);
     } else {
-        bytes = pp_backing_usable(block);
+        note_totals(thread, block, bytes, kind, frame);
     }
-    pp_track_allocation(thread, bytes);
     pp_track_leave(thread);
 }
 
@@ -130,20 +138,29 @@ static enum verdict judge_unknown(struct pp_thread *thread) {
     return UNTRACKED;
 }
 
+/* Without exact tracking. `cache` as in registry.h. */
+static PP_NOINLINE enum verdict forget_totals(struct pp_thread *thread, struct pp_record_cache *cache,
+                                              void *block, enum pp_kind kind, const void *frame,
+                                              struct pp_record *record) {
+    pp_track_free(thread, pp_backing_usable(block));
+    if (!pp_sampled_may_have(block)) return UNTRACKED;
+    enum pp_registry_result result = pp_sampling_forget(thread, cache, block, kind, frame, record);
+    if (result == PP_REGISTRY_DONE) return FORGOTTEN;
+    bool later = result == PP_REGISTRY_BUSY && pp_heap_postpone(thread, (struct pp_pending){.block = block});
+    return later ? POSTPONED : UNTRACKED;
+}
+
 static PP_COLD enum verdict forget_nested(struct pp_thread *thread, void *block, enum pp_kind kind,
                                           const void *frame, struct pp_record *record) {
     pp_count(thread, PP_COUNTER_NESTED, 1);
-    if (thread->mode == PP_MODE_TOTALS) {
-        pp_track_free(thread, pp_backing_usable(block));
-        return UNTRACKED;
-    }
+    if (thread->mode == PP_MODE_TOTALS) return forget_totals(thread, NULL, block, kind, frame, record);
     enum pp_registry_result result = pp_registry_remove(NULL, block, record);
     if (result == PP_REGISTRY_DONE) {
         note_freed(thread, block, record, kind, frame);
         return FORGOTTEN;
     }
     /* Busy, or it may itself be on the pending list: the interrupted call will know. */
-    return postpone(thread, (struct pp_pending){.block = block}) ? POSTPONED : UNTRACKED;
+    return pp_heap_postpone(thread, (struct pp_pending){.block = block}) ? POSTPONED : UNTRACKED;
 }
 
 static enum verdict forget(void *block, enum pp_kind kind, const void *frame,
@@ -153,8 +170,7 @@ static enum verdict forget(void *block, enum pp_kind kind, const void *frame,
     enum verdict verdict = FORGOTTEN;
     if (PP_UNLIKELY(thread == NULL)) return UNTRACKED;
     if (PP_UNLIKELY(thread->mode == PP_MODE_TOTALS)) {
-        pp_track_free(thread, pp_backing_usable(block));
-        verdict = UNTRACKED;
+        verdict = forget_totals(thread, &thread->records, block, kind, frame, record);
     } else if (PP_LIKELY(pp_registry_remove(&thread->records, block, record) == PP_REGISTRY_DONE)) {
         note_freed(thread, block, record, kind, frame);
     } else {
@@ -163,6 +179,18 @@ static enum verdict forget(void *block, enum pp_kind kind, const void *frame,
     pp_track_leave(thread);
     if (verdict == BAD) pp_fault_invalid(block, frame);
     return verdict;
+}
+
+/* Of a block that was sampled, freed and counted as freed. */
+static void work_off_sampled(struct pp_thread *thread, const struct pp_pending *work) {
+    struct pp_record record;
+    uint32_t slot;
+    /* By no certain function any more: what it was allocated by will do. */
+    pp_sampling_forget(thread, &thread->records, work->block, 0, NULL, &record);
+    if (work->kind == PP_PENDING_FORGET) return;
+    struct pp_slab *slab = pp_slab_owns(work->block) ? pp_slab_of(work->block) : NULL;
+    if (slab == NULL) pp_backing_free(work->block);
+    else if (pp_slab_slot(slab, work->block, &slot)) pp_slab_push_remote(slab, work->block, slot);
 }
 
 PP_NOINLINE void pp_heap_work_off(struct pp_thread *thread) {
@@ -175,7 +203,9 @@ PP_NOINLINE void pp_heap_work_off(struct pp_thread *thread) {
     for (uint32_t i = 0; i < count; i++) {
         struct pp_record record = {.bytes = work[i].bytes, .site = work[i].site, .kind = work[i].kind,
                                    .thread = thread->index, .tick = pp_segment_tick()};
-        if (work[i].kind != 0) {
+        if (thread->mode == PP_MODE_TOTALS) {
+            work_off_sampled(thread, &work[i]);
+        } else if (work[i].kind != PP_PENDING_FREE) {
             if (pp_registry_add(&thread->records, work[i].block, &record) != PP_REGISTRY_DONE)
                 pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
         } else if (pp_registry_remove(&thread->records, work[i].block, &record) == PP_REGISTRY_DONE) {
@@ -202,11 +232,35 @@ PP_INLINE void record_slot(struct pp_thread *thread, const struct pp_slab *slab,
                           memory_order_release);
 }
 
+/* The class's turn has come: the slot gets a record, and its link tells the fast path so. */
+static PP_NOINLINE void sample_slot(struct pp_thread *thread, const struct pp_slab *slab, uint32_t slot,
+                                    uint64_t bytes, enum pp_kind kind, const void *frame) {
+    const char *block = pp_slab_address(slab, slot);
+    pp_sampled_restart_class(&thread->countdown, thread->tally, slab->class);
+    if (pp_sampling_note(thread, block, bytes, slab->class, kind, frame))
+        PP_STORE(&slab->links[slot], PP_SLOT_SAMPLED);
+}
+
+/* The reverse. BUSY: nothing was done. */
+static PP_COLD enum pp_registry_result unsample_slot(struct pp_thread *thread, struct pp_record_cache *cache,
+                                                     const struct pp_slab *slab, uint32_t slot,
+                                                     enum pp_kind kind, const void *frame) {
+    struct pp_record record;
+    const char *block = pp_slab_address(slab, slot);
+    enum pp_registry_result result = pp_sampling_forget(thread, cache, block, kind, frame, &record);
+    if (result != PP_REGISTRY_BUSY) PP_STORE(&slab->links[slot], PP_SLOT_LIVE);
+    return result;
+}
+
 /* A slot has been served or changes hands by realloc. */
 PP_INLINE void note_slot(struct pp_thread *thread, const struct pp_slab *slab, uint32_t slot,
                          uint64_t bytes, enum pp_kind kind, const void *frame) {
     pp_hot_count(&thread->tally->classes[slab->class].served);
-    if (PP_UNLIKELY(thread->mode != PP_MODE_EXACT) && !pp_tag_note(thread, bytes)) return;
+    if (PP_UNLIKELY(thread->mode != PP_MODE_EXACT) && !pp_tag_note(thread, bytes)) {
+        if (PP_UNLIKELY(pp_sampled_is_due_class(thread->tally, slab->class)))
+            sample_slot(thread, slab, slot, bytes, kind, frame);
+        return;
+    }
     uint32_t site = pp_track_site(thread, thread->memo, &thread->bounds, frame, bytes);
     record_slot(thread, slab, slot, bytes, kind, site);
     thread->last = pp_slab_address(slab, slot);
@@ -220,7 +274,11 @@ PP_INLINE void forget_slot(struct pp_thread *thread, const struct pp_slab *slab,
                         const void *block, enum pp_kind kind, const void *frame) {
     struct pp_segment_record *record = &slab->records[slot];
     pp_hot_count(&thread->tally->classes[slab->class].freed);
-    if (PP_UNLIKELY(thread->mode == PP_MODE_TOTALS)) return;
+    if (PP_UNLIKELY(thread->mode == PP_MODE_TOTALS)) {
+        if (pp_slab_is_sampled(slab, slot))
+            unsample_slot(thread, &thread->records, slab, slot, kind, frame);
+        return;
+    }
     uint64_t word0 = slab->records != NULL ? PP_LOAD(&record->word0) : 0;
     if (PP_UNLIKELY(PP_WORD0_STATE(word0) != PP_STATE_LIVE)) { /* born untracked */
         pp_count(thread, PP_COUNTER_UNRECORDED_FREES, 1);
@@ -264,13 +322,35 @@ static PP_COLD void report_invalid(const void *block, const void *frame) {
     else pp_fault_invalid(block, frame);
 }
 
+static PP_COLD bool is_sampled(const struct pp_slab *slab, const void *block, const void *frame) {
+    uint32_t slot;
+    if (pp_slab_slot(slab, block, &slot) && pp_slab_is_sampled(slab, slot)) return true;
+    report_invalid(block, frame);
+    return false;
+}
+
 /* The slot that is in use at exactly this address; false: a double free, an interior or a wild pointer,
    which is reported. */
 PP_INLINE bool live_slot(const struct pp_slab *slab, const void *block, const void *frame,
                          uint32_t *slot) {
     if (PP_LIKELY(pp_slab_slot(slab, block, slot) && pp_slab_is_live(slab, *slot))) return true;
-    report_invalid(block, frame);
-    return false;
+    return is_sampled(slab, block, frame);
+}
+
+/* The interrupted call may be at work on this very slab. */
+static PP_COLD void free_pooled_nested(struct pp_thread *thread, struct pp_slab *slab, uint32_t slot,
+                                       void *block, enum pp_kind kind, const void *frame) {
+    pp_count(thread, PP_COUNTER_NESTED, 1);
+    if (pp_slab_is_sampled(slab, slot) &&
+        unsample_slot(thread, NULL, slab, slot, kind, frame) == PP_REGISTRY_BUSY) {
+        PP_STORE(&slab->links[slot], PP_SLOT_LIVE);
+        if (pp_heap_postpone(thread, (struct pp_pending){.block = block})) {
+            pp_hot_count(&thread->tally->classes[slab->class].freed);
+            return;
+        }
+    }
+    forget_slot(thread, slab, slot, block, kind, frame);
+    pp_slab_push_remote(slab, block, slot);
 }
 
 static void free_pooled(void *block, enum pp_kind kind, const void *frame) {
@@ -278,10 +358,8 @@ static void free_pooled(void *block, enum pp_kind kind, const void *frame) {
     struct pp_thread *thread = pp_self;
     uint32_t slot;
     if (PP_UNLIKELY(!live_slot(slab, block, frame, &slot))) return;
-    if (PP_UNLIKELY(pp_track_nested(thread))) { /* the interrupted call may be at work on this very slab */
-        pp_count(thread, PP_COUNTER_NESTED, 1);
-        forget_slot(thread, slab, slot, block, kind, frame);
-        pp_slab_push_remote(slab, block, slot);
+    if (PP_UNLIKELY(pp_track_nested(thread))) {
+        free_pooled_nested(thread, slab, slot, block, kind, frame);
         return;
     }
     thread = pp_track_enter();
@@ -401,16 +479,28 @@ static void *reallocate_pooled(void *block, size_t bytes, const void *frame) {
     return block;
 }
 
-/* Puts the record of a block back that could not be moved: as if nothing had been asked. */
-static void restore(void *block, const struct pp_record *record) {
+/* Puts the record of a block back, if there was one. false: no room. */
+static bool restore_record(struct pp_thread *thread, void *block, const struct pp_record *record) {
+    bool totals = thread->mode == PP_MODE_TOTALS;
+    uint64_t bytes = totals ? pp_sampled_bytes(record) : record->bytes;
+    if (record->tag != 0) pp_tag_add(record->tag, (int64_t)bytes);
+    return (totals ? pp_sampled_add(&thread->records, block, record)
+                   : pp_registry_add(&thread->records, block, record)) == PP_REGISTRY_DONE;
+}
+
+/* A block could not be moved: as if nothing had been asked. */
+static PP_COLD void restore(void *block, enum verdict verdict, const struct pp_record *record) {
     struct pp_thread *thread = pp_track_enter();
     if (thread == NULL) return;
-    if (pp_registry_add(&thread->records, block, record) != PP_REGISTRY_DONE)
+    bool totals = thread->mode == PP_MODE_TOTALS;
+    if (verdict == FORGOTTEN && !restore_record(thread, block, record))
         pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
-    pp_count(thread, PP_COUNTER_FREES, (uint64_t)-1);
-    pp_count(thread, PP_COUNTER_BYTES_FREED, -record->bytes);
-    pp_track_net(thread, (int64_t)record->bytes);
-    if (record->tag != 0) pp_tag_add(record->tag, (int64_t)record->bytes);
+    if (verdict == FORGOTTEN || totals) {
+        uint64_t bytes = totals ? pp_backing_usable(block) : record->bytes;
+        pp_count(thread, PP_COUNTER_FREES, (uint64_t)-1);
+        pp_count(thread, PP_COUNTER_BYTES_FREED, -bytes);
+        pp_track_net(thread, (int64_t)bytes);
+    }
     pp_track_leave(thread);
 }
 
@@ -428,7 +518,7 @@ void *pp_heap_reallocate(void *block, size_t bytes, const void *frame) {
     if (PP_UNLIKELY(verdict == BAD)) return refuse();
     void *moved = pp_backing_reallocate(block, bytes);
     if (PP_UNLIKELY(moved == NULL)) {
-        if (verdict == FORGOTTEN) restore(block, &record);
+        restore(block, verdict, &record);
         return refuse();
     }
     note(moved, bytes, PP_KIND_MALLOC, frame);

@@ -1,6 +1,6 @@
 /*
- * The two inline fast paths, for POOLPROF_TRACK=off: a pooled block, without a record. Everything else
- * fails the first test of each and goes to heap.c: `limit` is 0 in a thread without state, in a forked
+ * The two inline fast paths, for POOLPROF_TRACK=off and =sample: a pooled block, without a record. Everything
+ * else fails the first test of each and goes to heap.c: `limit` is 0 in a thread without state, in a forked
  * child, with exact tracking, and while the thread is inside the allocator (a signal handler on top).
  *
  * Some 25 instructions each, no locked one, and calls in tail position only, so that no register has to
@@ -19,6 +19,17 @@ PP_INLINE void pp_hot_count(_Atomic uint64_t *counter) {
     __asm__("incq %0" : "+m"(*counter) : : "cc");
 }
 
+/* The same, and whether 2^63 is reached: the next sample of this class is due (sampled.h). Without
+   sampling the count never comes there. The flag is the addition's own: it costs a jump that is not taken. */
+PP_INLINE bool pp_hot_count_due(_Atomic uint64_t *counter) {
+    bool due;
+    __asm__("incq %0" : "+m"(*counter), "=@ccs"(due));
+    return due;
+}
+PP_INLINE void pp_hot_uncount(_Atomic uint64_t *counter) {
+    __asm__("decq %0" : "+m"(*counter) : : "cc");
+}
+
 /* NULL: ask pp_heap_allocate. */
 PP_INLINE void *pp_hot_allocate(size_t bytes) {
     struct pp_thread *thread = pp_self;
@@ -30,8 +41,8 @@ PP_INLINE void *pp_hot_allocate(size_t bytes) {
     char *block = NULL;
     uint32_t slot;
     if (PP_LIKELY(slab->head != PP_SLOT_NONE)) {
-        pp_hot_count(&slab->tally->served);
-        block = pp_slab_pop(slab, &slot);
+        if (PP_LIKELY(!pp_hot_count_due(&slab->tally->served))) block = pp_slab_pop(slab, &slot);
+        else pp_hot_uncount(&slab->tally->served); /* counted, and found due, in the slow path */
     }
     atomic_signal_fence(memory_order_seq_cst);
     thread->limit = limit;

@@ -23,7 +23,7 @@ static uint64_t allocations_so_far(void) {
     count = PP_LOAD(&pp_segment.header->areas[PP_AREA_TALLIES].count);
     for (uint64_t i = 1; i < count; i++)
         for (unsigned class = 0; class < PP_POOL_CLASSES; class++)
-            sum += PP_LOAD(&PP_SEGMENT_TALLY(i)->classes[class].served);
+            sum += pp_tally_served(PP_SEGMENT_TALLY(i), class);
     return sum;
 }
 

@@ -31,6 +31,7 @@
 #include "os.h"
 #include "pool.h"
 #include "registry.h"
+#include "sampled.h"
 #include "segment.h"
 
 enum { BUCKETS = 64, BATCH = 32, INDEX_MAX = 0xffff, HEADERS_MAX = 40 };
@@ -328,7 +329,8 @@ bool pp_module_find(uintptr_t pc, struct pp_module *found) {
         pp_unlock(&modules.lock);
         /* Its free() is how a dlclose shows; the loader's early objects are unknown there, and
            stay. */
-        if (!pp_pool_watch(object.dlfo_link_map)) pp_registry_watch(object.dlfo_link_map);
+        if (pp_sampled_mean != 0) pp_sampled_watch(object.dlfo_link_map);
+        else if (!pp_pool_watch(object.dlfo_link_map)) pp_registry_watch(object.dlfo_link_map);
     }
     *found = (struct pp_module){.start = entry ? entry->start : (uintptr_t)object.dlfo_map_start,
                                 .end = entry ? entry->end : (uintptr_t)object.dlfo_map_end,

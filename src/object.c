@@ -7,6 +7,7 @@
 #include "lap.h"
 #include "named.h"
 #include "poolprof/poolprof.h"
+#include "sampling.h"
 #include "tag.h"
 #include "track.h"
 
@@ -56,7 +57,11 @@ static void note(struct scope scope, const struct pp_named *pool, const struct p
     uint64_t bytes = pool->object_bytes;
     pp_count(thread, PP_COUNTER_POOL_ALLOCATIONS, 1);
     pp_track_allocation(thread, bytes);
-    if (thread->mode != PP_MODE_EXACT && !pp_tag_note(thread, bytes)) return;
+    if (thread->mode != PP_MODE_EXACT && !pp_tag_note(thread, bytes)) {
+        if (!scope.nested && pp_sampled_is_due(&thread->countdown, bytes))
+            pp_sampling_note(thread, pp_slab_address(slab, slot), bytes, PP_CLASS_NONE, PP_KIND_MALLOC, frame);
+        return;
+    }
     struct pp_stack_bounds bounds = thread->bounds;
     uint32_t site = pp_track_site(thread, scope.nested ? NULL : thread->memo,
                                   scope.nested ? &bounds : &thread->bounds, frame, bytes);
@@ -76,11 +81,22 @@ static void note(struct scope scope, const struct pp_named *pool, const struct p
                           memory_order_release);
 }
 
+/* Without exact tracking. */
+static PP_COLD void forget_sampled(struct scope scope, const void *object) {
+    struct pp_record record;
+    struct pp_record_cache *cache = scope.nested ? NULL : &scope.thread->records;
+    if (pp_sampling_forget(scope.thread, cache, object, PP_KIND_MALLOC, NULL, &record) == PP_REGISTRY_BUSY)
+        pp_heap_postpone(scope.thread, (struct pp_pending){.block = (void *)(uintptr_t)object,
+                                                           .kind = PP_PENDING_FORGET});
+}
+
 /* The object has been claimed, so its record is ours alone. */
 static void forget(struct scope scope, const struct pp_named *pool, const struct pp_slab *slab, uint32_t slot) {
     struct pp_thread *thread = scope.thread;
     uint64_t word0 = slab->records != NULL ? PP_LOAD(&slab->records[slot].word0) : 0;
     bool known = PP_WORD0_STATE(word0) == PP_STATE_LIVE;
+    if (thread->mode == PP_MODE_TOTALS && pp_sampled_may_have(pp_slab_address(slab, slot)))
+        forget_sampled(scope, pp_slab_address(slab, slot));
     if (!known && thread->mode != PP_MODE_TOTALS) { /* from before a fork, or its record was dropped */
         pp_count(thread, PP_COUNTER_UNRECORDED_FREES, 1);
         if (pp_segment.header->flags & PP_SEGMENT_FORKED) return;

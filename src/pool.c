@@ -76,8 +76,7 @@ static void publish(struct pp_pool_class *of, unsigned class, struct pp_segment_
                     uint32_t part) {
     if (tally == NULL) return;
     struct pp_segment_pool *shared = shared_of(class);
-    int64_t live = (int64_t)(PP_LOAD(&tally->classes[class].served) -
-                             PP_LOAD(&tally->classes[class].freed));
+    int64_t live = (int64_t)(pp_tally_served(tally, class) - PP_LOAD(&tally->classes[class].freed));
     int64_t moved = live - of->published;
     if (moved == 0) return;
     if (!exact) pp_segment_live(moved * pp_class_bytes(class));
@@ -471,7 +470,7 @@ bool pp_pool_watch(const void *block) {
 
 static uint32_t count_live(const struct pp_slab *slab) {
     uint32_t live = 0;
-    for (uint32_t i = 0; i < slab->carved; i++) live += pp_slab_is_live(slab, i);
+    for (uint32_t i = 0; i < slab->carved; i++) live += pp_slab_in_use(slab, i);
     return live;
 }
 

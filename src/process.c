@@ -23,6 +23,7 @@
 #include "pool.h"
 #include "registry.h"
 #include "rules.h"
+#include "sampled.h"
 #include "segment.h"
 #include "stack.h"
 #include "tag.h"
@@ -121,6 +122,7 @@ static enum pp_life begin(bool forked) {
     }
     pp_segment.header->started_monotonic_ns = pp_os_now_coarse();
     pp_pool_init();
+    pp_sampled_init();
     if (forked) {
         pp_named_restart();
         pp_tag_restart();

@@ -155,7 +155,8 @@ enum pp_registry_result pp_registry_add(struct pp_record_cache *cache, const voi
     PP_STORE(&record->bytes, from->bytes | (uint64_t)(next & 0xffff) << 48);
     PP_STORE(&record->address, (uintptr_t)block);
     atomic_store_explicit(&record->word0,
-                          PP_WORD0(from->site, from->kind, from->tag, PP_STATE_LIVE, 0),
+                          PP_WORD0(from->site, from->kind, from->tag, PP_STATE_LIVE, 0) |
+                              (uint64_t)from->sampled_by << PP_WORD0_SAMPLED_SHIFT,
                           memory_order_release);
     *head = index;
     pp_unlock(&shard->lock);
@@ -168,6 +169,7 @@ static void read_record(const struct pp_segment_block *record, struct pp_record 
                              .site = PP_WORD0_SITE(word0),
                              .kind = PP_WORD0_KIND(word0),
                              .tag = PP_WORD0_TAG(word0),
+                             .sampled_by = PP_WORD0_SAMPLED_BY(word0),
                              .watched = (word0 & PP_WORD0_WATCHED) != 0,
                              .thread = PP_WORD1_THREAD(word1),
                              .tick = PP_WORD1_TICK(word1)};

@@ -19,6 +19,7 @@ struct pp_record {
     uint64_t bytes;
     uint32_t site, thread, tick;
     unsigned kind, tag;
+    unsigned sampled_by;    /* PP_WORD0_SAMPLED_BY */
     bool watched;           /* by pp_registry_watch */
 };
 

@@ -17,11 +17,12 @@ void pp_share_add_shared(uint32_t site, uint64_t allocations, uint64_t bytes, ui
 /* Gives the place to another site. */
 void pp_share_move(struct pp_segment_share *share, uint32_t site);
 
-/* An allocation of `bytes` at a site. Site 0 has no figures. */
-PP_INLINE void pp_share_add(struct pp_segment_share shares[PP_SHARES], uint32_t site, uint64_t bytes) {
+/* Allocations of `bytes` in all at a site. Site 0 has no figures. */
+PP_INLINE void pp_share_add(struct pp_segment_share shares[PP_SHARES], uint32_t site, uint64_t allocations,
+                            uint64_t bytes) {
     struct pp_segment_share *share = &shares[site % PP_SHARES];
     if (PP_UNLIKELY(PP_LOAD(&share->site) != site)) pp_share_move(share, site);
-    PP_BUMP(&share->allocations, 1);
+    PP_BUMP(&share->allocations, allocations);
     PP_BUMP(&share->bytes, bytes);
 }
 

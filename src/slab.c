@@ -237,8 +237,8 @@ bool pp_slab_check(const struct pp_slab *slab) {
     uint32_t word = PP_LOAD(&slab->remote), live = 0, remote = word >> 16;
     uint32_t freed = chained(slab, slab->head, slab->carved + 1u);
     if (freed > slab->carved || chained(slab, word & 0xffff, remote) != remote) return false;
-    for (uint32_t i = 0; i < slab->carved; i++) live += pp_slab_is_live(slab, i);
+    for (uint32_t i = 0; i < slab->carved; i++) live += pp_slab_in_use(slab, i);
     for (uint32_t i = slab->carved; i < slab->capacity; i++)
-        if (pp_slab_is_live(slab, i)) return false;
+        if (pp_slab_in_use(slab, i)) return false;
     return live + freed + remote == slab->carved;
 }

@@ -27,6 +27,7 @@
 #define PP_SLOT_LIVE 1u         /* the slot is in use */
 #define PP_SLOT_NONE 2u         /* end of a chain */
 #define PP_SLOT_NAMED 3u        /* low bits: in use, of a named pool; above: its epoch (named.h) */
+#define PP_SLOT_SAMPLED 5u      /* in use, and the registry has a record that goes with it (sampled.h) */
 
 struct pp_slab {
     /* All that the fast paths want, in one line. Written when the slab is made: */
@@ -100,6 +101,13 @@ PP_INLINE char *pp_slab_address(const struct pp_slab *slab, uint32_t slot) {
 }
 PP_INLINE bool pp_slab_is_live(const struct pp_slab *slab, uint32_t slot) {
     return PP_LOAD(&slab->links[slot]) == PP_SLOT_LIVE;
+}
+
+PP_INLINE bool pp_slab_is_sampled(const struct pp_slab *slab, uint32_t slot) {
+    return PP_LOAD(&slab->links[slot]) == PP_SLOT_SAMPLED;
+}
+PP_INLINE bool pp_slab_in_use(const struct pp_slab *slab, uint32_t slot) {
+    return pp_slab_is_live(slab, slot) || pp_slab_is_sampled(slab, slot);
 }
 
 /* Owner; head is a slot. Of a pool's current slab, whose `used` need not follow. */

@@ -91,8 +91,9 @@ static void fill(struct pp_thread *thread, uint32_t index) {
     entry->birth_tick = pp_segment_tick();
     entry->death_tick = 0;
     PP_STORE(&entry->tid, (uint32_t)pp_os_tid());
-    thread->mode = PP_LOAD(&pp_segment.header->options.TRACK) == PP_TRACK_OFF ? PP_MODE_TOTALS
-                                                                              : PP_MODE_EXACT;
+    thread->mode = PP_LOAD(&pp_segment.header->options.TRACK) == PP_TRACK_EXACT ? PP_MODE_EXACT
+                                                                                : PP_MODE_TOTALS;
+    pp_sampled_begin(&thread->countdown, thread->tally);
     pp_thread_set_tag(thread, pp_tag_current()); /* from before a fork */
     if (pool != NULL) pp_pool_attach(pool, thread->tally);
     thread->limit_idle = thread->mode == PP_MODE_TOTALS && pool != NULL ? pp_pool_limit : 0;

@@ -12,13 +12,14 @@
 #include "pool.h"
 #include "poolprof/segment.h"
 #include "registry.h"
+#include "sampled.h"
 #include "unwind.h"
 
 enum pp_mode {
     PP_MODE_NONE,   /* take the slow path: not set up, forked child, ended thread */
     PP_MODE_PASS,   /* constant state: nothing is tracked in this process */
     PP_MODE_EXACT,  /* every allocation has a record and a stack */
-    PP_MODE_TOTALS, /* counters only */
+    PP_MODE_TOTALS, /* counters only, and records of what is sampled */
     PP_MODE_TAGGED  /* PP_MODE_EXACT with a tag on the thread */
 };
 
@@ -26,10 +27,12 @@ enum pp_mode {
 struct pp_pending {
     void *block;
     uint64_t bytes;
-    uint32_t kind;          /* 0: a free */
+    uint32_t kind;          /* of an allocation; or PP_PENDING_FREE, PP_PENDING_FORGET */
     uint32_t site;
 };
 #define PP_PENDING_MAX 32u
+#define PP_PENDING_FREE 0u
+#define PP_PENDING_FORGET 0x100u /* the record only: the memory has gone back */
 
 struct pp_thread {
     uint32_t mode;          /* enum pp_mode */
@@ -51,6 +54,7 @@ struct pp_thread {
     struct pp_memo *memo;   /* pp_memo_none: no memory, or a borrowed struct */
     struct pp_thread *next; /* free list; protected by the threads' lock */
     struct pp_pending pending[PP_PENDING_MAX];
+    struct pp_countdown countdown;  /* sampled.h */
 };
 
 extern PP_TLS struct pp_thread *pp_self;

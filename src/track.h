@@ -1,6 +1,6 @@
 /*
  * What every tracked call does first and last: the thread's state taken and left, its figures counted.
- * Private to heap.c and object.c. The caller keeps nothing of `thread` after pp_track_leave.
+ * Private to heap.c, object.c and sampling.c. The caller keeps nothing of `thread` after pp_track_leave.
  */
 #ifndef PP_TRACK_H
 #define PP_TRACK_H
@@ -13,6 +13,8 @@
 #include "share.h"
 #include "thread.h"
 
+/* Leaves work for the call that this one interrupted; false: the list is full. */
+bool pp_heap_postpone(struct pp_thread *thread, struct pp_pending what);
 /* What a signal handler on top of the tracker has left on the thread's list; publishes thread->net. */
 void pp_heap_work_off(struct pp_thread *thread);
 void pp_heap_publish_net(struct pp_thread *thread);
@@ -48,16 +50,23 @@ PP_INLINE void pp_track_net(struct pp_thread *thread, int64_t bytes) {
         pp_heap_publish_net(thread);
 }
 
-/* The site of an allocation, which is counted there. `memo` NULL: on top of our own critical section. */
-PP_INLINE uint32_t pp_track_site(struct pp_thread *thread, struct pp_memo *memo, struct pp_stack_bounds *bounds,
-                           const void *frame, uint64_t bytes) {
+/* The site of an allocation. `memo` NULL: on top of our own critical section. */
+PP_INLINE uint32_t pp_track_stack(struct pp_thread *thread, struct pp_memo *memo, struct pp_stack_bounds *bounds,
+                                  const void *frame) {
     struct pp_regs regs = pp_regs_of_frame(frame);
     uint32_t site = pp_memo_site(memo != NULL ? memo : &pp_memo_none, regs.pc, regs.sp, regs.bp, bounds);
     if (PP_UNLIKELY((site & PP_SITE_TRUNCATED) != 0)) {
         pp_count(thread, PP_COUNTER_TRUNCATED_STACKS, 1);
         site &= ~PP_SITE_TRUNCATED;
     }
-    if (memo != NULL) pp_share_add(thread->shared->shares, site, bytes);
+    return site;
+}
+
+/* The same, and the allocation is counted there. */
+PP_INLINE uint32_t pp_track_site(struct pp_thread *thread, struct pp_memo *memo, struct pp_stack_bounds *bounds,
+                                 const void *frame, uint64_t bytes) {
+    uint32_t site = pp_track_stack(thread, memo, bounds, frame);
+    if (memo != NULL) pp_share_add(thread->shared->shares, site, 1, bytes);
     else pp_share_add_shared(site, 1, bytes, 0);
     return site;
 }

@@ -1,7 +1,8 @@
 /*
  * The options in force: one field per row of options.def, in the segment's header so that every part
  * reads the same values. Bytes are int64_t, times are nanoseconds (int64_t), words are their position
- * in the row's list, texts are NUL-terminated. Written at start and, for LIVE rows, by the watcher.
+ * in the row's list, a mode is a word's position or its bytes, texts are NUL-terminated. Written at start
+ * and, for LIVE rows, by the watcher.
  */
 #ifndef POOLPROF_OPTIONS_H
 #define POOLPROF_OPTIONS_H
@@ -17,6 +18,7 @@
 #define PP_FIELD_BYTES(name) _Atomic int64_t name;
 #define PP_FIELD_TIME(name) _Atomic int64_t name;
 #define PP_FIELD_WORD(name) _Atomic int64_t name;
+#define PP_FIELD_MODE(name) _Atomic int64_t name;
 #define PP_FIELD_BUDGETS(name) char name[PP_OPTION_TEXT_BYTES];
 #define PP_FIELD_TEXT(name) char name[PP_OPTION_TEXT_BYTES];
 
@@ -33,6 +35,7 @@ enum pp_option_id {
     PP_OPTION_COUNT
 };
 
+/* TRACK=sample:BYTES is the number of bytes, which is above these. */
 enum { PP_TRACK_EXACT, PP_TRACK_OFF };
 enum { PP_REPORT_TEXT, PP_REPORT_JSON, PP_REPORT_NONE };
 enum { PP_LOG_DEBUG, PP_LOG_INFO, PP_LOG_WARN, PP_LOG_ERROR };

@@ -124,7 +124,8 @@ POOLPROF_INLINE int poolprof_pool_stats(struct poolprof_pool *pool, struct poolp
  * Whatever a thread allocates between push and pop, by whatever function, belongs to the tag; of several
  * the innermost. The report shows sites by (stack, tag), and what each tag holds and held at most against
  * POOLPROF_BUDGET. A block keeps its tag until it is freed, wherever that happens; realloc takes the tag
- * that is active then. No figures with POOLPROF_TRACK=off. Up to 1,023 tags in a process, 30 at once.
+ * that is active then. No figures with POOLPROF_TRACK=off, estimates with =sample. Up to 1,023 tags in a
+ * process, 30 at once.
  */
 
 extern void poolprof_tag_push_now(const char *) POOLPROF_WEAK;

@@ -139,6 +139,8 @@ _Static_assert(sizeof(struct pp_segment_site) == 32, "layout");
 /* One block. word0 is stored last when it is allocated and says whether the rest holds. A freed
    record keeps its words with state PP_STATE_FREED until it is used again. 32 bytes.
      word0: site 28 | spare 11 | kind 3 | tag 10 | state 2 | snapshot epoch 10   (low to high)
+            When sampling, the spare bits' upper 6 are the size class by whose slots the block was sampled,
+            + 1; 0: by its own bytes. Kind 0: not sampled, the writer wants to know when it is freed.
      word1: birth tick 32 | thread (THREADS) 20 | spare 12 */
 struct pp_segment_block {
     _Atomic uint64_t word0;
@@ -197,13 +199,32 @@ struct pp_segment_pool {
 };
 _Static_assert(sizeof(struct pp_segment_pool) == 128, "layout");
 
-/* Written by one thread only. With TRACK=off these are the only counts of pooled blocks. */
+/* Written by one thread only. Without exact tracking these are the only counts of pooled blocks. When
+   sampling, `served` is shifted so that it reaches 2^63 with the class's next sample: that is a flag of the
+   processor after the addition that counts, so the fast path has nothing to compare. */
 struct pp_segment_tally {
     struct pp_segment_tally_class {
-        _Atomic uint64_t served;    /* pooled allocations by the thread */
+        _Atomic uint64_t served;    /* pooled allocations by the thread; read it by pp_tally_served */
         _Atomic uint64_t freed;     /* pooled blocks that the thread freed */
     } classes[PP_POOL_CLASSES];
+    struct pp_segment_tally_shift {
+        _Atomic uint64_t due;       /* what to add to `served` while it is 2^63 or more */
+        _Atomic uint64_t idle;      /* ... while it is less; both only grow */
+    } shifts[PP_POOL_CLASSES];
 };
+/* Pooled allocations by the thread. The writer changes `idle`, then `served`, then `due`, so every moment
+   can be read, also the last one of a process that was killed. */
+static inline uint64_t pp_tally_served(const struct pp_segment_tally *tally, unsigned of) {
+    const struct pp_segment_tally_shift *shift = &tally->shifts[of];
+    uint64_t served, due, idle;
+    do {
+        due = atomic_load_explicit(&shift->due, memory_order_acquire);
+        idle = atomic_load_explicit(&shift->idle, memory_order_acquire);
+        served = atomic_load_explicit(&tally->classes[of].served, memory_order_acquire);
+    } while (atomic_load_explicit(&shift->due, memory_order_acquire) != due ||
+             atomic_load_explicit(&shift->idle, memory_order_relaxed) != idle);
+    return served + (served >> 63 != 0 ? due : idle);
+}
 
 /* A tag: what is live under it, and was at most. Exact. 32 bytes. */
 struct pp_segment_tag {
@@ -260,6 +281,8 @@ enum pp_kind { PP_KIND_MALLOC = 1, PP_KIND_NEW, PP_KIND_NEW_ARRAY };
      (uint64_t)(epoch) << 54)
 /* Spare bits: the writer wants to know when the block is freed. */
 #define PP_WORD0_WATCHED (UINT64_C(1) << 28) /* of a block's record */
+#define PP_WORD0_SAMPLED_SHIFT 33u /* of a sampled block's record: class + 1, see struct pp_segment_block */
+#define PP_WORD0_SAMPLED_BY(w) ((unsigned)((w) >> PP_WORD0_SAMPLED_SHIFT & 0x3fu))
 #define PP_WORD1_WATCHED (UINT64_C(1) << 52) /* of a slot's record */
 #define PP_WORD0_BYTES(w) ((uint32_t)((w) >> 28 & 0x7ffu)) /* of a size class's slot */
 #define PP_RECORD_BYTES(w0, w1) (PP_WORD0_BYTES(w0) | (uint32_t)((w1) >> 53) << 11) /* of any slot */
@@ -350,7 +373,7 @@ _Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "lay
 
 /* Number of the format, and below it what tells one build's header from another's (options come and
    go): a reader takes only its own. */
-#define PP_SEGMENT_FORMAT 2u
+#define PP_SEGMENT_FORMAT 3u
 #define PP_SEGMENT_VERSION                                                                         \
     (PP_SEGMENT_FORMAT << 20 | (uint32_t)PP_COUNTER_COUNT << 14 |                                  \
      (uint32_t)(offsetof(struct pp_segment_header, tree) / 64))

@@ -72,6 +72,7 @@ def poolprof_columns(library, work):
     return [
         Column("poolprof", "every allocation with its stack", library, quiet),
         Column("pp-off", "POOLPROF_TRACK=off", library, {**quiet, "POOLPROF_TRACK": "off"}),
+        Column("pp-sample", "POOLPROF_TRACK=sample:512K", library, {**quiet, "POOLPROF_TRACK": "sample:512K"}),
         Column("pp-disable", "POOLPROF_ENABLE=0", library, {**quiet, "POOLPROF_ENABLE": "0"}),
         Column("pp+report", "profile and report too; cpu is without the watcher's", library, loud,
                groups=("programs",)),

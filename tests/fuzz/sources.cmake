@@ -15,9 +15,11 @@ set(fuzz_sources
   report/profile.c
   report/profile_load.c
   report/profile_stacks.c
+  src/class.c
   src/config.c
   src/fmt.c
   src/pattern.c
+  src/poisson.c
   src/window.c
   tests/golden/segment_builder.c
   tests/golden/scenarios.c

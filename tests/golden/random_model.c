@@ -145,6 +145,7 @@ struct model *random_model(unsigned seed) {
     model->errors.mismatched_frees = any();
     model->errors.misuses = any();
     model->tracked = random() % 2;
+    model->sampling_bytes = model->tracked ? 512 << 10 : 0;
     model->leak_age_s = 0.25;
     model->tracker_bytes = any();
     model->site_count = (size_t)random() % 60;

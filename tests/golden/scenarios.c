@@ -251,6 +251,30 @@ static void build_annotated(struct segment_builder *builder) {
         5000, 700, 20000, 2, {{textures, 4800}, {levels, 150}}};
 }
 
+/* One block in 512 KiB has a record. A pool's count is shifted, as its countdown has it. */
+static void build_sampled(struct segment_builder *builder) {
+    uint32_t game = game_module(builder), outer = main_node(builder, game);
+    uint32_t load = segment_builder_node(builder, game, GAME + 0x100, outer);
+    uint32_t level = segment_builder_node(builder, game, GAME + 0x200, outer);
+    uint32_t loads = segment_builder_site(builder, load, 900, 900 << 20, 0);
+    uint32_t strings = segment_builder_site(builder, level, 30000, 900000, 5000);
+    uint32_t ui = segment_builder_tag(builder, "ui", 3 << 20);
+    builder->header.options.TRACK = 512 << 10;
+    for (uint32_t i = 0; i < 3; i++)
+        segment_builder_block(builder, (struct segment_builder_block){
+                                           .site = loads, .tick = 100 + i * 19000, .bytes = 1 << 20});
+    segment_builder_block(builder, (struct segment_builder_block){
+                                       .site = strings, .tick = 200, .bytes = 30, .sampled_by = 2});
+    segment_builder_block(builder, (struct segment_builder_block){
+                                       .site = strings, .tag = ui, .tick = 39000, .bytes = 1000});
+    segment_builder_block(builder, (struct segment_builder_block){.tick = 1, .watched = true});
+    segment_builder_pool(builder, 1, 32, UINT64_C(1) << 63, 25000);
+    struct pp_segment_tally *tally = segment_builder_at(builder, PP_AREA_TALLIES, 1);
+    tally->shifts[1].due = (UINT64_C(1) << 63) + 45000;
+    tally->shifts[1].idle = (UINT64_C(1) << 63) + 60000;
+    segment_builder_count(builder, 1, PP_COUNTER_TEMPORARY, 5000);
+}
+
 static void complete_killed(struct model *model) {
     add_names(model);
     model_set(&model->process.end, "signal:9");
@@ -264,7 +288,8 @@ const struct scenario scenarios[] = {{"empty", build_empty, NULL},
                                      {"recursion", build_recursion, complete_killed},
                                      {"hostile", build_hostile, complete_hostile},
                                      {"annotated", build_annotated, add_names},
-                                     {"untracked", build_untracked, NULL}};
+                                     {"untracked", build_untracked, NULL},
+                                     {"sampled", build_sampled, add_names}};
 const size_t scenario_count = COUNT(scenarios);
 
 struct model *scenario_model(const struct scenario *scenario) {

@@ -191,7 +191,8 @@ uint32_t segment_builder_block(struct segment_builder *builder,
     if (block.kind == 0) block.kind = PP_KIND_MALLOC;
     if (block.state == 0) block.state = PP_STATE_LIVE;
     if (block.thread == 0) block.thread = 1;
-    at->word0 = PP_WORD0(block.site, block.kind, block.tag, block.state, 0);
+    at->word0 = PP_WORD0(block.site, block.watched ? 0 : block.kind, block.tag, block.state, 0) |
+                (uint64_t)block.sampled_by << PP_WORD0_SAMPLED_SHIFT;
     /* The writer keeps links in the spare bits: readers must mask them. */
     at->word1 = PP_WORD1(block.tick, block.thread) | UINT64_C(0xabc) << 52;
     at->address = 0x10000 + index * 64;

@@ -6,6 +6,7 @@
 #ifndef TESTS_SEGMENT_BUILDER_H
 #define TESTS_SEGMENT_BUILDER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -53,6 +54,8 @@ struct segment_builder_block {
     uint32_t site;
     unsigned kind, tag, state; /* 0: PP_KIND_MALLOC, none, PP_STATE_LIVE */
     uint32_t tick, thread;     /* thread 0: 1 */
+    unsigned sampled_by;       /* PP_WORD0_SAMPLED_BY */
+    bool watched;              /* of no kind: not sampled */
     uint64_t bytes;
 };
 /* Counts it in the thread's counters too: an allocation, and a free if its state is FREED. */

@@ -11,7 +11,7 @@ from driver import PROGRAMS, SHELL, Sandbox, check, main  # noqa: E402
 
 KINDS = ("lost", "indirect", "possible", "reachable", "suppressed", "outstanding")
 BLIND = ("dropped_records", "unprofiled_children", "foreign_heap", "missing_symbols", "segment_degraded",
-         "truncated_stacks", "thread_registers", "suppressions")
+         "truncated_stacks", "thread_registers", "suppressions", "sampling")
 
 
 def elements(report, path):
@@ -19,7 +19,7 @@ def elements(report, path):
     found = [report]
     for step in filter(None, path.split(".")):
         name = step.rstrip("[]")
-        found = [item[name] for item in found]
+        found = [item[name] for item in found if item[name] is not None]
         if step.endswith("[]"):
             found = [element for item in found for element in item]
     return found
@@ -67,6 +67,15 @@ def single():
         check_values(report)
 
 
+def sampled():
+    with Sandbox() as box:
+        report = box.report(box.run("hello", options={"TRACK": "sample:1K"}).pid)
+        check_keys(report, ("sampling",))
+        check_values(report)
+        check(report["sampling"] == {"bytes": 1024, "estimates": True}, report["sampling"])
+        check("sampling" in [spot["what"] for spot in report["blind_spots"]], report["blind_spots"])
+
+
 def family():
     with Sandbox() as box:
         done = box.run("/bin/sh", "-c", f"{PROGRAMS}/hello; exit 0")
@@ -78,4 +87,4 @@ def family():
 
 
 if __name__ == "__main__":
-    main({"single": single, "family": family})
+    main({"single": single, "sampled": sampled, "family": family})

@@ -22,6 +22,10 @@ def bad_values(row):
     values = ["rubbish!", "", "-1", "1e", "99999999999999999999999999", "12 apples", "0x"]
     if kind in ("BYTES", "TIME", "COUNT"):
         values += ["5Q", "K", "nan", "inf", ".", "1M1"]
+    if kind == "MODE":
+        values += [words.rsplit(",", maxsplit=1)[-1] + tail for tail in ("", "1")]
+        prefix = words.rsplit(",", maxsplit=1)[-1].split(":")[0]
+        values += [prefix] + [f"{prefix}:{number}" for number in ("", "0", "1023", "2T", "abc", "-4K", "4K,", " 4K")]
     return values
 
 
@@ -45,7 +49,7 @@ def each_value():
                 shown = value[:40]
                 if len(lines) != 1 or shown not in lines[0] or len(lines[0]) > 1200:
                     problems.append(f"POOLPROF_{row[0]}={shown}: {lines or 'not a word'}")
-                elif row[1] == "WORD" and not all(word in lines[0] for word in row[5].split(",")):
+                elif row[1] in ("WORD", "MODE") and not all(word in lines[0] for word in row[5].split(",")):
                     problems.append(f"the range is not in: {lines[0]}")
                 elif row[1] in ("FLAG", "COUNT") and not re.search(r"\b0 or 1\b|from|between|to", lines[0]):
                     problems.append(f"the range is not in: {lines[0]}")
@@ -73,7 +77,8 @@ def good_values():
     """The edges of each range and each word are taken without a word."""
     problems = []
     for name, kind, default, _, _, words, _ in rows():
-        values = words.split(",") if words else []
+        values = [word for word in words.split(",") if ":" not in word]
+        values += ["sample:1K", "sample:1T", "sample:1.5M"] if kind == "MODE" else []
         values += {"FLAG": ["0", "1"], "BYTES": ["2097152", "64M", "1G"], "TIME": ["2", "1500ms", "2m"],
                    "COUNT": ["1", "128"]}.get(kind, [])
         for value in [default] + [v for v in values if v]:

@@ -581,6 +581,78 @@ static void a_peak_of_unknown_sites_is_harmless(void **state) {
     close(other);
 }
 
+/* ---- sampling ---- */
+
+static double weight_of(uint64_t bytes, double mean) { return -1 / expm1(-(double)bytes / mean); }
+
+static void estimates_are_sums_of_weights(void **state) {
+    (void)state;
+    struct segment_builder builder;
+    segment_builder_init(&builder);
+    builder.header.options.TRACK = 65536;
+    uint32_t site = plain_site(&builder, 0, 0x1000);
+    double objects = 0, bytes = 0;
+    for (uint32_t i = 0; i < 1000; i++) {
+        uint64_t size = (uint64_t)i * i, by = i % 4 == 0 ? 32 : size > 0 ? size : 1;
+        segment_builder_block(&builder, (struct segment_builder_block){
+                                            .site = site, .bytes = size, .tick = i * 50,
+                                            .sampled_by = i % 4 == 0 ? 2 : 0});
+        objects += weight_of(by, 65536);
+        bytes += weight_of(by, 65536) * (double)size;
+    }
+    segment_builder_block(&builder, (struct segment_builder_block){.bytes = 777, .watched = true});
+    struct model *model = model_of(&builder);
+    assert_int_equal(model->site_count, 1);
+    assert_int_equal(model->sampling_bytes, 65536);
+    assert_true(fabs((double)model->sites[0].objects - objects) <= 1);
+    assert_true(fabs((double)model->sites[0].bytes - bytes) <= 1);
+    uint64_t by_age = 0;
+    for (int i = 0; i < MODEL_AGE_COUNT; i++) by_age += model->sites[0].ages.objects[i];
+    assert_int_equal(by_age, model->sites[0].objects);
+    assert_int_equal(model->kinds[MODEL_OUTSTANDING].objects, model->sites[0].objects);
+    assert_int_equal(model->totals.outstanding_objects, 1001); /* the counters' */
+    assert_string_equal(model->scan, "off: sample mode");
+    assert_string_equal(model->blind_spots[model->blind_spot_count - 1].what, "sampling");
+    assert_int_equal(model->blind_spots[model->blind_spot_count - 1].count, 1000);
+    model_destroy(model);
+    segment_builder_fini(&builder);
+}
+
+static void hostile_samples_are_harmless(void **state) {
+    (void)state;
+    static const int64_t means[] = {2, INT64_MAX, 1 << 20};
+    for (size_t i = 0; i < sizeof means / sizeof *means; i++) {
+        struct segment_builder builder;
+        segment_builder_init(&builder);
+        builder.header.options.TRACK = means[i];
+        for (unsigned by = 0; by < 64; by++)
+            segment_builder_block(&builder, (struct segment_builder_block){
+                                                .bytes = UINT64_MAX >> by, .sampled_by = by});
+        struct model *model = model_of(&builder);
+        assert_int_equal(model->site_count, 1);
+        model_destroy(model);
+        segment_builder_fini(&builder);
+    }
+}
+
+static void counts_that_count_down_are_read(void **state) {
+    (void)state;
+    struct segment_builder builder;
+    segment_builder_init(&builder);
+    builder.header.options.TRACK = 65536;
+    segment_builder_pool(&builder, 1, 32, 700 - UINT64_C(1000), 5);
+    struct pp_segment_tally *tally = segment_builder_at(&builder, PP_AREA_TALLIES, 1);
+    tally->shifts[1].due = 1000;
+    tally->shifts[1].idle = 77; /* for a count that was started anew after this moment */
+    struct model *model = model_of(&builder);
+    assert_int_equal(model->totals.allocations, 700);
+    assert_int_equal(model->totals.outstanding_objects, 695);
+    assert_int_equal(model->totals.outstanding_bytes, 695 * 32);
+    assert_int_equal(model->pools[0].served, 700);
+    model_destroy(model);
+    segment_builder_fini(&builder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_the_oracle),
@@ -601,6 +673,9 @@ int main(void) {
         cmocka_unit_test(ends_have_the_contracts_words),
         cmocka_unit_test(the_peak_keeps_its_own_figures),
         cmocka_unit_test(a_peak_of_unknown_sites_is_harmless),
+        cmocka_unit_test(estimates_are_sums_of_weights),
+        cmocka_unit_test(hostile_samples_are_harmless),
+        cmocka_unit_test(counts_that_count_down_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,6 +71,11 @@ static void values(void **state) {
     assert_string_equal(text, "2h");
     set("TRACK", "off");
     assert_int_equal(options.TRACK, PP_TRACK_OFF);
+    set("TRACK", "sample:512K");
+    assert_int_equal(options.TRACK, 512 << 10);
+    set("TRACK", "sample:1K");
+    set("TRACK", "sample:1T");
+    set("TRACK", "sample:1536");
     set("TRACKER_MAX", "auto");
     assert_int_equal(options.TRACKER_MAX, -1);
 }
@@ -93,6 +98,20 @@ static void refusals(void **state) {
     refuse("TRACK", "exac", "one of exact,off");
     refuse("TRACK", "", "one of");
     refuse("TRACK", ",", "one of");
+    refuse("TRACK", "sample", "one of exact,off,sample:BYTES with BYTES from 1K to 1T");
+    refuse("TRACK", "sample:", "from 1K to 1T");
+    refuse("TRACK", "sample:0", "from 1K to 1T");
+    refuse("TRACK", "sample:1", "from 1K to 1T");
+    refuse("TRACK", "sample:1023", "from 1K to 1T");
+    refuse("TRACK", "sample:2T", "from 1K to 1T");
+    refuse("TRACK", "sample:999999999999999999999", "from 1K to 1T");
+    refuse("TRACK", "sample:abc", "from 1K to 1T");
+    refuse("TRACK", "sample:BYTES", "from 1K to 1T");
+    refuse("TRACK", "sample:-4K", "from 1K to 1T");
+    refuse("TRACK", "sample:4K,", "from 1K to 1T");
+    refuse("TRACK", "sample: 4K", "from 1K to 1T");
+    refuse("TRACK", "SAMPLE:4K", "from 1K to 1T");
+    refuse("TRACK", "1024", "from 1K to 1T");
     refuse("ENABLE", "2", "0 or 1");
     refuse("ENABLE", "yes", "0 or 1");
     refuse("OUTPUT", "", "a text");

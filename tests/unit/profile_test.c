@@ -107,6 +107,7 @@ static void same_process(const struct model *a, const struct model *b) {
     assert_memory_equal(&a->peak, &b->peak, sizeof a->peak);
     assert_memory_equal(&a->errors, &b->errors, sizeof a->errors);
     assert_int_equal(a->tracked, b->tracked);
+    assert_int_equal(a->sampling_bytes, b->sampling_bytes);
     assert_true(a->leak_age_s == b->leak_age_s);
     assert_int_equal(a->tracker_bytes, b->tracker_bytes);
 }

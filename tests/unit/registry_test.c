@@ -36,6 +36,7 @@ static void same(const struct pp_record *a, const struct pp_record *b) {
     assert_int_equal(a->tick, b->tick);
     assert_int_equal(a->kind, b->kind);
     assert_int_equal(a->tag, b->tag);
+    assert_int_equal(a->sampled_by, b->sampled_by);
 }
 
 static void step(struct job *job) {
@@ -46,7 +47,8 @@ static void step(struct job *job) {
     if (!job->used[at]) {
         struct pp_record record = {.bytes = random >> 17, .site = (uint32_t)(random >> 30 & 0xfffffff),
                                    .thread = (uint32_t)(random & 0xfffff), .tick = (uint32_t)(random >> 9),
-                                   .kind = PP_KIND_NEW, .tag = (unsigned)(random & 0x3ff)};
+                                   .kind = PP_KIND_NEW, .tag = (unsigned)(random & 0x3ff),
+                                   .sampled_by = (unsigned)(random >> 50 & 0x3f)};
         assert_int_equal(pp_registry_remove(&job->cache, block, &found), PP_REGISTRY_UNKNOWN);
         assert_int_equal(pp_registry_add(&job->cache, block, &record), PP_REGISTRY_DONE);
         job->slot[at] = record;
