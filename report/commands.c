@@ -28,7 +28,7 @@ struct request {
     uint32_t pid; /* of a live process; 0: none is known */
     enum format format;
     enum model_order sort;
-    bool top_set, no_symbols, no_colour;
+    bool top_set, no_symbols, no_colour, check;
     size_t top;
     const char *output; /* NULL: standard output */
 };
@@ -41,6 +41,7 @@ static const char report_help[] =
     "  -o, --output FILE             instead of standard output\n"
     "  --sort bytes|objects|age      order of the sites; bytes is the default\n"
     "  --top N                       sites shown; 0: all; 20 for text, all for json\n"
+    "  --check                       exit status 1 if something is lost\n"
     "  --no-symbols                  do not look up functions and lines (segments only)\n"
     "  --no-colour                   no colour even on a terminal (NO_COLOR does the same)\n";
 
@@ -98,6 +99,7 @@ static int parse_option(int option, struct request *request) {
         if (parse_count(optarg, &request->top)) return 0;
         return usage_error("report", "--top: '%s' is not a number; 0 shows all", optarg);
     case 'o': request->output = optarg; return 0;
+    case 'k': request->check = true; return 0;
     case 'y': request->no_symbols = true; return 0;
     case 'c': request->no_colour = true; return 0;
     case 'h': fputs(report_help, stdout); exit(STATUS_DONE);
@@ -110,6 +112,7 @@ static int parse(int argc, char **argv, struct request *request, const char **wh
                                             {"output", required_argument, NULL, 'o'},
                                             {"sort", required_argument, NULL, 's'},
                                             {"top", required_argument, NULL, 't'},
+                                            {"check", no_argument, NULL, 'k'},
                                             {"no-symbols", no_argument, NULL, 'y'},
                                             {"no-colour", no_argument, NULL, 'c'},
                                             {"no-color", no_argument, NULL, 'c'},
@@ -204,7 +207,7 @@ static struct model *read_segment(const struct request *request, char *why, size
     if (view == NULL) return NULL;
     uint32_t pid = view_header(view)->pid;
     bool live = request->pid == pid || locate_is_live(pid, request->path);
-    struct model *model = aggregate(view, live ? now_monotonic_ns() : AGGREGATE_LAST_TRACE, NULL);
+    struct model *model = aggregate(view, live ? now_monotonic_ns() : AGGREGATE_LAST_TRACE, NULL, NULL);
     view_close(view);
     /* It never came to say how it ended: it was killed, or runs on another machine. */
     if (!live && strcmp(model->process.end, "running") == 0)
@@ -237,6 +240,14 @@ static bool render(const struct request *request, struct model *model, FILE *to)
     return text_render(model, to, &options);
 }
 
+/* After the report. A profile without a scan cannot pass unseen. */
+static int check_leaks(const struct model *model) {
+    if (model->kinds[MODEL_LOST].objects > 0) return STATUS_FOUND;
+    if (strcmp(model->scan, "done") != 0)
+        fprintf(stderr, "poolprof report: --check: nothing was checked, leak scan %s\n", model->scan);
+    return STATUS_DONE;
+}
+
 static int write_report(const struct request *request, struct model *model) {
     FILE *to = request->output != NULL ? fopen(request->output, "we") : stdout;
     if (to == NULL) return unreadable(request->output, strerror(errno));
@@ -257,6 +268,7 @@ int report_main(int argc, char **argv) {
         struct model *model = read_any(&request, why, sizeof why);
         if (model == NULL) status = unreadable(request.path, why);
         else status = write_report(&request, model);
+        if (status == STATUS_DONE && request.check) status = check_leaks(model);
         model_destroy(model);
     }
     free(request.path);

@@ -23,6 +23,8 @@
 #include "json.h"
 #include "profile.h"
 #include "pulse.h"
+#include "scanner.h"
+#include "suppress.h"
 #include "symbol.h"
 #include "text.h"
 
@@ -95,11 +97,55 @@ static bool is_silent(const struct finishing *finishing) {
     return finishing->watched->is_child || finishing->cause == FINISH_EXEC;
 }
 
-/* Somebody will see the functions' names: it is stored or printed. */
+/* Somebody will see the functions' names: it is stored or printed, or they tell what is suppressed. */
 static bool is_read(const struct finishing *finishing) {
     const struct pp_options *options = &finishing->watched->header->options;
-    return strcmp(options->OUTPUT, "none") != 0 ||
+    bool counts = atomic_load(&options->EXITCODE) != 0 || strcmp(options->SUPPRESSIONS, "none") != 0;
+    return (counts && finishing->model->kinds[MODEL_LOST].objects > 0) || strcmp(options->OUTPUT, "none") != 0 ||
            (!is_silent(finishing) && atomic_load(&options->REPORT) != PP_REPORT_NONE);
+}
+
+/* What the leak scan says: in a process that waits for us, and in a child that did. */
+static const struct leaks *leaks_of(struct watched *watched, enum finish_cause cause, struct family *family) {
+    const char *gone = cause == FINISH_EXEC    ? "it has become another program"
+                       : cause == FINISH_DEATH ? "the process died without an end of its own"
+                                               : NULL;
+    if (!watched->leaks)
+        watched->leaks = scanner_take(family->scanner, watched->header->nonce, gone);
+    return watched->leaks;
+}
+
+static void complain_of_line(void *context, unsigned line, const char *what) {
+    struct watched *watched = context;
+    watched_log(watched, PP_LOG_WARN, "warn POOLPROF_SUPPRESSIONS: %s:%u: %s; the line is left out",
+                watched->header->options.SUPPRESSIONS, line, what);
+}
+
+/* Once the functions have names. */
+static void suppress(struct finishing *finishing) {
+    struct watched *watched = finishing->watched;
+    const struct pp_options *options = &watched->header->options;
+    struct suppressions suppressions = {0};
+    const char *name = options->SUPPRESSIONS;
+    char path[PATH_MAX], why[256];
+    if (!watched->leaks->done)
+        return;
+    snprintf(path, sizeof path, "%s%s%s", name[0] == '/' ? "" : watched->cwd, name[0] == '/' ? "" : "/", name);
+    if (strcmp(name, "none") != 0 &&
+        !suppress_read(&suppressions, path, complain_of_line, watched, why, sizeof why))
+        watched_log(watched, PP_LOG_WARN, "warn POOLPROF_SUPPRESSIONS: %s: %s; it suppresses nothing", path, why);
+    if (atomic_load(&options->SUPPRESSIONS_BUILTIN))
+        suppress_add_built_in(&suppressions);
+    suppress_apply(&suppressions, finishing->model);
+    suppress_fini(&suppressions);
+}
+
+/* The exit status that the process is to take; before it hears that the report is out. */
+static void set_status(const struct finishing *finishing) {
+    struct watched *watched = finishing->watched;
+    int64_t status = atomic_load(&watched->header->options.EXITCODE);
+    if (status > 0 && finishing->model->kinds[MODEL_LOST].objects > 0)
+        atomic_store(&watched->header->status_now, (uint32_t)status + 1);
 }
 
 static void build_model(struct finishing *finishing) {
@@ -108,10 +154,12 @@ static void build_model(struct finishing *finishing) {
     int64_t now_ns = was_alive ? watched_now_ns() : AGGREGATE_LAST_TRACE;
     if (finishing->cause == FINISH_HANDOVER && !watched->is_child)
         watched_sample(watched);
+    const struct leaks *leaks = leaks_of(watched, finishing->cause, finishing->family);
+    pulse_tick(&finishing->pulse);
     view_refresh(watched->view);
     if (was_alive)
         keep_last_peak(watched);
-    finishing->model = aggregate(watched->view, now_ns, watched->peak_sites);
+    finishing->model = aggregate(watched->view, now_ns, watched->peak_sites, leaks);
     settle_end(finishing);
     sample_history_store(&watched->history, finishing->model);
     for (size_t i = 0; i < watched->told_count; i++)
@@ -122,6 +170,8 @@ static void build_model(struct finishing *finishing) {
                                            .cache = finishing->family->symbols};
     if (is_read(finishing))
         symbol_resolve(finishing->model, &options);
+    suppress(finishing);
+    set_status(finishing);
 }
 
 /* ---- the profile ---- */
@@ -292,7 +342,8 @@ void finish_announce(struct watched *watched, bool running, enum finish_cause ca
                      struct family *family) {
     struct finishing finishing = {.watched = watched, .cause = cause, .family = family};
     view_refresh(watched->view);
-    finishing.model = aggregate(watched->view, watched_now_ns(), NULL);
+    finishing.model = aggregate(watched->view, watched_now_ns(), NULL,
+                                running ? NULL : leaks_of(watched, cause, family));
     if (running)
         model_set(&finishing.model->process.end, "running");
     else

@@ -55,6 +55,7 @@ static struct pp_thread *new_struct(void) {
         }
         pp_os_advise(chunk, CHUNK, 16 /* MADV_DONTDUMP */);
         atomic_fetch_add_explicit(&pp_segment.header->tracker_bytes, CHUNK, memory_order_relaxed);
+        pp_segment_own(chunk, CHUNK);
         chunk_at = chunk;
         chunk_end = chunk + CHUNK;
     }

@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     }
     struct aggregate_peak *peak = aggregate_peak_take(view, 1);
     struct model *model = aggregate(view, runs % 2 ? AGGREGATE_LAST_TRACE : INT64_C(2000000000000),
-                                    peak);
+                                    peak, NULL);
     render_all(model);
     if (runs++ % 16 == 0) through_a_profile(model); /* slow */
     model_destroy(model);

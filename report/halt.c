@@ -1,0 +1,214 @@
+/*
+ * See halt.h. A thread in a system call that cannot be restarted by itself returns EINTR when it is
+ * stopped (epoll_wait and some others): those are set back by two bytes, onto the instruction that
+ * makes the call, so that they begin anew. A thread whose parent half of a vfork waits never stops:
+ * then, after a deadline, all is undone.
+ */
+#include "halt.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "model.h"
+
+#define DEADLINE_NS INT64_C(200000000)
+#define ROUNDS 100u
+#define LEAVE_ROUNDS 40u
+#define LEAF_WORDS 16u
+
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* ---- the threads there are ---- */
+
+static DIR *open_tasks(int pid) {
+    char path[40];
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    return opendir(path);
+}
+
+size_t halt_count_threads(int pid) {
+    size_t count = 0;
+    DIR *tasks = open_tasks(pid);
+    if (tasks == NULL) return 0;
+    for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) count += entry->d_name[0] != '.';
+    closedir(tasks);
+    return count;
+}
+
+/* 'Z' for one that has ended while its process goes on; 0: gone. */
+static char state_of(int pid, int tid) {
+    char path[64], text[512], *name_end = NULL;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pid, tid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return 0;
+    if (fgets(text, sizeof text, file) != NULL) name_end = strrchr(text, ')');
+    fclose(file);
+    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : 0;
+}
+
+static bool is_held(const struct halt *halt, int tid) {
+    for (size_t i = 0; i < halt->count; i++)
+        if (halt->threads[i].tid == tid) return true;
+    return false;
+}
+
+/* ---- one thread ---- */
+
+/* 1: it has stopped; 0: it has ended; -1: time is up. */
+static int await_stop(int tid, int64_t deadline) {
+    int status;
+    for (int64_t pause = 10000;;) {
+        int got = waitpid(tid, &status, __WALL | WNOHANG);
+        if (got == tid && WIFSTOPPED(status)) {
+            if (status >> 16 != 0) return 1;
+            /* A signal on its way to it. */
+            ptrace(PTRACE_CONT, tid, NULL, (void *)(uintptr_t)WSTOPSIG(status));
+            ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+            continue;
+        }
+        if (got == tid || (got < 0 && errno == ECHILD)) return 0;
+        if (now_ns() > deadline) return -1;
+        struct timespec wait = {0, pause};
+        nanosleep(&wait, NULL);
+        if (pause < 1000000) pause *= 2;
+    }
+}
+
+static void repair(struct user_regs_struct *registers, int tid) {
+    int64_t result = (int64_t)registers->rax;
+    if ((int64_t)registers->orig_rax < 0 || result != -EINTR) return;
+    registers->rax = registers->orig_rax;
+    registers->rip -= 2;
+    registers->orig_rax = (unsigned long long)-1;
+    ptrace(PTRACE_SETREGS, tid, NULL, registers);
+}
+
+static bool read_registers(struct halted_thread *thread) {
+    struct user_regs_struct all;
+    if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &all) < 0) return false;
+    const uint64_t values[HALT_REGISTERS] = {all.rax, all.rbx, all.rcx, all.rdx, all.rsi, all.rdi,
+                                             all.rbp, all.r8,  all.r9,  all.r10, all.r11, all.r12,
+                                             all.r13, all.r14, all.r15, all.rsp};
+    memcpy(thread->registers, values, sizeof values);
+    thread->stack = all.rsp;
+    thread->thread_pointer = all.fs_base;
+    thread->pc = all.rip;
+    thread->in_call = (int64_t)all.orig_rax >= 0;
+    repair(&all, thread->tid);
+    return true;
+}
+
+/* ---- all of them ---- */
+
+/* 0, or errno. A thread that has ended meanwhile is none. */
+static int seize(struct halt *halt, int tid) {
+    if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
+        int error = errno;
+        char state = state_of(halt->pid, tid);
+        return state == 0 || state == 'Z' || error == ESRCH ? 0 : error;
+    }
+    ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+    halt->threads = model_grow(halt->threads, halt->count, &halt->room, sizeof *halt->threads);
+    halt->threads[halt->count++] = (struct halted_thread){.tid = tid};
+    return 0;
+}
+
+/* Those that were seized last. */
+static int await_new(struct halt *halt, size_t from, int64_t deadline) {
+    for (size_t i = from; i < halt->count;) {
+        int stopped = await_stop(halt->threads[i].tid, deadline);
+        if (stopped < 0) return EBUSY;
+        if (stopped > 0 && read_registers(&halt->threads[i])) i++;
+        else halt->threads[i] = halt->threads[--halt->count];
+    }
+    return 0;
+}
+
+/* One look at the list of threads; `found` counts the new ones. */
+static int hold_new(struct halt *halt, int64_t deadline, size_t *found) {
+    DIR *tasks = open_tasks(halt->pid);
+    size_t before = halt->count;
+    int error = 0;
+    if (tasks == NULL) return errno;
+    for (struct dirent *entry; error == 0 && (entry = readdir(tasks)) != NULL;) {
+        int tid = atoi(entry->d_name);
+        if (tid > 0 && !is_held(halt, tid)) error = seize(halt, tid);
+    }
+    closedir(tasks);
+    *found = halt->count - before;
+    return error != 0 ? error : await_new(halt, before, deadline);
+}
+
+int halt_all(struct halt *halt, int pid) {
+    int64_t deadline = now_ns() + DEADLINE_NS;
+    *halt = (struct halt){.pid = pid};
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        size_t found = 0;
+        int error = hold_new(halt, deadline, &found);
+        if (error == 0 && found > 0) continue;
+        if (error == 0 && halt->count > 0) return 0;
+        halt_resume(halt);
+        return error != 0 ? error : ESRCH;
+    }
+    halt_resume(halt);
+    return EBUSY;
+}
+
+/* The innermost frames are ours, or a function of libc's that ours has called and that calls nothing. */
+static bool is_inside(const struct halt *halt, const struct halted_thread *thread, uint64_t start,
+                      uint64_t end) {
+    uint64_t words[LEAF_WORDS];
+    struct iovec local = {words, sizeof words};
+    struct iovec remote = {(void *)(uintptr_t)thread->stack, sizeof words};
+    if (thread->pc - start < end - start) return true;
+    if (thread->in_call) return false;
+    ssize_t got = process_vm_readv(halt->pid, &local, 1, &remote, 1, 0);
+    for (size_t i = 0; got > 0 && i < (size_t)got / sizeof *words; i++)
+        if (words[i] - start < end - start) return true;
+    return false;
+}
+
+void halt_leave(struct halt *halt, uint64_t start, uint64_t end, int but) {
+    const struct timespec moment = {0, 50000};
+    for (unsigned round = 0; round < LEAVE_ROUNDS; round++) {
+        size_t inside = 0;
+        for (size_t i = 0; i < halt->count; i++) {
+            struct halted_thread *thread = &halt->threads[i];
+            thread->goes_on = thread->tid != but && is_inside(halt, thread, start, end);
+            inside += thread->goes_on;
+            if (thread->goes_on) ptrace(PTRACE_CONT, thread->tid, NULL, NULL);
+        }
+        if (inside == 0) return;
+        nanosleep(&moment, NULL);
+        for (size_t i = 0; i < halt->count; i++)
+            if (halt->threads[i].goes_on) ptrace(PTRACE_INTERRUPT, halt->threads[i].tid, NULL, NULL);
+        for (size_t i = 0; i < halt->count;) {
+            struct halted_thread *thread = &halt->threads[i];
+            int stopped = thread->goes_on ? await_stop(thread->tid, now_ns() + DEADLINE_NS) : 2;
+            if (stopped == 1) stopped = read_registers(thread) ? 2 : 0;
+            if (stopped == 0) halt->threads[i] = halt->threads[--halt->count];
+            else i++;
+        }
+    }
+}
+
+void halt_resume(struct halt *halt) {
+    for (size_t i = 0; i < halt->count; i++)
+        ptrace(PTRACE_DETACH, halt->threads[i].tid, NULL, NULL);
+    free(halt->threads);
+    *halt = (struct halt){0};
+}
