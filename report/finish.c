@@ -7,6 +7,7 @@
 #include "finish.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <limits.h>
 #include <signal.h>
@@ -24,9 +25,9 @@
 #include "profile.h"
 #include "pulse.h"
 #include "scanner.h"
-#include "suppress.h"
 #include "symbol.h"
 #include "text.h"
+#include "verdict.h"
 
 /* A reader of stderr that takes nothing for so long does not get the rest; the profile has it all. */
 #define REPORT_PATIENCE_MS 30000
@@ -112,33 +113,13 @@ static const struct leaks *leaks_of(struct watched *watched, enum finish_cause c
                                                : NULL;
     if (!watched->leaks)
         watched->leaks = scanner_take(family->scanner, watched->header->nonce, gone);
+    if (watched->leaks->done)
+        watched_log(watched, PP_LOG_DEBUG, "debug leak scan: %" PRIu64 " objects, %" PRIu64 " bytes read, %.4f s",
+                    watched->leaks->objects, watched->leaks->bytes, watched->leaks->stopped_s);
     return watched->leaks;
 }
 
-static void complain_of_line(void *context, unsigned line, const char *what) {
-    struct watched *watched = context;
-    watched_log(watched, PP_LOG_WARN, "warn POOLPROF_SUPPRESSIONS: %s:%u: %s; the line is left out",
-                watched->header->options.SUPPRESSIONS, line, what);
-}
-
-/* Once the functions have names. */
-static void suppress(struct finishing *finishing) {
-    struct watched *watched = finishing->watched;
-    const struct pp_options *options = &watched->header->options;
-    struct suppressions suppressions = {0};
-    const char *name = options->SUPPRESSIONS;
-    char path[PATH_MAX], why[256];
-    if (!watched->leaks->done)
-        return;
-    snprintf(path, sizeof path, "%s%s%s", name[0] == '/' ? "" : watched->cwd, name[0] == '/' ? "" : "/", name);
-    if (strcmp(name, "none") != 0 &&
-        !suppress_read(&suppressions, path, complain_of_line, watched, why, sizeof why))
-        watched_log(watched, PP_LOG_WARN, "warn POOLPROF_SUPPRESSIONS: %s: %s; it suppresses nothing", path, why);
-    if (atomic_load(&options->SUPPRESSIONS_BUILTIN))
-        suppress_add_built_in(&suppressions);
-    suppress_apply(&suppressions, finishing->model);
-    suppress_fini(&suppressions);
-}
+static void warn(void *context, const char *line) { watched_log(context, PP_LOG_WARN, "warn %s", line); }
 
 /* The exit status that the process is to take; before it hears that the report is out. */
 static void set_status(const struct finishing *finishing) {
@@ -170,7 +151,7 @@ static void build_model(struct finishing *finishing) {
                                            .cache = finishing->family->symbols};
     if (is_read(finishing))
         symbol_resolve(finishing->model, &options);
-    suppress(finishing);
+    verdict_suppress(finishing->model, &watched->header->options, watched->cwd, warn, watched);
     set_status(finishing);
 }
 

@@ -23,8 +23,9 @@
 
 #define DEADLINE_NS INT64_C(200000000)
 #define ROUNDS 100u
-#define LEAVE_ROUNDS 40u
-#define LEAF_WORDS 16u
+#define LEAVE_TRIES 20u
+#define LEAVE_NS INT64_C(3000000000) /* a busy machine needs its time */
+#define INNER_WORDS 64u
 
 static int64_t now_ns(void) {
     struct timespec now;
@@ -107,7 +108,6 @@ static bool read_registers(struct halted_thread *thread) {
     thread->stack = all.rsp;
     thread->thread_pointer = all.fs_base;
     thread->pc = all.rip;
-    thread->in_call = (int64_t)all.orig_rax >= 0;
     repair(&all, thread->tid);
     return true;
 }
@@ -168,42 +168,62 @@ int halt_all(struct halt *halt, int pid) {
     return EBUSY;
 }
 
-/* The innermost frames are ours, or a function of libc's that ours has called and that calls nothing. */
+/* The innermost frames are ours, or of what ours has called: memcpy, a mutex. */
 static bool is_inside(const struct halt *halt, const struct halted_thread *thread, uint64_t start,
                       uint64_t end) {
-    uint64_t words[LEAF_WORDS];
+    uint64_t words[INNER_WORDS];
     struct iovec local = {words, sizeof words};
     struct iovec remote = {(void *)(uintptr_t)thread->stack, sizeof words};
     if (thread->pc - start < end - start) return true;
-    if (thread->in_call) return false;
     ssize_t got = process_vm_readv(halt->pid, &local, 1, &remote, 1, 0);
     for (size_t i = 0; got > 0 && i < (size_t)got / sizeof *words; i++)
         if (words[i] - start < end - start) return true;
     return false;
 }
 
-void halt_leave(struct halt *halt, uint64_t start, uint64_t end, int but) {
-    const struct timespec moment = {0, 50000};
-    for (unsigned round = 0; round < LEAVE_ROUNDS; round++) {
-        size_t inside = 0;
-        for (size_t i = 0; i < halt->count; i++) {
-            struct halted_thread *thread = &halt->threads[i];
-            thread->goes_on = thread->tid != but && is_inside(halt, thread, start, end);
-            inside += thread->goes_on;
-            if (thread->goes_on) ptrace(PTRACE_CONT, thread->tid, NULL, NULL);
-        }
-        if (inside == 0) return;
-        nanosleep(&moment, NULL);
-        for (size_t i = 0; i < halt->count; i++)
-            if (halt->threads[i].goes_on) ptrace(PTRACE_INTERRUPT, halt->threads[i].tid, NULL, NULL);
+/* One goes on for a moment. false: it has ended. `waits`: it did not run, and did not want to; on a busy
+   machine it may just not have come to run. */
+static bool let_go_on(int pid, struct halted_thread *thread, int64_t moment_ns, bool *waits) {
+    const struct timespec moment = {0, moment_ns};
+    uint64_t pc = thread->pc, stack = thread->stack;
+    ptrace(PTRACE_CONT, thread->tid, NULL, NULL);
+    nanosleep(&moment, NULL);
+    char state = state_of(pid, thread->tid);
+    ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL);
+    if (await_stop(thread->tid, now_ns() + DEADLINE_NS) <= 0 || !read_registers(thread)) return false;
+    *waits = state != 'R' && thread->pc == pc && thread->stack == stack;
+    return true;
+}
+
+/* Until it is outside, a few times. `moved`: there is hope. */
+static bool let_leave(const struct halt *halt, struct halted_thread *thread, uint64_t start, uint64_t end,
+                      bool *moved) {
+    int64_t moment_ns = 20000;
+    for (unsigned tries = 0; tries < LEAVE_TRIES && is_inside(halt, thread, start, end); tries++) {
+        bool waits;
+        if (!let_go_on(halt->pid, thread, moment_ns, &waits)) return false;
+        if (waits) return true;
+        *moved = true;
+        if (moment_ns < 2000000) moment_ns *= 2;
+    }
+    return true;
+}
+
+/* One after the other: all at once, on fewer processors than there are threads, most would not come to run.
+   One that waits for a lock of ours gets it once its turn comes again. Who does not move in a round in
+   which nobody does has just a word on its stack that looks as if it were inside. */
+bool halt_leave(struct halt *halt, uint64_t start, uint64_t end, int but) {
+    int64_t deadline = now_ns() + LEAVE_NS;
+    for (bool moved = true; moved;) {
+        if (now_ns() > deadline) return false;
+        moved = false;
         for (size_t i = 0; i < halt->count;) {
             struct halted_thread *thread = &halt->threads[i];
-            int stopped = thread->goes_on ? await_stop(thread->tid, now_ns() + DEADLINE_NS) : 2;
-            if (stopped == 1) stopped = read_registers(thread) ? 2 : 0;
-            if (stopped == 0) halt->threads[i] = halt->threads[--halt->count];
-            else i++;
+            if (thread->tid == but || let_leave(halt, thread, start, end, &moved)) i++;
+            else *thread = halt->threads[--halt->count];
         }
     }
+    return true;
 }
 
 void halt_resume(struct halt *halt) {

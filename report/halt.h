@@ -16,8 +16,6 @@
 struct halted_thread {
     int tid;
     uint64_t stack, thread_pointer, pc;
-    bool in_call;       /* in a system call */
-    bool goes_on;       /* halt_leave */
     uint64_t registers[HALT_REGISTERS]; /* those a pointer can be in */
 };
 
@@ -32,8 +30,8 @@ int halt_all(struct halt *halt, int pid);
 void halt_resume(struct halt *halt);
 
 /* Lets those threads go on, for a moment each time, that are inside the code of [start, end): until they
-   have left it, or will not. `but` is left where it is. */
-void halt_leave(struct halt *halt, uint64_t start, uint64_t end, int but);
+   have left it, or wait in it for ever. `but` is left where it is. false: time is up, some are inside. */
+bool halt_leave(struct halt *halt, uint64_t start, uint64_t end, int but);
 
 /* How many threads the process has; 0: cannot be told. */
 size_t halt_count_threads(int pid);

@@ -112,8 +112,12 @@ static bool stand_still(struct scanning *scanning) {
     int error = waits && threads == 1 ? 0 : halt_all(&scanning->halt, scanning->request->pid);
     roots->all_threads = error == 0;
     scan_ranges_read(&scanning->objects, scanning->request->view);
-    halt_leave(&scanning->halt, scanning->objects.library.start, scanning->objects.library.end,
-               (int)waiter->tid);
+    /* Halfway through a realloc a block has no record, and all that it points to would seem lost. */
+    if (!halt_leave(&scanning->halt, scanning->objects.library.start, scanning->objects.library.end,
+                    (int)waiter->tid)) {
+        leaks_refuse(scanning->leaks, "failed: threads did not leave the allocator in time");
+        return false;
+    }
     if (scanning->halt.count > 0) {
         for (size_t i = 0; i < scanning->halt.count; i++)
             if (waits && scanning->halt.threads[i].tid == (int)waiter->tid)
@@ -209,6 +213,7 @@ static void look(struct scanning *scanning) {
         return;
     }
     if (!is_possible(scanning) || !stand_still(scanning)) {
+        halt_resume(&scanning->halt);
         scan_objects_fini(&scanning->objects);
         return;
     }

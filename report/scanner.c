@@ -7,12 +7,20 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "aggregate.h"
 #include "model.h"
+#include "output.h"
 #include "scan.h"
+#include "symbol.h"
+#include "text.h"
+#include "verdict.h"
 #include "view.h"
 #include "words.h"
+
+#define PRINT_PATIENCE_MS 10000
 
 struct scanner_entry {
     struct view *view;
@@ -81,6 +89,58 @@ static void scan_entry(struct scanner_entry *entry) {
     syscall(SYS_futex, &entry->header->looked, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
+/* ---- a check while the program runs ---- */
+
+static void say(void *context, const char *line) {
+    struct scanner_entry *entry = context;
+    fprintf(stderr, "poolprof[%" PRIu32 "]: warn %s\n", entry->header->pid, line);
+}
+
+/* Where the log goes. */
+static void print(struct scanner_entry *entry, const struct model *model) {
+    const struct pp_pattern names = {.program = model_name(model), .host = model->process.host,
+                                     .directory = model->process.cwd, .pid = model->process.pid,
+                                     .started_s = model->process.started_realtime_ns / 1000000000};
+    const struct text_options options = {.top = TEXT_TOP_DEFAULT};
+    struct output output;
+    char *text = NULL, why[512];
+    size_t bytes = 0;
+    FILE *to = open_memstream(&text, &bytes);
+    if (!to)
+        return;
+    text_render(model, to, &options);
+    fclose(to);
+    if (!output_open(&output, entry->header->options.LOG, &names, why, sizeof why))
+        output_open(&output, "stderr", &names, why, sizeof why);
+    output_write(&output, text, bytes, PRINT_PATIENCE_MS, tick, entry);
+    output_close(&output);
+    free(text);
+}
+
+/* Told if something is lost: the program has asked for it. */
+static void check(struct scanner_entry *entry, uint32_t wanted) {
+    struct pp_segment_header *header = entry->header;
+    const struct scan_request request = {.pid = (int)header->pid, .view = entry->view, .tick = tick,
+                                         .progress = progress, .context = entry};
+    const struct symbol_options symbols = {.tick = tick, .context = entry};
+    struct leaks *leaks = scan_process(&request);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    view_refresh(entry->view);
+    struct model *model = aggregate(entry->view, now.tv_sec * INT64_C(1000000000) + now.tv_nsec, NULL, leaks);
+    if (leaks->done && model->kinds[MODEL_LOST].objects > 0) {
+        symbol_resolve(model, &symbols);
+        verdict_suppress(model, &header->options, model->process.cwd, say, entry);
+        if (model->kinds[MODEL_LOST].objects > 0 && atomic_load(&header->options.REPORT) != PP_REPORT_NONE)
+            print(entry, model);
+    }
+    atomic_store(&header->check_lost, leaks->done ? (int64_t)model->kinds[MODEL_LOST].objects : -1);
+    atomic_store(&header->check_done, wanted);
+    syscall(SYS_futex, &header->check_done, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+    model_destroy(model);
+    leaks_destroy(leaks);
+}
+
 static bool waits(const struct scanner_entry *entry) {
     uint32_t handover = atomic_load(&entry->header->handover);
     return !entry->leaks && (handover == PP_HANDOVER_REQUESTED || handover == PP_HANDOVER_TAKEN);
@@ -88,9 +148,14 @@ static bool waits(const struct scanner_entry *entry) {
 
 void scanner_serve(struct scanner *scanner) {
     pthread_mutex_lock(&scanner->lock);
-    for (size_t i = 0; i < scanner->count; i++)
-        if (waits(scanner->entries[i]))
-            scan_entry(scanner->entries[i]);
+    for (size_t i = 0; i < scanner->count; i++) {
+        struct scanner_entry *entry = scanner->entries[i];
+        uint32_t wanted = atomic_load(&entry->header->check_wanted);
+        if (wanted != atomic_load(&entry->header->check_done))
+            check(entry, wanted);
+        if (waits(entry))
+            scan_entry(entry);
+    }
     pthread_mutex_unlock(&scanner->lock);
 }
 

@@ -22,6 +22,9 @@ void pp_handover_let_go(void);
    is mostly a millisecond; no longer than somebody is at work at it. */
 void pp_handover_look(void);
 
+/* A leak scan while the program runs: the number of lost objects, -1: there was none. */
+long pp_handover_check(void);
+
 /* In the first process of a tree, waits until the report is out. false: there
    is no watcher, or it died or stands still (then a line on stderr says so), and nobody has reported.
    At most 10 s after its last sign of life. */

@@ -41,6 +41,7 @@ static struct wiped cold;   /* stands in until start */
 static struct wiped *wiped = &cold;
 static bool started;        /* survives forks: tells a forked child from a fresh process */
 static struct pp_lock start_lock;
+static struct pp_lock check_lock; /* one leak check at a time */
 static char *const *initial_envp;
 static char exe_path[4096];
 static struct pp_tree_place tree; /* read-only after start */
@@ -192,7 +193,7 @@ static PP_COLD bool start_forked(void) {
     pp_stack_reset();
     pp_unwind_fallback_reset();
     pp_thread_reset();
-    start_lock = (struct pp_lock){0};
+    start_lock = check_lock = (struct pp_lock){0};
     enum pp_life now = begin(true);
     atomic_store_explicit(&wiped->life, (uint32_t)now, memory_order_release);
     if (now == PP_LIFE_LIVE) find_watcher();
@@ -334,6 +335,15 @@ int pp_process_finish(enum pp_end end, int status, const void *frame) {
     PP_STORE(&finished, 1);
     pp_os_futex_wake(&finished);
     return status_now(status);
+}
+
+long pp_process_check(const void *frame) {
+    if (life() != PP_LIFE_LIVE || !is_owner(PP_END__EXIT) || !pp_lock(&check_lock)) return -1;
+    tell_waiter(frame, PP_END__EXIT);
+    long lost = pp_handover_check();
+    PP_STORE(&pp_segment.header->waiter.tid, 0);
+    pp_unlock(&check_lock);
+    return lost;
 }
 
 void pp_process_abort(void) {

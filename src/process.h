@@ -37,6 +37,9 @@ void pp_process_construct(char **envp);
    __builtin_unwind_init(), so that the host's registers lie below it. */
 int pp_process_finish(enum pp_end end, int status, const void *frame);
 
+/* A leak scan now, asked for by the program; see leak.h. `frame` as above. */
+long pp_process_check(const void *frame);
+
 /* abort was called: a hint for the case that nobody sees how the process dies. */
 void pp_process_abort(void);
 

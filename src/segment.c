@@ -249,12 +249,26 @@ void pp_segment_live(int64_t bytes) {
         }
 }
 
+/* A row that a root has left, taken for another; NULL. */
+static struct pp_segment_range *retired_range(void) {
+    uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_RANGES].count);
+    for (uint64_t i = 1; i < count; i++) {
+        struct pp_segment_range *range = PP_SEGMENT_RANGE(i);
+        uint32_t kind = PP_RANGE_RETIRED;
+        if (PP_LOAD(&range->kind) == kind &&
+            atomic_compare_exchange_strong(&range->kind, &kind, PP_RANGE_NONE))
+            return range;
+    }
+    return NULL;
+}
+
 void pp_segment_range(const void *at, size_t bytes, enum pp_range_kind kind) {
-    uint64_t index = pp_segment_take(PP_AREA_RANGES, 1);
-    struct pp_segment_range *range = PP_SEGMENT_RANGE(index);
-    if (index == 0) return;
+    struct pp_segment_range *range = kind == PP_RANGE_ROOT ? retired_range() : NULL;
+    uint64_t index = range == NULL ? pp_segment_take(PP_AREA_RANGES, 1) : 0;
+    if (index != 0) range = PP_SEGMENT_RANGE(index);
+    if (range == NULL) return;
     PP_STORE(&range->start, (uintptr_t)at);
-    PP_STORE(&range->end, (uintptr_t)at + pp_round_up(bytes, PP_PAGE_BYTES));
+    PP_STORE(&range->end, (uintptr_t)at + bytes);
     atomic_store_explicit(&range->kind, kind, memory_order_release);
 }
 

@@ -265,7 +265,8 @@ enum pp_range_kind {
     PP_RANGE_NONE,
     PP_RANGE_OWN,   /* the profiler's, the heap included: no root */
     PP_RANGE_LIBRARY, /* the profiler's image: no root either, and a thread that executes it is inside */
-    PP_RANGE_ROOT   /* registered by the program as a root */
+    PP_RANGE_ROOT,  /* registered by the program as a root */
+    PP_RANGE_RETIRED /* was a root; may be used again */
 };
 
 enum pp_state { PP_STATE_EMPTY, PP_STATE_LIVE, PP_STATE_FREED };
@@ -301,8 +302,9 @@ struct pp_tree {
     _Atomic uint32_t doorbell;    /* program: bumped and woken (futex) when it wants the watcher */
     _Atomic uint32_t heartbeat;   /* watcher: moves at least every second while it is at work */
     _Atomic int32_t watcher_pid;  /* watcher: its pid once it serves the tree; -1: gave up */
+    _Atomic uint32_t started;     /* program: 1 once it has started a watcher, which may not serve yet */
     _Atomic uint32_t given_up;    /* program: the heartbeat + 1 for whose sake a child waited in vain */
-    uint32_t reserved[12];
+    uint32_t reserved[11];
 };
 
 /* A thread that waits for the watcher inside one of our functions: where the host's part of its stack
@@ -372,6 +374,9 @@ struct pp_segment_header {
     _Alignas(64) _Atomic uint32_t handover; /* enum pp_handover */
     _Atomic uint32_t looked;            /* watcher: 1 once it has looked at the memory of the process that
                                            asked (futex woken), which may end now */
+    _Atomic uint32_t check_wanted;      /* program: leak scans asked for while it runs; the watcher is rung */
+    _Atomic uint32_t check_done;        /* watcher: of those, how many have been made (futex woken) */
+    _Atomic int64_t check_lost;         /* watcher: objects the last one found lost; -1: it failed */
     _Atomic uint32_t status_now;        /* watcher, before DONE: exit status to end with, + 1; 0: its own */
     _Atomic uint32_t sandboxed;         /* watcher: the process has put itself under a seccomp filter
                                            since it started: no system call but those malloc makes */
