@@ -22,9 +22,9 @@
 #include "reach.h"
 #include "roots.h"
 #include "scan_objects.h"
+#include "thread_name.h"
 
 #define CACHE_LEAST (UINT64_C(1) << 20)
-#define CACHE_MOST (UINT64_C(64) << 20)
 #define PROGRESS_S 3.0
 
 struct scanning {
@@ -75,6 +75,14 @@ static bool tick(void *context, uint64_t bytes_done) {
 
 /* ---- can it be done? ---- */
 
+/* A child that did not wait may be gone, and its pid another's. */
+static bool is_there(const struct pp_segment_header *header) {
+    struct thread_names same;
+    if (header->start_ticks == 0) return true;
+    thread_names_init(&same, header);
+    return same.pid != 0;
+}
+
 static bool is_possible(struct scanning *scanning) {
     const struct pp_segment_header *header = view_header(scanning->request->view);
     struct leaks *leaks = scanning->leaks;
@@ -90,6 +98,7 @@ static bool is_possible(struct scanning *scanning) {
                             "cannot be told from lost", (unsigned long long)counters[PP_COUNTER_DROPPED_RECORDS]);
     else if ((header->flags & PP_SEGMENT_FORKED) != 0)
         leaks_refuse(leaks, "off: forked without exec, blocks from before have no records");
+    else if (!is_there(header)) leaks_refuse(leaks, "failed: the process was gone");
     else return true;
     return false;
 }
@@ -127,7 +136,8 @@ static bool stand_still(struct scanning *scanning) {
         return true;
     }
     if (!waits) {
-        leaks_refuse(scanning->leaks, "failed: its threads cannot be stopped: %s", strerror(error));
+        leaks_refuse(scanning->leaks, "failed: its threads cannot be stopped: %s",
+                     error == EBUSY ? "one does not stop in time (it waits in vfork?)" : strerror(error));
         return false;
     }
     take_waiter(&scanning->waiter, waiter);
@@ -186,7 +196,9 @@ static void mark(struct scanning *scanning) {
     const struct scan_objects *objects = &scanning->objects;
     const struct reach_source source = {.read = read_memory, .in_file = in_file, .tick = tick,
                                         .context = scanning};
-    uint64_t cache = objects->bytes < CACHE_MOST ? objects->bytes : CACHE_MOST;
+    uint64_t cache = objects->bytes + objects->bytes / 4 + CACHE_LEAST;
+    uint64_t most = objects->bytes > CACHE_LEAST ? memory_cache_most() : cache;
+    if (cache > most) cache = most;
     memory_init(&scanning->memory, scanning->request->pid, cache > CACHE_LEAST ? cache : CACHE_LEAST);
     reach_init(&scanning->reach, objects->items, objects->count, &source);
     for (size_t i = 0; i < objects->large_count; i++)
