@@ -25,10 +25,10 @@ static bool parse_line(char *line, struct mapping *mapping) {
         mapping->start >= mapping->end)
         return false;
     const char *name = path > 0 ? line + path : "";
-    mapping->flags = (perms[0] == 'r' ? MAP_R : 0u) | (perms[1] == 'w' ? MAP_W : 0u) |
-                     (perms[2] == 'x' ? MAP_X : 0u) | (perms[3] == 's' ? MAP_IS_SHARED : 0u);
-    if (inode != 0) mapping->flags |= MAP_FILE;
-    if (is_device(name)) mapping->flags |= MAP_DEVICE;
+    mapping->flags = (perms[0] == 'r' ? MAPS_R : 0u) | (perms[1] == 'w' ? MAPS_W : 0u) |
+                     (perms[2] == 'x' ? MAPS_X : 0u) | (perms[3] == 's' ? MAPS_SHARED : 0u);
+    if (inode != 0) mapping->flags |= MAPS_FILE;
+    if (is_device(name)) mapping->flags |= MAPS_DEVICE;
     model_set(&mapping->path, name);
     return true;
 }

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MAP_R = 1, MAP_W = 2, MAP_X = 4, MAP_IS_SHARED = 8, MAP_FILE = 16, MAP_DEVICE = 32 };
+enum { MAPS_R = 1, MAPS_W = 2, MAPS_X = 4, MAPS_SHARED = 8, MAPS_FILE = 16, MAPS_DEVICE = 32 };
 
 struct mapping {
     uint64_t start, end;

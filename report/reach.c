@@ -14,7 +14,7 @@
 #include "model.h"
 
 #define PAGE_SHIFT 12u
-#define EXTENT_GAP (UINT64_C(16) << 20) /* a larger hole starts a new extent */
+#define EXTENT_GAP (UINT64_C(256) << 10) /* a larger hole starts a new extent: bounds the table per object */
 #define BUFFER_BYTES 65536u
 #define TICK_BYTES (UINT64_C(4) << 20)
 #define WORD sizeof(uint64_t)
@@ -121,19 +121,17 @@ static bool holds(const struct reach *reach, size_t object, uint64_t address) {
 }
 
 bool reach_find(const struct reach *reach, uint64_t address, size_t *object) {
-    for (size_t i = 0; i < reach->extent_count; i++) {
-        const struct reach_extent *extent = &reach->extents[i];
-        if (address < extent->start) return false;
-        if (address >= extent->end) { /* the extent's last object may reach beyond its last page */
-            bool last = i + 1 == reach->extent_count || address < reach->extents[i + 1].start;
-            *object = extent->first[page_of(extent->end) - page_of(extent->start)];
-            if (last) return holds(reach, *object, address);
-            continue;
-        }
-        *object = search(reach, extent, address);
-        return holds(reach, *object, address);
+    size_t low = 0, high = reach->extent_count;
+    while (low < high) { /* the last extent that starts at or before it */
+        size_t middle = low + (high - low) / 2;
+        if (reach->extents[middle].start <= address) low = middle + 1;
+        else high = middle;
     }
-    return false;
+    if (low == 0) return false;
+    const struct reach_extent *extent = &reach->extents[low - 1];
+    if (address < extent->end) *object = search(reach, extent, address);
+    else *object = extent->first[page_of(extent->end) - page_of(extent->start)]; /* its last may be long */
+    return holds(reach, *object, address);
 }
 
 /* ---- heuristics: interior pointers that say "the whole object" ---- */

@@ -10,8 +10,8 @@
 #define DTV_HEAD 16u        /* bytes of its block before where that points */
 
 static bool is_root(const struct mapping *mapping) {
-    unsigned wanted = MAP_R | MAP_W;
-    return (mapping->flags & wanted) == wanted && (mapping->flags & MAP_DEVICE) == 0;
+    unsigned wanted = MAPS_R | MAPS_W;
+    return (mapping->flags & wanted) == wanted && (mapping->flags & MAPS_DEVICE) == 0;
 }
 
 static bool is_own(const struct roots *roots, uint64_t address) {
@@ -101,7 +101,7 @@ static void mark_mapping(const struct roots *roots, size_t index, struct memory 
     } else {
         start = dead_until(roots, index, memory);
     }
-    memory->whole = (mapping->flags & MAP_IS_SHARED) != 0;
+    memory->whole = (mapping->flags & MAPS_SHARED) != 0;
     mark_stretch(roots, start, mapping->end, reach);
     memory->whole = false;
 }

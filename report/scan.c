@@ -57,7 +57,7 @@ static size_t read_memory(void *context, uint64_t address, void *to, size_t byte
 static bool in_file(void *context, uint64_t address, bool code) {
     const struct scanning *scanning = context;
     const struct mapping *mapping = maps_find(&scanning->maps, address);
-    unsigned wanted = MAP_FILE | (code ? MAP_X : MAP_R);
+    unsigned wanted = MAPS_FILE | (code ? MAPS_X : MAPS_R);
     return mapping != NULL && (mapping->flags & wanted) == wanted;
 }
 

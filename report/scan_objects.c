@@ -10,6 +10,8 @@
 #include "model.h"
 
 #define CHUNK 8192u
+#define ADDRESS_LEAST 4096u
+#define ADDRESS_END (UINT64_C(1) << 47) /* of what programs can have */
 
 struct list {
     struct reach_object *items;
@@ -25,6 +27,7 @@ struct reading {
 static void add(struct reading *reading, struct list *list, struct reach_object object, uint64_t bytes,
                 bool ignored) {
     struct scan_objects *to = reading->objects;
+    if (object.address < ADDRESS_LEAST || object.address >= ADDRESS_END) return; /* torn or hostile */
     object.bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
     list->items = model_grow(list->items, list->count, &list->room, sizeof *list->items);
     list->items[list->count++] = object;

@@ -9,6 +9,8 @@ set(fuzz_sources
   report/aggregate_tags.c
   report/thread_name.c
   report/leaks.c
+  report/reach.c
+  report/scan_objects.c
   report/suppress.c
   report/words.c
   report/text.c
