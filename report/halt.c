@@ -23,6 +23,7 @@
 
 #define DEADLINE_NS INT64_C(200000000)
 #define ROUNDS 100u
+#define RED_ZONE 128u /* System V ABI */
 #define LEAVE_TRIES 20u
 #define LEAVE_NS INT64_C(3000000000) /* a busy machine needs its time */
 #define INNER_WORDS 64u
@@ -105,7 +106,7 @@ static bool read_registers(struct halted_thread *thread) {
                                              all.rbp, all.r8,  all.r9,  all.r10, all.r11, all.r12,
                                              all.r13, all.r14, all.r15, all.rsp};
     memcpy(thread->registers, values, sizeof values);
-    thread->stack = all.rsp;
+    thread->stack = all.rsp - RED_ZONE;
     thread->thread_pointer = all.fs_base;
     thread->pc = all.rip;
     repair(&all, thread->tid);
@@ -173,7 +174,7 @@ static bool is_inside(const struct halt *halt, const struct halted_thread *threa
                       uint64_t end) {
     uint64_t words[INNER_WORDS];
     struct iovec local = {words, sizeof words};
-    struct iovec remote = {(void *)(uintptr_t)thread->stack, sizeof words};
+    struct iovec remote = {(void *)(uintptr_t)(thread->stack + RED_ZONE), sizeof words};
     if (thread->pc - start < end - start) return true;
     ssize_t got = process_vm_readv(halt->pid, &local, 1, &remote, 1, 0);
     for (size_t i = 0; got > 0 && i < (size_t)got / sizeof *words; i++)

@@ -1,7 +1,6 @@
 /* See roots.h. */
 #include "roots.h"
 
-#define RED_ZONE 128u       /* below the stack pointer a function may use so much (System V ABI) */
 #define STACK_ALIGNMENT 64u /* of libc's thread descriptors */
 #define DESCRIPTOR_WITHIN 8192u /* of the upper end of a thread's stack */
 #define DESCRIPTOR_SELF 2u  /* words from its start: its own address once more */
@@ -22,7 +21,7 @@ static bool is_own(const struct roots *roots, uint64_t address) {
 
 /* ---- stacks ---- */
 
-/* The least stack pointer in the mapping; its end: none. */
+/* The least beginning of a thread's frames in the mapping; its end: none. */
 static uint64_t stack_in(const struct roots *roots, const struct mapping *mapping) {
     uint64_t least = mapping->end;
     for (size_t i = 0; i < roots->thread_count; i++) {
@@ -63,8 +62,7 @@ static void mark_heap_stack(const struct roots *roots, const struct halted_threa
     size_t object;
     if (!is_own(roots, thread->stack) || reach->count == 0) return;
     if (!reach_find(reach, thread->stack, &object)) return;
-    reach_range(reach, thread->stack - RED_ZONE,
-                reach->objects[object].address + reach_bytes(reach, object));
+    reach_range(reach, thread->stack, reach->objects[object].address + reach_bytes(reach, object));
 }
 
 /* The table of a thread's dynamic TLS is pointed to past its head: not a pointer that keeps a block,
@@ -97,7 +95,7 @@ static void mark_mapping(const struct roots *roots, size_t index, struct memory 
     const struct mapping *mapping = &roots->maps->items[index];
     uint64_t start = mapping->start, stack = stack_in(roots, mapping);
     if (stack < mapping->end) {
-        if (stack - RED_ZONE > start) start = stack - RED_ZONE;
+        start = stack;
     } else {
         start = dead_until(roots, index, memory);
     }

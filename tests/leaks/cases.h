@@ -25,7 +25,11 @@ void expect(const char *kind, unsigned long objects, unsigned long bytes);
 static inline unsigned long hidden(const void *block) { return ~(unsigned long)block; }
 static inline void *shown(unsigned long word) { return (void *)~word; }
 
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
 #define NOINLINE __attribute__((noinline, noclone))
+#endif
 
 #ifdef __cplusplus
 }
