@@ -248,6 +248,8 @@ static bool first_has_ended(const struct watch *watch) {
 static double turn(struct watch *watch) {
     double next_s = WATCH_LOOK_MAX_S;
     bool first = first_has_ended(watch);
+    if (first)
+        scanner_serve(&watch->scanner); /* meanwhile a child that it has just started may come up */
     recruit(watch);
     /* Asked before the search: whoever came and went before the first process ended is in its report. */
     if (first)
