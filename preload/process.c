@@ -12,11 +12,11 @@ __attribute__((constructor)) static void construct(int argc, char **argv, char *
 }
 
 PP_EXPORT __attribute__((noreturn)) void _exit(int status) {
-    pp_process_finish(PP_END__EXIT, status & 0xff);
-    pp_os_exit_group(status);
+    __builtin_unwind_init();
+    pp_os_exit_group(pp_process_finish(PP_END__EXIT, status, __builtin_frame_address(0)));
 }
 
 PP_EXPORT __attribute__((noreturn)) void _Exit(int status) {
-    pp_process_finish(PP_END__EXIT, status & 0xff);
-    pp_os_exit_group(status);
+    __builtin_unwind_init();
+    pp_os_exit_group(pp_process_finish(PP_END__EXIT, status, __builtin_frame_address(0)));
 }

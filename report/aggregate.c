@@ -1,8 +1,8 @@
 /*
  * See aggregate.h. Blocks are read in chunks of 256 KiB, so the walk works out of the second-level
  * cache whatever the heap's size, and each block costs one look-up in a flat array by site: the
- * site's first group, a group being (site, tag). Tags are rare, so the chain of a site's groups is
- * nearly always one long. Stacks are built afterwards, only for sites that have something
+ * site's first group, a group being (site, tag, kind). The chain of a site's groups is nearly
+ * always one or two long. Stacks are built afterwards, only for sites that have something
  * outstanding.
  *
  * A live segment is written while we read. A block that is freed and used again between the copies
@@ -37,23 +37,24 @@ void groups_fini(struct groups *groups) {
     free(groups->seen);
 }
 
-static struct group *add_group(struct groups *groups, uint32_t site, unsigned tag) {
+static struct group *add_group(struct groups *groups, uint32_t site, unsigned tag, enum model_kind kind) {
     groups->items = model_grow(groups->items, groups->count, &groups->room, sizeof *groups->items);
     struct group *group = &groups->items[groups->count];
     memset(group, 0, sizeof *group);
     group->site = site;
     group->tag = tag;
+    group->kind = kind;
     group->next = groups->first[site];
     group->oldest_tick = UINT32_MAX;
     groups->first[site] = (uint32_t)groups->count++;
     return group;
 }
 
-static struct group *find_group(struct groups *groups, uint32_t site, unsigned tag) {
+static struct group *find_group(struct groups *groups, uint32_t site, unsigned tag, enum model_kind kind) {
     if (site >= groups->site_count) site = 0;
     for (uint32_t at = groups->first[site]; at != 0; at = groups->items[at].next)
-        if (groups->items[at].tag == tag) return &groups->items[at];
-    return add_group(groups, site, tag);
+        if (groups->items[at].tag == tag && groups->items[at].kind == kind) return &groups->items[at];
+    return add_group(groups, site, tag, kind);
 }
 
 /* ---- distinct threads of a group: a set of (group, thread), for groups with more than one ---- */
@@ -130,11 +131,18 @@ static void estimate(struct walk *walk, struct group *group, uint64_t word0, uin
     walk->sampled++;
 }
 
+/* What the scan has not seen came after it: who made it just now still has it. */
+static enum model_kind kind_of(const struct walk *walk) {
+    if (walk->kinds == NULL) return MODEL_OUTSTANDING;
+    uint8_t kind = walk->at < walk->kind_count ? walk->kinds[walk->at] : MODEL_OUTSTANDING;
+    return kind < MODEL_OUTSTANDING ? (enum model_kind)kind : MODEL_REACHABLE;
+}
+
 static void add_block(struct walk *walk, uint64_t word0, uint64_t word1, uint64_t bytes) {
     struct groups *groups = walk->groups;
     uint64_t objects = 1;
     if (walk->mean != 0 && PP_WORD0_KIND(word0) == 0) return; /* watched, not sampled */
-    struct group *group = find_group(groups, PP_WORD0_SITE(word0), PP_WORD0_TAG(word0));
+    struct group *group = find_group(groups, PP_WORD0_SITE(word0), PP_WORD0_TAG(word0), kind_of(walk));
     uint32_t birth = PP_WORD1_TICK(word1);
     if (walk->mean != 0) estimate(walk, group, word0, &objects, &bytes);
     group->objects += objects;
@@ -162,6 +170,7 @@ void walk_blocks(const struct view *view, void (*each)(struct walk *, uint64_t, 
         for (size_t i = 0; i < got; i++) {
             uint64_t word0 = blocks[i].word0;
             if (word0 == 0) continue;
+            walk->at = first + i;
             each(walk, word0, blocks[i].word1, PP_BLOCK_BYTES(blocks[i].bytes));
         }
         first += got;
@@ -183,6 +192,7 @@ static void walk_slots(const struct view *view, void (*each)(struct walk *, uint
         for (size_t i = 0; i < got; i++) {
             uint64_t word0 = slots[i].word0;
             if (word0 == 0) continue;
+            walk->at = first + i;
             each(walk, word0, slots[i].word1, PP_RECORD_BYTES(word0, slots[i].word1));
         }
         first += got;
@@ -237,7 +247,10 @@ void walk_set_times(struct walk *walk, uint32_t now_tick, double leak_age_s) {
 }
 
 void walk_live(const struct view *view, struct walk *walk) {
+    const struct leaks *leaks = walk->leaks != NULL && walk->leaks->done ? walk->leaks : NULL;
+    if (leaks != NULL) walk->kinds = leaks->blocks, walk->kind_count = leaks->block_count;
     walk_blocks(view, add_live, walk);
+    if (leaks != NULL) walk->kinds = leaks->records, walk->kind_count = leaks->record_count;
     walk_slots(view, add_live, walk);
 }
 

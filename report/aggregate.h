@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "leaks.h"
 #include "model.h"
 #include "view.h"
 
@@ -21,10 +22,10 @@ struct aggregate_peak;
 /* The whole model, not symbolised: each frame has module and address only; sites sorted by bytes.
    Ages are as of the segment's end tick if it has one, else as of `now_monotonic_ns`
    (CLOCK_MONOTONIC). process.end is what the segment says ("running" unless the process itself
-   ended in an orderly way). `peak` (may be NULL) fills peak_sites. Refresh the view first if the
-   segment is live. */
-struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
-                        const struct aggregate_peak *peak);
+   ended in an orderly way). `peak` (may be NULL) fills peak_sites. `leaks` (may be NULL: nobody has
+   looked) gives the sites their kinds. Refresh the view first if the segment is live. */
+struct model *aggregate(struct view *view, int64_t now_monotonic_ns, const struct aggregate_peak *peak,
+                        const struct leaks *leaks);
 
 /* Slabs that hold live objects, those of them at most a quarter full, and per site those that its objects
    alone keep. `pins` is malloc'ed, one element per site, 0: not known. */

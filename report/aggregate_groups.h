@@ -6,15 +6,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "leaks.h"
 #include "model.h"
 #include "view.h"
 
 #define TICKS_PER_S (1e9 / PP_TICK_NS)
 #define WALK_BLOCKS 8192u
 
-/* Blocks of one (site, tag). */
+/* Blocks of one (site, tag, kind). */
 struct group {
     uint32_t site, tag;
+    enum model_kind kind;
     uint32_t next; /* group of the same site; 0: none */
     uint32_t oldest_tick, newest_tick;
     uint32_t first_thread, last_thread, threads;
@@ -38,6 +40,9 @@ struct walk {
     struct groups *groups;
     uint64_t mean;    /* bytes from one sampled block to the next; 0: all are recorded */
     uint64_t sampled; /* blocks that estimates come from */
+    const uint8_t *kinds; /* by the number of the record the walk is at; NULL: all outstanding */
+    uint64_t kind_count, at;
+    const struct leaks *leaks; /* NULL: none */
     bool totals_only; /* objects and bytes, nothing else */
     uint32_t now_tick, suspect_before_tick;
     uint32_t age_ticks[MODEL_AGE_COUNT];

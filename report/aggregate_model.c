@@ -105,11 +105,12 @@ static void fill_outstanding(struct build *build) {
     const uint64_t *counters = build->counters;
     uint64_t objects = 0, bytes = 0;
     for (size_t i = 1; i < build->groups.count; i++) {
-        objects += build->groups.items[i].objects;
-        bytes += build->groups.items[i].bytes;
+        const struct group *group = &build->groups.items[i];
+        model->kinds[group->kind].objects += group->objects;
+        model->kinds[group->kind].bytes += group->bytes;
+        objects += group->objects;
+        bytes += group->bytes;
     }
-    model->kinds[MODEL_OUTSTANDING].objects = objects;
-    model->kinds[MODEL_OUTSTANDING].bytes = bytes;
     if (model->sampling_bytes != 0) objects = bytes = 0;
     if (!is_exact(model) || counters[PP_COUNTER_DROPPED_RECORDS] > 0) {
         uint64_t by_count = difference(counters[PP_COUNTER_ALLOCATIONS],
@@ -289,9 +290,30 @@ static void read_shares(struct build *build) {
         add_shares(build, &thread);
 }
 
-static void fill_site(struct build *build, const struct group *group, struct model_site *site) {
+/* A stack's cumulative figures are not kept by kind and tag: what is not outstanding elsewhere counts for
+   the first of its groups. */
+static void fill_totals_of_site(struct build *build, const struct group *group, struct model_site *site) {
     const struct pp_segment_site *totals = view_element(build->view, PP_AREA_SITES, group->site);
-    *site = (struct model_site){.kind = MODEL_OUTSTANDING,
+    const struct share *more = &build->shares[group->site];
+    const struct group *first = group;
+    uint64_t objects = 0, bytes = 0;
+    for (uint32_t at = build->groups.first[group->site]; at != 0; at = build->groups.items[at].next) {
+        const struct group *other = &build->groups.items[at];
+        bool before = other->kind != first->kind ? other->kind < first->kind : other->tag < first->tag;
+        if (before) first = other;
+        objects += other->objects;
+        bytes += other->bytes;
+    }
+    site->allocations = group->objects;
+    site->bytes_allocated = group->bytes;
+    if (first != group || totals == NULL) return;
+    site->allocations += difference(totals->allocations + more->allocations, objects);
+    site->bytes_allocated += difference(totals->bytes + more->bytes, bytes);
+    site->temporary = totals->temporary + more->temporary;
+}
+
+static void fill_site(struct build *build, const struct group *group, struct model_site *site) {
+    *site = (struct model_site){.kind = group->kind,
                                 .stack = stack_of_site(build, group->site),
                                 .tag = tag_text(build, group->tag),
                                 .thread = thread_text(build, group),
@@ -303,15 +325,7 @@ static void fill_site(struct build *build, const struct group *group, struct mod
                                 .suspect_bytes = group->suspect_bytes,
                                 .makers = group->makers,
                                 .ages = group->ages};
-    if (totals == NULL) return;
-    const struct share *more = &build->shares[group->site];
-    site->allocations = totals->allocations + more->allocations;
-    site->bytes_allocated = totals->bytes + more->bytes;
-    site->temporary = totals->temporary + more->temporary;
-    /* Two estimates of which one is rounded by chance: what is outstanding was allocated. */
-    if (build->model->sampling_bytes == 0) return;
-    if (site->allocations < site->objects) site->allocations = site->objects;
-    if (site->bytes_allocated < site->bytes) site->bytes_allocated = site->bytes;
+    fill_totals_of_site(build, group, site);
 }
 
 static void fill_sites(struct build *build) {
@@ -439,6 +453,15 @@ static void fill_degraded(struct build *build) {
                          used > 0 ? detail : "reason not known to this version");
 }
 
+static void fill_scan(struct build *build, const struct leaks *leaks) {
+    if (leaks == NULL) return;
+    model_set(&build->model->scan, leaks->scan);
+    if (leaks->unknown_threads > 0)
+        model_add_blind_spot(build->model, "thread_registers", leaks->unknown_threads,
+                             "threads that could not be stopped: what only their registers point to "
+                             "counts as lost, what a stale word of their stacks points to as reachable");
+}
+
 static void fill_blind_spots(struct build *build) {
     static const struct {
         enum pp_counter counter;
@@ -469,11 +492,11 @@ static void fill_blind_spots(struct build *build) {
 }
 
 struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
-                        const struct aggregate_peak *peak) {
+                        const struct aggregate_peak *peak, const struct leaks *leaks) {
     struct build build = {.view = view, .model = model_create()};
     thread_names_init(&build.names, view_header(view));
     int64_t leak_age_ns = view_header(view)->options.LEAK_AGE;
-    struct walk walk = {.groups = &build.groups};
+    struct walk walk = {.groups = &build.groups, .leaks = leaks};
     build.now_tick = aggregate_now_tick(view, now_monotonic_ns);
     if (leak_age_ns >= 0) build.model->leak_age_s = (double)leak_age_ns / 1e9;
     walk_set_times(&walk, build.now_tick, build.model->leak_age_s);
@@ -496,6 +519,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     fill_slabs(&build);
     if (peak != NULL) fill_peak(&build, peak);
     fill_blind_spots(&build);
+    fill_scan(&build, leaks);
     free(build.stack_of);
     free(build.shares);
     groups_fini(&build.groups);

@@ -17,8 +17,10 @@
 #include "json.h"
 #include "locate.h"
 #include "profile.h"
+#include "scan.h"
 #include "symbol.h"
 #include "text.h"
+#include "verdict.h"
 #include "view.h"
 
 enum format { FORMAT_TEXT, FORMAT_JSON };
@@ -28,7 +30,7 @@ struct request {
     uint32_t pid; /* of a live process; 0: none is known */
     enum format format;
     enum model_order sort;
-    bool top_set, no_symbols, no_colour;
+    bool top_set, no_symbols, no_colour, check, leaks;
     size_t top;
     const char *output; /* NULL: standard output */
 };
@@ -41,6 +43,8 @@ static const char report_help[] =
     "  -o, --output FILE             instead of standard output\n"
     "  --sort bytes|objects|age      order of the sites; bytes is the default\n"
     "  --top N                       sites shown; 0: all; 20 for text, all for json\n"
+    "  --check                       exit status 1 if something is lost\n"
+    "  --leaks                       of a PID: look for what is lost; stops it for a moment\n"
     "  --no-symbols                  do not look up functions and lines (segments only)\n"
     "  --no-colour                   no colour even on a terminal (NO_COLOR does the same)\n";
 
@@ -98,6 +102,8 @@ static int parse_option(int option, struct request *request) {
         if (parse_count(optarg, &request->top)) return 0;
         return usage_error("report", "--top: '%s' is not a number; 0 shows all", optarg);
     case 'o': request->output = optarg; return 0;
+    case 'l': request->leaks = true; return 0;
+    case 'k': request->check = true; return 0;
     case 'y': request->no_symbols = true; return 0;
     case 'c': request->no_colour = true; return 0;
     case 'h': fputs(report_help, stdout); exit(STATUS_DONE);
@@ -110,6 +116,8 @@ static int parse(int argc, char **argv, struct request *request, const char **wh
                                             {"output", required_argument, NULL, 'o'},
                                             {"sort", required_argument, NULL, 's'},
                                             {"top", required_argument, NULL, 't'},
+                                            {"leaks", no_argument, NULL, 'l'},
+                                            {"check", no_argument, NULL, 'k'},
                                             {"no-symbols", no_argument, NULL, 'y'},
                                             {"no-colour", no_argument, NULL, 'c'},
                                             {"no-color", no_argument, NULL, 'c'},
@@ -198,20 +206,32 @@ static int64_t now_monotonic_ns(void) {
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static void warn(void *context, const char *line) {
+    (void)context;
+    fprintf(stderr, "poolprof report: %s\n", line);
+}
+
 static struct model *read_segment(const struct request *request, char *why, size_t why_bytes) {
     char root[64];
     struct view *view = view_open_path(request->path, why, why_bytes);
     if (view == NULL) return NULL;
     uint32_t pid = view_header(view)->pid;
     bool live = request->pid == pid || locate_is_live(pid, request->path);
-    struct model *model = aggregate(view, live ? now_monotonic_ns() : AGGREGATE_LAST_TRACE, NULL);
-    view_close(view);
+    const struct scan_request scan = {.pid = (int)pid, .view = view};
+    struct leaks *leaks = live && request->leaks ? scan_process(&scan) : NULL;
+    if (leaks != NULL) view_refresh(view);
+    struct model *model = aggregate(view, live ? now_monotonic_ns() : AGGREGATE_LAST_TRACE, NULL, leaks);
+    if (live && leaks == NULL) model_set(&model->scan, "off: it runs; --leaks looks");
+    const struct pp_options *options = &view_header(view)->options;
     /* It never came to say how it ended: it was killed, or runs on another machine. */
     if (!live && strcmp(model->process.end, "running") == 0)
         model_set(&model->process.end, "unknown");
     snprintf(root, sizeof root, "/proc/%" PRIu32 "/root", pid);
-    struct symbol_options options = {.root = live ? root : NULL};
-    if (!request->no_symbols) symbol_resolve(model, &options);
+    struct symbol_options symbols = {.root = live ? root : NULL};
+    if (!request->no_symbols) symbol_resolve(model, &symbols);
+    if (leaks != NULL) verdict_suppress(model, options, model->process.cwd, warn, NULL);
+    leaks_destroy(leaks);
+    view_close(view);
     model_set(&model->profile_path, request->path);
     return model;
 }
@@ -237,6 +257,14 @@ static bool render(const struct request *request, struct model *model, FILE *to)
     return text_render(model, to, &options);
 }
 
+/* After the report. A profile without a scan cannot pass unseen. */
+static int check_leaks(const struct model *model) {
+    if (model->kinds[MODEL_LOST].objects > 0) return STATUS_FOUND;
+    if (strcmp(model->scan, "done") != 0)
+        fprintf(stderr, "poolprof report: --check: nothing was checked, leak scan %s\n", model->scan);
+    return STATUS_DONE;
+}
+
 static int write_report(const struct request *request, struct model *model) {
     FILE *to = request->output != NULL ? fopen(request->output, "we") : stdout;
     if (to == NULL) return unreadable(request->output, strerror(errno));
@@ -257,6 +285,7 @@ int report_main(int argc, char **argv) {
         struct model *model = read_any(&request, why, sizeof why);
         if (model == NULL) status = unreadable(request.path, why);
         else status = write_report(&request, model);
+        if (status == STATUS_DONE && request.check) status = check_leaks(model);
         model_destroy(model);
     }
     free(request.path);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "death.h"
+#include "scanner.h"
 #include "symbol_cache.h"
 
 static void note_seen(struct family *family, uint32_t pid, uint64_t nonce) {
@@ -138,6 +139,8 @@ static void recruit(struct family *family, int directory, const char *name, uint
         close(fd);
         return;
     }
+    if (family->scanner)
+        scanner_add(family->scanner, fd);
     family->recruits = model_grow(family->recruits, family->recruit_count, &family->recruit_room,
                                   sizeof *family->recruits);
     family->recruits[family->recruit_count++] = (struct family_recruit){

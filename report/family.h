@@ -22,6 +22,8 @@ struct family_recruit {
     int fd, pidfd;
 };
 
+struct scanner;
+
 struct family {
     int directory;          /* where the tree's segments lie; -1: unknown, no member can join */
     uint64_t nonce;         /* the tree's */
@@ -30,6 +32,7 @@ struct family {
     uint64_t beyond;        /* ended processes that got no row */
     size_t others;          /* members watched besides the one that is being finished */
     char *root_path;        /* the first segment, kept for those who look for the tree; NULL: not kept */
+    struct scanner *scanner; /* is told of each member; NULL: none */
     struct symbol_cache *symbols; /* the members share their libraries */
 
     pthread_mutex_t lock;   /* of all below */

@@ -7,6 +7,7 @@
 #include "finish.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <limits.h>
 #include <signal.h>
@@ -23,8 +24,10 @@
 #include "json.h"
 #include "profile.h"
 #include "pulse.h"
+#include "scanner.h"
 #include "symbol.h"
 #include "text.h"
+#include "verdict.h"
 
 /* A reader of stderr that takes nothing for so long does not get the rest; the profile has it all. */
 #define REPORT_PATIENCE_MS 30000
@@ -95,11 +98,35 @@ static bool is_silent(const struct finishing *finishing) {
     return finishing->watched->is_child || finishing->cause == FINISH_EXEC;
 }
 
-/* Somebody will see the functions' names: it is stored or printed. */
+/* Somebody will see the functions' names: it is stored or printed, or they tell what is suppressed. */
 static bool is_read(const struct finishing *finishing) {
     const struct pp_options *options = &finishing->watched->header->options;
-    return strcmp(options->OUTPUT, "none") != 0 ||
+    bool counts = atomic_load(&options->EXITCODE) != 0 || strcmp(options->SUPPRESSIONS, "none") != 0;
+    return (counts && finishing->model->kinds[MODEL_LOST].objects > 0) || strcmp(options->OUTPUT, "none") != 0 ||
            (!is_silent(finishing) && atomic_load(&options->REPORT) != PP_REPORT_NONE);
+}
+
+/* What the leak scan says: in a process that waits for us, and in a child that did. */
+static const struct leaks *leaks_of(struct watched *watched, enum finish_cause cause, struct family *family) {
+    const char *gone = cause == FINISH_EXEC    ? "it has become another program"
+                       : cause == FINISH_DEATH ? "the process died without an end of its own"
+                                               : NULL;
+    if (!watched->leaks)
+        watched->leaks = scanner_take(family->scanner, watched->header->nonce, gone);
+    if (watched->leaks->done)
+        watched_log(watched, PP_LOG_DEBUG, "debug leak scan: %" PRIu64 " objects, %" PRIu64 " bytes read, %.4f s",
+                    watched->leaks->objects, watched->leaks->bytes, watched->leaks->stopped_s);
+    return watched->leaks;
+}
+
+static void warn(void *context, const char *line) { watched_log(context, PP_LOG_WARN, "warn %s", line); }
+
+/* The exit status that the process is to take; before it hears that the report is out. */
+static void set_status(const struct finishing *finishing) {
+    struct watched *watched = finishing->watched;
+    int64_t status = atomic_load(&watched->header->options.EXITCODE);
+    if (status > 0 && finishing->model->kinds[MODEL_LOST].objects > 0)
+        atomic_store(&watched->header->status_now, (uint32_t)status + 1);
 }
 
 static void build_model(struct finishing *finishing) {
@@ -108,10 +135,12 @@ static void build_model(struct finishing *finishing) {
     int64_t now_ns = was_alive ? watched_now_ns() : AGGREGATE_LAST_TRACE;
     if (finishing->cause == FINISH_HANDOVER && !watched->is_child)
         watched_sample(watched);
+    const struct leaks *leaks = leaks_of(watched, finishing->cause, finishing->family);
+    pulse_tick(&finishing->pulse);
     view_refresh(watched->view);
     if (was_alive)
         keep_last_peak(watched);
-    finishing->model = aggregate(watched->view, now_ns, watched->peak_sites);
+    finishing->model = aggregate(watched->view, now_ns, watched->peak_sites, leaks);
     settle_end(finishing);
     sample_history_store(&watched->history, finishing->model);
     for (size_t i = 0; i < watched->told_count; i++)
@@ -122,6 +151,8 @@ static void build_model(struct finishing *finishing) {
                                            .cache = finishing->family->symbols};
     if (is_read(finishing))
         symbol_resolve(finishing->model, &options);
+    verdict_suppress(finishing->model, &watched->header->options, watched->cwd, warn, watched);
+    set_status(finishing);
 }
 
 /* ---- the profile ---- */
@@ -292,7 +323,8 @@ void finish_announce(struct watched *watched, bool running, enum finish_cause ca
                      struct family *family) {
     struct finishing finishing = {.watched = watched, .cause = cause, .family = family};
     view_refresh(watched->view);
-    finishing.model = aggregate(watched->view, watched_now_ns(), NULL);
+    finishing.model = aggregate(watched->view, watched_now_ns(), NULL,
+                                running ? NULL : leaks_of(watched, cause, family));
     if (running)
         model_set(&finishing.model->process.end, "running");
     else

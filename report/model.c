@@ -60,7 +60,7 @@ struct model *model_create(void) {
     model_set(&model->process.end, "unknown");
     model_set(&model->process.cwd, "");
     model_set(&model->process.host, "");
-    model_set(&model->scan, "off: not yet");
+    model_set(&model->scan, "off: nobody has looked");
     model->tracked = true;
     model->leak_age_s = 300;
     return model;
@@ -231,11 +231,11 @@ static int compare_sites(const void *left, const void *right, void *order) {
     int objects = (a->objects < b->objects) - (a->objects > b->objects);
     int age = more_first(a->oldest_s, b->oldest_s);
     int first[] = {[MODEL_BY_BYTES] = bytes, [MODEL_BY_OBJECTS] = objects, [MODEL_BY_AGE] = age};
-    int result = first[*(enum model_order *)order];
+    int result = (a->kind > b->kind) - (a->kind < b->kind);
+    if (result == 0) result = first[*(enum model_order *)order];
     if (result == 0) result = bytes;
     if (result == 0) result = objects;
     if (result == 0) result = (a->stack > b->stack) - (a->stack < b->stack);
-    if (result == 0) result = (a->kind > b->kind) - (a->kind < b->kind);
     if (result == 0 && a->tag != b->tag)
         result = a->tag == NULL ? -1 : b->tag == NULL ? 1 : strcmp(a->tag, b->tag);
     return result;

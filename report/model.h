@@ -161,7 +161,7 @@ struct model {
         uint64_t peak_bytes, peak_error_bytes, pool_allocations, backing_allocations;
         uint64_t temporary_allocations;
     } totals;
-    char *scan; /* leaks.scan: "off: not yet", ... */
+    char *scan; /* leaks.scan: "done", "off: why", "failed: why" */
     struct {
         uint64_t objects, bytes;
     } kinds[MODEL_KIND_COUNT];
@@ -235,8 +235,8 @@ const char *model_name(const struct model *model);
 /* Replaces a malloc'ed text field: model_set(&model->process.end, "signal:9"). */
 void model_set(char **field, const char *text);
 
-/* Orders sites: by bytes, objects or age of the oldest, most first; ties by the other figures and
-   the stack, so that the same segment always gives the same report. */
+/* Orders sites: by kind, lost first; among those by bytes, objects or age of the oldest, most first;
+   ties by the other figures and the stack, so that the same segment always gives the same report. */
 enum model_order { MODEL_BY_BYTES, MODEL_BY_OBJECTS, MODEL_BY_AGE };
 void model_sort(const struct model *model, struct model_site *sites, size_t count,
                 enum model_order order);

@@ -30,7 +30,7 @@ extern char **environ;
 #define EXIT_NOT_FOUND 127
 
 static int usage(void) {
-    fputs("usage: poolprof run [-o FILE] [--option NAME=VALUE]... -- PROGRAM [ARGUMENTS]\n",
+    fputs("usage: poolprof run [-o FILE] [--exitcode N] [--option NAME=VALUE]... -- PROGRAM [ARGUMENTS]\n",
           stderr);
     return STATUS_USAGE;
 }
@@ -123,10 +123,11 @@ static int parse_arguments(int argc, char **argv) {
                 return 0;
             continue;
         }
-        bool is_output = !strcmp(argv[at], "-o"), is_option = !strcmp(argv[at], "--option");
-        if (!value || !(is_output || is_option))
+        bool is_output = !strcmp(argv[at], "-o"), is_status = !strcmp(argv[at], "--exitcode");
+        bool is_option = !strcmp(argv[at], "--option");
+        if (!value || !(is_output || is_status || is_option))
             return usage(), 0;
-        if (!(is_output ? set_option("OUTPUT", value) : set_assignment(value)))
+        if (!(is_option ? set_assignment(value) : set_option(is_output ? "OUTPUT" : "EXITCODE", value)))
             return 0;
         at++;
     }

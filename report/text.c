@@ -99,21 +99,45 @@ static void put_suspects(const struct text *text) {
             words_bytes(bytes, amount), words_time(model->leak_age_s, age));
 }
 
+static bool is_scanned(const struct model *model) { return strcmp(model->scan, "done") == 0; }
+
+static void put_kind(const struct text *text, enum model_kind kind, const char *before) {
+    const struct model *model = text->model;
+    uint64_t sites = 0;
+    char objects[WORDS_BYTES], bytes[WORDS_BYTES], count[WORDS_BYTES];
+    for (size_t i = 0; i < model->site_count; i++) sites += model->sites[i].kind == kind;
+    fprintf(text->to, "%s%s, %s in %s", before,
+            words_counted(model->kinds[kind].objects, "object", objects),
+            words_bytes(model->kinds[kind].bytes, bytes), words_counted(sites, "site", count));
+}
+
+/* "lost 148 objects, 6.4 MB in 3 sites, possibly 1 object, ...; " */
+static void put_leaks(const struct text *text) {
+    const struct model *model = text->model;
+    if (!is_scanned(model)) return;
+    if (model->kinds[MODEL_LOST].objects > 0) put_kind(text, MODEL_LOST, "lost ");
+    else fputs("nothing lost", text->to);
+    if (model->kinds[MODEL_INDIRECT].objects > 0) put_kind(text, MODEL_INDIRECT, ", with them ");
+    if (model->kinds[MODEL_POSSIBLE].objects > 0) put_kind(text, MODEL_POSSIBLE, ", possibly ");
+    fputs("; ", text->to);
+}
+
 static void put_verdict(const struct text *text) {
     const struct model *model = text->model;
     FILE *to = text->to;
     char objects[WORDS_BYTES], bytes[WORDS_BYTES], sites[WORDS_BYTES];
+    uint64_t recorded = 0;
+    for (int kind = 0; kind < MODEL_KIND_COUNT; kind++) recorded += model->kinds[kind].objects;
     fprintf(to, "%spoolprof: ", text->bold);
+    put_leaks(text);
     words_counted(model->totals.outstanding_objects, "object", objects);
     words_bytes(model->totals.outstanding_bytes, bytes);
     if (model->totals.allocations == 0) fputs("no allocation was seen", to);
     else if (model->totals.outstanding_objects == 0) fputs("nothing outstanding", to);
     else fprintf(to, "%s, %s outstanding", objects, bytes);
     if (model->site_count > 0) {
-        if (model->sampling_bytes == 0 &&
-            model->kinds[MODEL_OUTSTANDING].objects < model->totals.outstanding_objects)
-            fprintf(to, ", %s of them",
-                    words_count(model->kinds[MODEL_OUTSTANDING].objects, objects));
+        if (model->sampling_bytes == 0 && recorded < model->totals.outstanding_objects)
+            fprintf(to, ", %s of them", words_count(recorded, objects));
         fprintf(to, " in %s", words_counted(model->site_count, "site", sites));
     }
     fputc(' ', to);
@@ -184,15 +208,21 @@ static void put_site_origin(const struct text *text, const struct model_site *si
     fputc('\n', text->to);
 }
 
+static const char *const kind_words[MODEL_KIND_COUNT] = {
+    [MODEL_LOST] = "lost ",         [MODEL_INDIRECT] = "lost with others, ",
+    [MODEL_POSSIBLE] = "possibly lost ", [MODEL_REACHABLE] = "reachable ",
+    [MODEL_SUPPRESSED] = "suppressed ", [MODEL_OUTSTANDING] = ""};
+
 static void put_site(const struct text *text, const struct model_site *site, size_t number) {
     const struct model *model = text->model;
     char bytes[WORDS_BYTES], objects[WORDS_BYTES];
     char percent[WORDS_BYTES];
-    fprintf(text->to, "\n%s%zu. %s%s in %s%s", text->bold, number, text->about,
-            words_bytes(site->bytes, bytes), words_counted(site->objects, "object", objects), text->plain);
-    fprintf(
-        text->to, " (%s)",
-        words_percent((double)site->bytes, (double)model->kinds[MODEL_OUTSTANDING].bytes, percent));
+    uint64_t all = 0;
+    for (int kind = 0; kind < MODEL_KIND_COUNT; kind++) all += model->kinds[kind].bytes;
+    fprintf(text->to, "\n%s%zu. %s%s%s in %s%s", text->bold, number, kind_words[site->kind], text->about,
+            words_bytes(site->bytes, bytes), words_counted(site->objects, "object", objects),
+            text->plain);
+    fprintf(text->to, " (%s)", words_percent((double)site->bytes, (double)all, percent));
     put_ages(text, site);
     fputc('\n', text->to);
     put_site_origin(text, site);
@@ -456,11 +486,14 @@ static void put_blind_spots(const struct text *text) {
     const struct model *model = text->model;
     char count[WORDS_BYTES];
     fprintf(text->to, "\n%swhat this report cannot see%s\n", text->bold, text->plain);
-    if (strcmp(model->scan, "done") != 0) {
+    if (!is_scanned(model)) {
         fputs("  whether anything still points to these objects: leak scan ", text->to);
         put_safe(text->to, model->scan);
         fputc('\n', text->to);
     }
+    if (is_scanned(model) && model->blind_spot_count == 0)
+        fputs("  nothing known; memory from outside malloc (mmap, the program's own allocators) is in no "
+              "report\n", text->to);
     for (size_t i = 0; i < model->blind_spot_count; i++) {
         const struct model_blind_spot *spot = &model->blind_spots[i];
         fprintf(text->to, "  %s (%s)", spot->what, words_count(spot->count, count));

@@ -41,6 +41,7 @@ static const struct {
     [PP_AREA_RECORDS] = {sizeof(struct pp_segment_record), UINT64_C(1) << 32},
     [PP_AREA_SLABS] = {sizeof(struct pp_segment_slab), UINT64_C(1) << 32},
     [PP_AREA_POOLS] = {sizeof(struct pp_segment_pool), UINT64_C(1) << 32},
+    [PP_AREA_RANGES] = {sizeof(struct pp_segment_range), UINT64_C(1) << 20},
     [PP_AREA_TALLIES] = {sizeof(struct pp_segment_tally), UINT64_C(1) << 20},
     [PP_AREA_TAGS] = {sizeof(struct pp_segment_tag), 1024},
     [PP_AREA_LAPS] = {sizeof(struct pp_segment_laps), 2},

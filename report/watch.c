@@ -31,6 +31,7 @@
 #include "family.h"
 #include "finish.h"
 #include "model.h"
+#include "scanner.h"
 #include "watched.h"
 
 #define WATCH_LOOK_MAX_S 60.0
@@ -43,6 +44,7 @@ struct watch {
     size_t count, room;
     struct pp_tree *tree;   /* in the first process's header; mapped for the watcher's whole life */
     struct family family;
+    struct scanner scanner;
     int bell;               /* eventfd */
 };
 
@@ -107,6 +109,7 @@ static void *listen_for_bell(void *context) {
             heard = rung;
             family_search(&watch->family);
             eventfd_write(watch->bell, 1);
+            scanner_serve(&watch->scanner);
         }
         syscall(SYS_futex, &watch->tree->doorbell, FUTEX_WAIT, heard, NULL, NULL, 0);
     }
@@ -145,6 +148,8 @@ static bool add(struct watch *watch, int fd, int pidfd) {
 static void recruit(struct watch *watch) {
     int fd, pidfd;
     family_search(&watch->family);
+    if (watch->bell < 0)
+        scanner_serve(&watch->scanner);
     while (family_next(&watch->family, &fd, &pidfd)) {
         if (!add(watch, fd, pidfd) && pidfd >= 0)
             close(pidfd);
@@ -243,6 +248,8 @@ static bool first_has_ended(const struct watch *watch) {
 static double turn(struct watch *watch) {
     double next_s = WATCH_LOOK_MAX_S;
     bool first = first_has_ended(watch);
+    if (first)
+        scanner_serve(&watch->scanner); /* meanwhile a child that it has just started may come up */
     recruit(watch);
     /* Asked before the search: whoever came and went before the first process ended is in its report. */
     if (first)
@@ -291,10 +298,13 @@ int watch_main(int argc, char **argv) {
     stand_alone();
     if (!add(&watch, fd, pidfd))
         return STATUS_UNREADABLE;
+    scanner_init(&watch.scanner);
+    scanner_add(&watch.scanner, fd);
     close(fd);
-    watch.tree = watch.items[0]->tree;
+    watch.tree = watch.scanner.tree = watch.items[0]->tree;
     family_init(&watch.family, watch.items[0]->segment_path, watch.items[0]->header->pid,
                 watch.items[0]->header->nonce);
+    watch.family.scanner = &watch.scanner;
     atomic_store(&watch.tree->watcher_pid, (int32_t)getpid());
     atomic_fetch_add(&watch.tree->heartbeat, 1);
     hang_bell(&watch);
@@ -308,6 +318,7 @@ int watch_main(int argc, char **argv) {
             atomic_store(&watch.tree->watcher_pid, (int32_t)getpid());
         else {
             family_fini(&watch.family);
+            scanner_fini(&watch.scanner);
             return STATUS_DONE;
         }
         sleep_until(&watch, step_ms(&watch, next_s));

@@ -152,6 +152,7 @@ void watched_destroy(struct watched *watched) {
     output_close(&watched->log);
     sample_history_fini(&watched->history);
     aggregate_peak_free(watched->peak_sites);
+    leaks_destroy(watched->leaks);
     free(watched->told);
     free(watched->name);
     free(watched->cwd);

@@ -12,6 +12,7 @@
 #include "aggregate.h"
 #include "alert.h"
 #include "events.h"
+#include "leaks.h"
 #include "output.h"
 #include "sample.h"
 #include "view.h"
@@ -36,6 +37,7 @@ struct watched {
     struct sample_pace pace;
     struct sample_peak peak;
     struct aggregate_peak *peak_sites;
+    struct leaks *leaks;              /* NULL: not asked for yet */
     struct alerts alerts;
     struct model_alert *told;         /* alerts so far, oldest first */
     size_t told_count;

@@ -16,6 +16,8 @@
 
 #include "fmt.h"
 #include "os.h"
+#include "process.h"
+#include "segment.h"
 
 /* jemalloc's public functions, by the names jemalloc_rename.sh gives them. */
 void *ppje_malloc(size_t);
@@ -36,7 +38,7 @@ const char *ppje_malloc_conf =
     "dirty_decay_ms:100,muzzy_decay_ms:0,"
     "lg_tcache_max:18,tcache_nslots_large:4";
 
-#define RANGES_MAX 48
+#define RANGES_MAX PP_BACKING_RANGES
 #define RANGE_FIRST PP_GIB(16)
 #define RANGE_ALIGNMENT PP_MIB(4)
 #define BOOT_BYTES PP_KIB(92) /* of its first block, jemalloc writes so much page after page as it starts */
@@ -81,7 +83,17 @@ static bool make_range(struct range *range, unsigned index, size_t need) {
     PP_STORE(&range->end, (uintptr_t)at + bytes);
     PP_STORE(&range->top, start);
     atomic_store_explicit(&range->start, start, memory_order_release);
+    if (pp_process_is_live()) pp_segment_own((void *)start, (uintptr_t)at + bytes - start);
     return true;
+}
+
+unsigned pp_backing_memory(struct pp_span spans[PP_BACKING_RANGES]) {
+    unsigned count = 0;
+    for (unsigned i = 0; i < RANGES_MAX; i++) {
+        uintptr_t start = atomic_load_explicit(&ranges[i].start, memory_order_acquire);
+        if (start > 1) spans[count++] = (struct pp_span){(void *)start, PP_LOAD(&ranges[i].end) - start};
+    }
+    return count;
 }
 
 static void *take_from(struct range *range, size_t bytes) {

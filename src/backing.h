@@ -25,6 +25,10 @@ size_t pp_backing_good_size(size_t bytes, int lg_alignment);
 /* True if the address lies in memory that this allocator handed out or may hand out. */
 bool pp_backing_owns(const void *block);
 
+/* The address space it has; returns how many stretches. What comes later is told to the segment. */
+#define PP_BACKING_RANGES 48u
+unsigned pp_backing_memory(struct pp_span spans[PP_BACKING_RANGES]);
+
 /* Gives all unused memory back to the kernel. */
 void pp_backing_purge(void);
 

@@ -38,6 +38,12 @@
 /* Owner-only counter: no locked instruction. */
 #define PP_BUMP(ptr, by) PP_STORE((ptr), PP_LOAD(ptr) + (by))
 
+/* A stretch of memory. */
+struct pp_span {
+    void *at;
+    size_t bytes;
+};
+
 PP_INLINE size_t pp_round_up(size_t value, size_t power_of_two) {
     return (value + power_of_two - 1) & ~(power_of_two - 1);
 }

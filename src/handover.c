@@ -16,6 +16,8 @@
 #define PATIENCE_NS INT64_C(10000000000)
 #define SUSPICION_NS INT64_C(200000000) /* silence after which we look whether it lives */
 #define SLICE_NS INT64_C(50000000)
+#define LOOK_SILENCE_NS INT64_C(500000000)
+#define LOOK_MOST_NS INT64_C(70000000000) /* more than a scan may take */
 
 static int stub_pid;                /* of our own watcher; 0: none */
 static struct pp_tree *joined;      /* words of the tree whose watcher serves us too; NULL: none */
@@ -96,6 +98,8 @@ void pp_handover_start(char *const *envp) {
     if (fd >= 0 && stub_pid <= 0)
         pp_log(PP_LOG_WARN, "the watcher could not be started; a brief report follows at exit");
     if (stub_pid <= 0) pp_brief_prepare();
+    else pp_os_allow_tracer(stub_pid); /* and so its descendants */
+    if (stub_pid > 0) PP_STORE(&pp_segment.header->tree.started, 1);
     if (clean != NULL) pp_os_unmap(clean, bytes);
     if (fd >= 0) pp_os_close(fd);
 }
@@ -103,6 +107,7 @@ void pp_handover_start(char *const *envp) {
 void pp_handover_join(struct pp_tree *tree) {
     stub_pid = 0; /* a forked child's parent's */
     joined = tree;
+    pp_os_allow_tracer(PP_LOAD(&tree->watcher_pid));
     pp_tree_ring(tree);
 }
 
@@ -117,6 +122,7 @@ void pp_handover_let_go(void) {
     }
     joined = tree;
     stub_pid = 0;
+    pp_os_allow_tracer(PP_LOAD(&tree->watcher_pid));
     pp_os_kill(pid);
     while (!pp_os_reaped(pid)) pp_os_pause();
 }
@@ -158,14 +164,63 @@ static bool wait_for_report(struct pp_segment_header *header, const struct pp_tr
     }
 }
 
-bool pp_handover_finish(void) {
+/* Until *word is `value`, or the report is out; false: nobody is at work, after a silence of `most`. */
+static bool wait_for(struct pp_segment_header *header, const struct pp_tree *tree, _Atomic uint32_t *word,
+                     uint32_t value, int64_t most) {
+    uint32_t heartbeat = PP_LOAD(&tree->heartbeat), now_value;
+    int64_t begun = pp_os_now(), last_sign = begun;
+    while ((now_value = atomic_load(word)) != value && atomic_load(&header->handover) != PP_HANDOVER_DONE) {
+        pp_os_futex_wait(word, now_value, SLICE_NS);
+        int64_t now = pp_os_now();
+        if (PP_LOAD(&tree->heartbeat) != heartbeat) {
+            heartbeat = PP_LOAD(&tree->heartbeat);
+            last_sign = now;
+        }
+        if (now - last_sign > most || now - begun > LOOK_MOST_NS) return false;
+    }
+    return true;
+}
+
+/* A child waits only where somebody is at work, and not where another child of the tree has just waited in
+   vain. The first process must wait for its report anyway. */
+static void wait_for_look(struct pp_segment_header *header, struct pp_tree *tree) {
+    bool child = header->pid != header->tree_pid;
+    uint32_t heartbeat = PP_LOAD(&tree->heartbeat);
+    int32_t watcher = PP_LOAD(&tree->watcher_pid);
+    bool there = watcher > 0 || (watcher == 0 && PP_LOAD(&tree->started) != 0);
+    if (child && (!there || PP_LOAD(&tree->given_up) == heartbeat + 1)) return;
+    bool looked = wait_for(header, tree, &header->looked, 1, child ? LOOK_SILENCE_NS : 4 * LOOK_SILENCE_NS);
+    if (child && !looked) PP_STORE(&tree->given_up, PP_LOAD(&tree->heartbeat) + 1);
+}
+
+static struct pp_tree *tree_of(struct pp_segment_header *header) {
+    return joined != NULL ? joined : stub_pid > 0 ? &header->tree : NULL;
+}
+
+void pp_handover_look(void) {
     struct pp_segment_header *header = pp_segment.header;
-    struct pp_tree *tree = joined != NULL ? joined : &header->tree;
+    struct pp_tree *tree = tree_of(header);
     uint32_t none = PP_HANDOVER_NONE;
-    if (stub_pid <= 0 && joined == NULL) return false;
+    if (tree == NULL) return;
     atomic_compare_exchange_strong(&header->handover, &none, PP_HANDOVER_REQUESTED);
     pp_tree_ring(tree);
-    /* A child prints nothing and waits for nothing; an image that the first process became by exec is
-       still the first process. */
+    if (PP_LOAD(&header->options.LEAK_CHECK) != PP_LEAK_CHECK_OFF) wait_for_look(header, tree);
+}
+
+long pp_handover_check(void) {
+    struct pp_segment_header *header = pp_segment.header;
+    struct pp_tree *tree = tree_of(header);
+    if (tree == NULL) return -1;
+    uint32_t wanted = atomic_fetch_add(&header->check_wanted, 1) + 1;
+    pp_tree_ring(tree);
+    return wait_for(header, tree, &header->check_done, wanted, PATIENCE_NS) ? PP_LOAD(&header->check_lost) : -1;
+}
+
+bool pp_handover_finish(void) {
+    struct pp_segment_header *header = pp_segment.header;
+    struct pp_tree *tree = tree_of(header);
+    if (tree == NULL) return false;
+    /* A child prints nothing and waits no longer; an image that the first process became by exec is still
+       the first process. */
     return header->pid != header->tree_pid || wait_for_report(header, tree);
 }

@@ -18,7 +18,14 @@ void pp_handover_join(struct pp_tree *tree);
    every kind (__WALL) until there are none, and that one waits for the watcher, which waits for us. */
 void pp_handover_let_go(void);
 
-/* Rings the watcher and, in the first process of a tree, waits until the report is out. false: there
+/* Rings the watcher: the process has come to its end. Waits until it has looked at its memory, which
+   is mostly a millisecond; no longer than somebody is at work at it. */
+void pp_handover_look(void);
+
+/* A leak scan while the program runs: the number of lost objects, -1: there was none. */
+long pp_handover_check(void);
+
+/* In the first process of a tree, waits until the report is out. false: there
    is no watcher, or it died or stands still (then a line on stderr says so), and nobody has reported.
    At most 10 s after its last sign of life. */
 bool pp_handover_finish(void);

@@ -48,6 +48,7 @@ static PP_COLD void note_nested(struct pp_thread *thread, void *block, size_t by
     pp_track_allocation(thread, bytes);
     if (thread->mode == PP_MODE_TOTALS) return;
     struct pp_record record = {.bytes = bytes, .kind = kind, .tag = thread->tag, .thread = thread->index,
+                               .ignored = (thread->live_tagged & PP_WORD0_IGNORED) != 0,
                                .site = pp_track_site(thread, NULL, &bounds, frame, bytes),
                                .tick = pp_segment_tick()};
     enum pp_registry_result result = pp_registry_add(NULL, block, &record);
@@ -75,6 +76,7 @@ static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame
     if (thread == NULL) return;
     if (PP_LIKELY(thread->mode == PP_MODE_EXACT) || pp_tag_note(thread, bytes)) {
         struct pp_record record = {.bytes = bytes, .kind = kind, .tag = thread->tag, .thread = thread->index,
+                                   .ignored = (thread->live_tagged & PP_WORD0_IGNORED) != 0,
                                    .site = pp_track_site(thread, thread->memo, &thread->bounds, frame, bytes),
                                    .tick = pp_segment_tick()};
         if (PP_UNLIKELY(pp_registry_add(&thread->records, block, &record) != PP_REGISTRY_DONE))

@@ -105,6 +105,12 @@ int64_t pp_os_now_real(void) { return now(CLOCK_REALTIME); }
 int pp_os_pid(void) { return (int)pp_syscall0(SYS_getpid); }
 int pp_os_parent_pid(void) { return (int)pp_syscall0(SYS_getppid); }
 int pp_os_tid(void) { return (int)pp_syscall0(SYS_gettid); }
+uintptr_t pp_os_thread_pointer(void) {
+    uintptr_t value;
+    __asm__("movq %%fs:0, %0" : "=r"(value));
+    return value;
+}
+void pp_os_allow_tracer(int pid) { pp_syscall3(SYS_prctl, PR_SET_PTRACER, pid, 0); }
 unsigned pp_os_uid(void) { return (unsigned)pp_syscall0(SYS_geteuid); }
 bool pp_os_alive(int pid) { return pp_syscall3(SYS_kill, pid, 0, 0) != -3 /* ESRCH */; }
 

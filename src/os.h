@@ -44,6 +44,8 @@ int64_t pp_os_now_real(void);
 int pp_os_pid(void);
 int pp_os_parent_pid(void);
 int pp_os_tid(void);
+uintptr_t pp_os_thread_pointer(void); /* of the calling thread, which libc keeps in fs */
+void pp_os_allow_tracer(int pid); /* where only ancestors may look at a process, this one may, too */
 unsigned pp_os_uid(void);
 bool pp_os_alive(int pid); /* a process of this pid exists */
 int64_t pp_os_prctl(int option, const unsigned long arguments[4]);

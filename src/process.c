@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "backing.h"
 #include "brief.h"
 #include "config.h"
 #include "fmt.h"
@@ -41,6 +42,7 @@ static struct wiped cold;   /* stands in until start */
 static struct wiped *wiped = &cold;
 static bool started;        /* survives forks: tells a forked child from a fresh process */
 static struct pp_lock start_lock;
+static struct pp_lock check_lock; /* one leak check at a time */
 static char *const *initial_envp;
 static char exe_path[4096];
 static struct pp_tree_place tree; /* read-only after start */
@@ -110,6 +112,20 @@ static bool is_wanted(const char *list) {
            (stack[0] > 0 && pp_text_lists(list, pp_text_base(argv[0])));
 }
 
+/* Where our image begins and ends, from the linker. */
+extern const char __ehdr_start[], _end[];
+
+/* The leak scan must not take our own memory for roots. */
+static void tell_own_memory(void) {
+    struct pp_span spans[PP_BACKING_RANGES + PP_SLAB_ARENAS];
+    const struct pp_area *last = &pp_segment.header->areas[PP_AREA_COUNT - 1];
+    unsigned count = pp_backing_memory(spans);
+    count += pp_slab_memory(spans + count);
+    for (unsigned i = 0; i < count; i++) pp_segment_own(spans[i].at, spans[i].bytes);
+    pp_segment_range(__ehdr_start, (size_t)(_end - __ehdr_start), PP_RANGE_LIBRARY);
+    pp_segment_own(pp_segment.header, last->offset + last->limit * last->stride);
+}
+
 /* From options to a live segment. Also in a forked child that is to be profiled by itself. */
 static enum pp_life begin(bool forked) {
     const char *places[PP_SEGMENT_PLACES], *runtime_dir = environment("XDG_RUNTIME_DIR");
@@ -128,6 +144,7 @@ static enum pp_life begin(bool forked) {
         pp_tag_restart();
         pp_lap_restart();
     }
+    tell_own_memory();
     if (forked) pp_segment.header->flags |= PP_SEGMENT_FORKED;
     describe(pp_segment.header);
     pp_segment_publish();
@@ -178,7 +195,7 @@ static PP_COLD bool start_forked(void) {
     pp_stack_reset();
     pp_unwind_fallback_reset();
     pp_thread_reset();
-    start_lock = (struct pp_lock){0};
+    start_lock = check_lock = (struct pp_lock){0};
     enum pp_life now = begin(true);
     atomic_store_explicit(&wiped->life, (uint32_t)now, memory_order_release);
     if (now == PP_LIFE_LIVE) find_watcher();
@@ -200,19 +217,31 @@ bool pp_process_tracking(void) {
     return life() == PP_LIFE_LIVE;
 }
 
+bool pp_process_is_live(void) { return life() == PP_LIFE_LIVE; }
+
 bool pp_process_passes(void) {
     if (!started) return false;
     if (life() == PP_LIFE_COLD) PP_STORE(&wiped->life, PP_LIFE_CHILD);
     return life() != PP_LIFE_LIVE && life() != PP_LIFE_STARTING;
 }
 
-static void on_end(int status, void *unused) { pp_process_finish(PP_END_EXIT, status & 0xff); }
+/* exit called once more from a handler goes on with the handlers that are left, and ends with the new
+   status. */
+static PP_NOINLINE void on_end(int status, void *unused) {
+    __builtin_unwind_init();
+    int now = pp_process_finish(PP_END_EXIT, status, __builtin_frame_address(0));
+    if (now != status) exit(now);
+}
 
 static int quick_status = -1;
 
 void pp_process_quick_status(int status) { quick_status = status; }
 
-static void on_quick_end(void) { pp_process_finish(PP_END_QUICK_EXIT, quick_status); }
+static PP_NOINLINE void on_quick_end(void) {
+    __builtin_unwind_init();
+    int now = pp_process_finish(PP_END_QUICK_EXIT, quick_status, __builtin_frame_address(0));
+    if (now != quick_status) pp_os_exit_group(now);
+}
 
 static void count_fork(void) {
     if (life() == PP_LIFE_LIVE && options.CHILDREN != PP_CHILDREN_ALL)
@@ -261,22 +290,62 @@ static bool is_owner(enum pp_end end) {
     return (sandboxed && end == PP_END_EXIT) || pp_os_pid() == PP_LOAD(&wiped->pid);
 }
 
-void pp_process_finish(enum pp_end end, int status) {
+/* Where the host's part of the caller's stack begins. An exit handler was called by libc's function that
+   runs them, whose locals lie where the host's last frame was and still hold some of its words: of that
+   function only what it saved for its callers counts, six registers and the return address at most. */
+static uintptr_t host_stack(const void *frame, enum pp_end end) {
+    const uintptr_t *word = frame;
+    uintptr_t sp = (uintptr_t)(word + 2);
+    pp_rule rule = pp_rules_find(word[1], (uint32_t)PP_LOAD(&pp_module_generation));
+    if (end == PP_END__EXIT || (rule & PP_RULE_IRREGULAR) != 0) return sp;
+    uintptr_t cfa = (uintptr_t)((int64_t)((rule & PP_RULE_FROM_BP) != 0 ? word[0] : sp) + PP_RULE_CFA(rule));
+    return cfa > sp + 7 * sizeof *word ? cfa - 7 * sizeof *word : sp;
+}
+
+/* rbp and, below it, the other five that __builtin_unwind_init made the caller save. */
+static void tell_waiter(const void *frame, enum pp_end end) {
+    struct pp_waiter *waiter = &pp_segment.header->waiter;
+    const uintptr_t *word = frame;
+    for (int i = 0; i < (int)PP_WAITER_REGISTERS; i++) PP_STORE(&waiter->registers[i], word[-i]);
+    PP_STORE(&waiter->stack, host_stack(frame, end));
+    PP_STORE(&waiter->thread_pointer, pp_os_thread_pointer());
+    atomic_store_explicit(&waiter->tid, pp_lock_self(), memory_order_release);
+}
+
+static int status_now(int status) {
+    uint32_t other = PP_LOAD(&pp_segment.header->status_now);
+    return other != 0 ? (int)other - 1 : status;
+}
+
+int pp_process_finish(enum pp_end end, int status, const void *frame) {
     uint32_t live = PP_LIFE_LIVE;
     struct pp_segment_header *header = pp_segment.header;
-    if ((life() != PP_LIFE_LIVE && life() != PP_LIFE_DONE) || !is_owner(end)) return;
+    if ((life() != PP_LIFE_LIVE && life() != PP_LIFE_DONE) || !is_owner(end)) return status;
     if (!atomic_compare_exchange_strong(&wiped->life, &live, PP_LIFE_DONE)) {
         wait_for_finisher();
-        return;
+        return status_now(status);
     }
     PP_STORE(&finisher, pp_lock_self());
-    PP_STORE(&pp_tracking, 0);
-    PP_STORE(&header->status, status);
+    tell_waiter(frame, end);
+    PP_STORE(&header->status, status & 0xff);
     PP_STORE(&header->end_tick, pp_segment_tick());
     atomic_store_explicit(&header->end, end, memory_order_release);
+    /* Other threads go on: their blocks must have true records until they have been looked at. */
+    pp_handover_look();
+    PP_STORE(&pp_tracking, 0);
     if (!pp_handover_finish()) pp_brief_report();
     PP_STORE(&finished, 1);
     pp_os_futex_wake(&finished);
+    return status_now(status);
+}
+
+long pp_process_check(const void *frame) {
+    if (life() != PP_LIFE_LIVE || !is_owner(PP_END__EXIT) || !pp_lock(&check_lock)) return -1;
+    tell_waiter(frame, PP_END__EXIT);
+    long lost = pp_handover_check();
+    PP_STORE(&pp_segment.header->waiter.tid, 0);
+    pp_unlock(&check_lock);
+    return lost;
 }
 
 void pp_process_abort(void) {

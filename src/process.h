@@ -20,6 +20,8 @@ enum pp_life {
 
 /* True while this process tracks; starts it if nobody has yet. Slow path only. */
 bool pp_process_tracking(void);
+/* The same without starting anything. */
+bool pp_process_is_live(void);
 /* True if this process will not track again: it may be remembered per thread. */
 bool pp_process_passes(void);
 
@@ -30,8 +32,13 @@ extern _Atomic uint32_t pp_tracking;
 void pp_process_construct(char **envp);
 
 /* The program ends by itself. Hands over and waits for the report, at most once and only in the
-   process that owns the segment (not in forked or vforked children). */
-void pp_process_finish(enum pp_end end, int status);
+   process that owns the segment (not in forked or vforked children). Returns the status to end with.
+   `frame`: __builtin_frame_address(0) of our function that the host called, which begins with
+   __builtin_unwind_init(), so that the host's registers lie below it. */
+int pp_process_finish(enum pp_end end, int status, const void *frame);
+
+/* A leak scan now, asked for by the program; see leak.h. `frame` as above. */
+long pp_process_check(const void *frame);
 
 /* abort was called: a hint for the case that nobody sees how the process dies. */
 void pp_process_abort(void);

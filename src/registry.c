@@ -156,7 +156,8 @@ enum pp_registry_result pp_registry_add(struct pp_record_cache *cache, const voi
     PP_STORE(&record->address, (uintptr_t)block);
     atomic_store_explicit(&record->word0,
                           PP_WORD0(from->site, from->kind, from->tag, PP_STATE_LIVE, 0) |
-                              (uint64_t)from->sampled_by << PP_WORD0_SAMPLED_SHIFT,
+                              (uint64_t)from->sampled_by << PP_WORD0_SAMPLED_SHIFT |
+                              (from->ignored ? PP_WORD0_IGNORED : 0),
                           memory_order_release);
     *head = index;
     pp_unlock(&shard->lock);
@@ -171,6 +172,7 @@ static void read_record(const struct pp_segment_block *record, struct pp_record 
                              .tag = PP_WORD0_TAG(word0),
                              .sampled_by = PP_WORD0_SAMPLED_BY(word0),
                              .watched = (word0 & PP_WORD0_WATCHED) != 0,
+                             .ignored = (word0 & PP_WORD0_IGNORED) != 0,
                              .thread = PP_WORD1_THREAD(word1),
                              .tick = PP_WORD1_TICK(word1)};
 }
@@ -223,14 +225,18 @@ enum pp_registry_result pp_registry_find(const void *block, struct pp_record *to
     return record != NULL ? PP_REGISTRY_DONE : PP_REGISTRY_UNKNOWN;
 }
 
-void pp_registry_watch(const void *block) {
+static void add_bits(const void *block, uint64_t bits) {
     uint64_t hash = hash_of(block);
     struct shard *shard = shard_of(hash);
     if (!pp_lock(&shard->lock)) return;
     struct pp_segment_block *record = search(shard, hash, block);
-    if (record != NULL) PP_STORE(&record->word0, PP_LOAD(&record->word0) | PP_WORD0_WATCHED);
+    if (record != NULL) PP_STORE(&record->word0, PP_LOAD(&record->word0) | bits);
     pp_unlock(&shard->lock);
 }
+
+void pp_registry_watch(const void *block) { add_bits(block, PP_WORD0_WATCHED); }
+
+void pp_registry_ignore(const void *block) { add_bits(block, PP_WORD0_IGNORED); }
 
 uint64_t pp_registry_check(void) {
     uint64_t live = 0, count = PP_LOAD(&pp_segment.header->areas[PP_AREA_BLOCKS].count);

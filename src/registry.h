@@ -21,6 +21,7 @@ struct pp_record {
     unsigned kind, tag;
     unsigned sampled_by;    /* PP_WORD0_SAMPLED_BY */
     bool watched;           /* by pp_registry_watch */
+    bool ignored;           /* the program has said that it is no leak */
 };
 
 enum pp_registry_result {
@@ -44,6 +45,9 @@ enum pp_registry_result pp_registry_find(const void *block, struct pp_record *re
 
 /* Marks a block so that its removal shows in pp_record.watched. No-op if it is not recorded. */
 void pp_registry_watch(const void *block);
+
+/* The program says that a block is no leak. No-op if it is not recorded. */
+void pp_registry_ignore(const void *block);
 
 /* Gives all indices of an ended thread's cache back. */
 void pp_registry_release(struct pp_record_cache *cache);

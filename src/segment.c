@@ -36,12 +36,14 @@ static const struct {
     [PP_AREA_TALLIES] = {sizeof(struct pp_segment_tally), PP_PAGE_BYTES, 4, 1 << 20},
     [PP_AREA_TAGS] = {sizeof(struct pp_segment_tag), PP_PAGE_BYTES, 1, 1024},
     [PP_AREA_LAPS] = {sizeof(struct pp_segment_laps), PP_PAGE_BYTES, 1, 2},
+    [PP_AREA_RANGES] = {sizeof(struct pp_segment_range), PP_PAGE_BYTES, 1, 1 << 20},
 };
 static const uint64_t reserved_elements[PP_AREA_COUNT] = {
     [PP_AREA_TEXT] = 1, [PP_AREA_THREADS] = 1, [PP_AREA_MODULES] = 1,
     [PP_AREA_NODES] = PP_NODE_FIRST, [PP_AREA_SITES] = 1, [PP_AREA_BLOCKS] = 1,
     [PP_AREA_RECORDS] = 1, [PP_AREA_SLABS] = 1, [PP_AREA_POOLS] = 1, [PP_AREA_TALLIES] = 1,
     [PP_AREA_TAGS] = 1, [PP_AREA_LAPS] = 1,
+    [PP_AREA_RANGES] = 1,
 };
 
 static uint64_t tracker_max(const struct pp_options *options) {
@@ -247,20 +249,43 @@ void pp_segment_live(int64_t bytes) {
         }
 }
 
+/* A row that a root has left, taken for another; NULL. */
+static struct pp_segment_range *retired_range(void) {
+    uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_RANGES].count);
+    for (uint64_t i = 1; i < count; i++) {
+        struct pp_segment_range *range = PP_SEGMENT_RANGE(i);
+        uint32_t kind = PP_RANGE_RETIRED;
+        if (PP_LOAD(&range->kind) == kind &&
+            atomic_compare_exchange_strong(&range->kind, &kind, PP_RANGE_NONE))
+            return range;
+    }
+    return NULL;
+}
+
+void pp_segment_range(const void *at, size_t bytes, enum pp_range_kind kind) {
+    struct pp_segment_range *range = kind == PP_RANGE_ROOT ? retired_range() : NULL;
+    uint64_t index = range == NULL ? pp_segment_take(PP_AREA_RANGES, 1) : 0;
+    if (index != 0) range = PP_SEGMENT_RANGE(index);
+    if (range == NULL) return;
+    PP_STORE(&range->start, (uintptr_t)at);
+    PP_STORE(&range->end, (uintptr_t)at + bytes);
+    atomic_store_explicit(&range->kind, kind, memory_order_release);
+}
+
 void *pp_segment_private(size_t bytes) {
-    char *at = NULL;
+    char *at = NULL, *fresh = NULL;
     bytes = pp_round_up(bytes, PP_CACHE_LINE);
     if (!pp_lock(&lock)) return NULL;
     if (bytes > PRIVATE_CHUNK / 2) {
         bytes = pp_round_up(bytes, PP_PAGE_BYTES);
-        if (add_tracker_bytes(bytes) && (at = pp_os_map(bytes)) != NULL)
+        if (add_tracker_bytes(bytes) && (fresh = at = pp_os_map(bytes)) != NULL)
             pp_os_hide_from_fork(at, bytes);
     } else {
         if ((size_t)(private_end - private_at) < bytes) {
             char *chunk = add_tracker_bytes(PRIVATE_CHUNK) ? pp_os_map(PRIVATE_CHUNK) : NULL;
             if (chunk != NULL) {
                 pp_os_hide_from_fork(chunk, PRIVATE_CHUNK);
-                private_at = chunk;
+                private_at = fresh = chunk;
                 private_end = chunk + PRIVATE_CHUNK;
             }
         }
@@ -270,6 +295,7 @@ void *pp_segment_private(size_t bytes) {
         }
     }
     pp_unlock(&lock);
+    if (fresh != NULL) pp_segment_own(fresh, bytes > PRIVATE_CHUNK / 2 ? bytes : PRIVATE_CHUNK);
     return at;
 }
 

@@ -65,6 +65,8 @@ PP_INLINE void *pp_segment_at(enum pp_area_id area, uint64_t index, size_t strid
     ((struct pp_segment_laps *)pp_segment_at(PP_AREA_LAPS, (i), sizeof(struct pp_segment_laps)))
 #define PP_SEGMENT_TAG(i) \
     ((struct pp_segment_tag *)pp_segment_at(PP_AREA_TAGS, (i), sizeof(struct pp_segment_tag)))
+#define PP_SEGMENT_RANGE(i) \
+    ((struct pp_segment_range *)pp_segment_at(PP_AREA_RANGES, (i), sizeof(struct pp_segment_range)))
 #define PP_SEGMENT_TALLY(i) \
     ((struct pp_segment_tally *)pp_segment_at(PP_AREA_TALLIES, (i), sizeof(struct pp_segment_tally)))
 
@@ -76,6 +78,12 @@ void pp_segment_live(int64_t bytes);
 
 /* Ticks (10 ms) since start. */
 uint32_t pp_segment_tick(void);
+
+/* Tells the leak scan what a stretch of memory is. Any thread of the owner. */
+void pp_segment_range(const void *at, size_t bytes, enum pp_range_kind kind);
+PP_INLINE void pp_segment_own(const void *at, size_t bytes) {
+    pp_segment_range(at, pp_round_up(bytes, PP_PAGE_BYTES), PP_RANGE_OWN);
+}
 
 /* Private memory of the bookkeeping, counted as tracker_bytes and bound by TRACKER_MAX: zeroed, never
    given back, hidden from forks. NULL when refused. */

@@ -87,6 +87,13 @@ bool pp_slab_init(size_t bytes) {
     return false;
 }
 
+unsigned pp_slab_memory(struct pp_span spans[PP_SLAB_ARENAS]) {
+    const struct arena *const arenas[PP_SLAB_ARENAS] = {&data, &structs, &links};
+    for (unsigned i = 0; i < PP_SLAB_ARENAS; i++)
+        spans[i] = (struct pp_span){arenas[i]->base, arenas[i]->limit};
+    return data.base != NULL ? PP_SLAB_ARENAS : 0;
+}
+
 static void raise_top(uintptr_t end) {
     uintptr_t top = PP_LOAD(&pp_slab_range.top);
     while (top < end && !atomic_compare_exchange_weak_explicit(

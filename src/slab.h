@@ -134,6 +134,10 @@ bool pp_slab_carve(struct pp_slab *slab);
 /* Reserves the range; `bytes` is halved until the kernel grants it. false: no pools. */
 bool pp_slab_init(size_t bytes);
 
+/* The memory all this lies in; returns how many stretches. */
+#define PP_SLAB_ARENAS 3u
+unsigned pp_slab_memory(struct pp_span spans[PP_SLAB_ARENAS]);
+
 /* A new slab of about `bytes` in all (a power of two, 4 KiB to PP_SLAB_BYTES), without records, owned by
    nobody. NULL: no address space or no memory. */
 struct pp_slab *pp_slab_create(unsigned class, uint32_t bytes);

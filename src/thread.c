@@ -21,6 +21,7 @@ static const struct pp_thread pass = {.mode = PP_MODE_PASS};
 static const struct pp_thread ended = {.mode = PP_MODE_NONE};
 
 PP_TLS struct pp_thread *pp_self = (struct pp_thread *)&nobody;
+PP_TLS uint32_t pp_thread_ignoring;
 static PP_TLS uint32_t destructor_runs;
 
 static struct pp_lock lock;
@@ -36,6 +37,7 @@ static bool key_made;
 void pp_thread_set_tag(struct pp_thread *thread, uint32_t tag) {
     thread->tag = tag;
     thread->live_tagged = PP_WORD0(0, 0, tag, PP_STATE_LIVE, 0);
+    if (pp_thread_ignoring > 0) thread->live_tagged |= PP_WORD0_IGNORED;
     if (thread->mode != PP_MODE_TOTALS) thread->mode = tag != 0 ? PP_MODE_TAGGED : PP_MODE_EXACT;
 }
 
@@ -55,6 +57,7 @@ static struct pp_thread *new_struct(void) {
         }
         pp_os_advise(chunk, CHUNK, 16 /* MADV_DONTDUMP */);
         atomic_fetch_add_explicit(&pp_segment.header->tracker_bytes, CHUNK, memory_order_relaxed);
+        pp_segment_own(chunk, CHUNK);
         chunk_at = chunk;
         chunk_end = chunk + CHUNK;
     }

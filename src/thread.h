@@ -78,6 +78,10 @@ void pp_thread_emptied(struct pp_slab *slab);
 /* Of a thread that keeps records: what its next ones say. */
 void pp_thread_set_tag(struct pp_thread *thread, uint32_t tag);
 
+/* More than 0: what the calling thread allocates is no leak (leak.h). Takes effect with the next
+   pp_thread_set_tag. */
+extern PP_TLS uint32_t pp_thread_ignoring;
+
 /* Gives a borrowed struct (see thread.c) back; no-op for a thread's own. */
 void pp_thread_return(struct pp_thread *thread);
 

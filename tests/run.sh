@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 mode=${1:-all}
 root=$([ "$(id -u)" -eq 0 ] || echo sudo)
 
-packages="cmake make gcc g++ clang git pkg-config python3 binutils libcmocka-dev libjemalloc-dev libdw-dev
+packages="cmake make gcc g++ clang git pkg-config python3 valgrind binutils libcmocka-dev libjemalloc-dev libdw-dev
   libelf-dev libsqlite3-dev libjansson-dev libunwind-dev zlib1g-dev sqlite3 procps"
 missing=()
 for package in $packages; do

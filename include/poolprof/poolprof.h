@@ -168,6 +168,35 @@ POOLPROF_INLINE void poolprof_frame(void) {
     if (poolprof_frame_now != 0) poolprof_frame_now();
 }
 
+/* ---- leaks: what is none, and a look right now ----
+ *
+ * LeakSanitizer's names for the same (__lsan_ignore_object, __lsan_disable and _enable,
+ * __lsan_register_root_region, __lsan_do_leak_check, ...) work too.
+ */
+
+extern void poolprof_ignore_now(const void *) POOLPROF_WEAK;
+extern void poolprof_ignore_scope_now(int) POOLPROF_WEAK;
+extern long poolprof_leak_check_now(void) POOLPROF_WEAK;
+
+/* The block that starts at `block` is no leak, nor is what it points to. Not for signal handlers. */
+POOLPROF_INLINE void poolprof_ignore(const void *block) {
+    if (poolprof_ignore_now != 0) poolprof_ignore_now(block);
+}
+
+/* What this thread allocates from begin to end is no leak. May be nested. */
+POOLPROF_INLINE void poolprof_ignore_begin(void) {
+    if (poolprof_ignore_scope_now != 0) poolprof_ignore_scope_now(1);
+}
+POOLPROF_INLINE void poolprof_ignore_end(void) {
+    if (poolprof_ignore_scope_now != 0) poolprof_ignore_scope_now(0);
+}
+
+/* Looks for leaks now. How many objects are lost; they are reported if there are any. -1: no library, no
+   watcher, or it could not look. All threads stand still meanwhile: about a second per GB of heap. */
+POOLPROF_INLINE long poolprof_leak_check(void) {
+    return poolprof_leak_check_now != 0 ? poolprof_leak_check_now() : -1;
+}
+
 #ifdef __cplusplus
 }
 

@@ -2,8 +2,8 @@
  * The live segment: all that the profiler knows about one process, in one shared file mapping.
  *
  * The program writes it with plain stores; everyone else (the watcher, `poolprof report`) only reads
- * it, except for the words of `struct pp_tree`, `handover` and `sandboxed`, by which the two
- * sides talk.
+ * it, except for the words of `struct pp_tree` and those of the hand-over, by which the two sides
+ * talk.
  * There is no pointer in it, only indices into areas, so it can be read from another process, from a
  * file and on another machine of the same byte order. Layout changes change PP_SEGMENT_VERSION.
  *
@@ -43,6 +43,7 @@ enum pp_area_id {
     PP_AREA_TALLIES, /* struct pp_segment_tally: a thread's counts per class */
     PP_AREA_TAGS,    /* struct pp_segment_tag: by the number in records */
     PP_AREA_LAPS,    /* struct pp_segment_laps: one, from the first poolprof_frame() on */
+    PP_AREA_RANGES,  /* struct pp_segment_range: stretches of the program's memory */
     PP_AREA_COUNT
 };
 
@@ -273,6 +274,22 @@ struct pp_segment_laps {
 };
 _Static_assert(sizeof(struct pp_segment_laps) == 32 + 8 * PP_LAP_BUCKETS + 72 * PP_LAPS_WORST, "layout");
 
+/* A stretch of the program's address space that means something to the leak scan. `kind` is stored
+   last, and zero again when it means nothing any more. */
+struct pp_segment_range {
+    _Atomic uint64_t start, end;    /* [start, end) */
+    _Atomic uint32_t kind;          /* enum pp_range_kind */
+    uint32_t reserved[3];
+};
+_Static_assert(sizeof(struct pp_segment_range) == 32, "layout");
+enum pp_range_kind {
+    PP_RANGE_NONE,
+    PP_RANGE_OWN,   /* the profiler's, the heap included: no root */
+    PP_RANGE_LIBRARY, /* the profiler's image: no root either, and a thread that executes it is inside */
+    PP_RANGE_ROOT,  /* registered by the program as a root */
+    PP_RANGE_RETIRED /* was a root; may be used again */
+};
+
 enum pp_state { PP_STATE_EMPTY, PP_STATE_LIVE, PP_STATE_FREED };
 enum pp_kind { PP_KIND_MALLOC = 1, PP_KIND_NEW, PP_KIND_NEW_ARRAY };
 
@@ -284,6 +301,8 @@ enum pp_kind { PP_KIND_MALLOC = 1, PP_KIND_NEW, PP_KIND_NEW_ARRAY };
 #define PP_WORD0_SAMPLED_SHIFT 33u /* of a sampled block's record: class + 1, see struct pp_segment_block */
 #define PP_WORD0_SAMPLED_BY(w) ((unsigned)((w) >> PP_WORD0_SAMPLED_SHIFT & 0x3fu))
 #define PP_WORD1_WATCHED (UINT64_C(1) << 52) /* of a slot's record */
+/* And, of the bits for a snapshot's epoch: the program has said that the block is no leak. */
+#define PP_WORD0_IGNORED (UINT64_C(1) << 54)
 #define PP_WORD0_BYTES(w) ((uint32_t)((w) >> 28 & 0x7ffu)) /* of a size class's slot */
 #define PP_RECORD_BYTES(w0, w1) (PP_WORD0_BYTES(w0) | (uint32_t)((w1) >> 53) << 11) /* of any slot */
 #define PP_RECORD_BYTES_MAX ((1u << 22) - 1)
@@ -306,7 +325,19 @@ struct pp_tree {
     _Atomic uint32_t doorbell;    /* program: bumped and woken (futex) when it wants the watcher */
     _Atomic uint32_t heartbeat;   /* watcher: moves at least every second while it is at work */
     _Atomic int32_t watcher_pid;  /* watcher: its pid once it serves the tree; -1: gave up */
-    uint32_t reserved[13];
+    _Atomic uint32_t started;     /* program: 1 once it has started a watcher, which may not serve yet */
+    _Atomic uint32_t given_up;    /* program: the heartbeat + 1 for whose sake a child waited in vain */
+    uint32_t reserved[11];
+};
+
+/* A thread that waits for the watcher inside one of our functions: where the host's part of its stack
+   begins, and what the host had in the registers that calls preserve. */
+#define PP_WAITER_REGISTERS 6u
+struct pp_waiter {
+    _Atomic uint32_t tid;       /* stored last; 0: nobody */
+    uint32_t reserved;
+    _Atomic uint64_t stack, thread_pointer;
+    _Atomic uint64_t registers[PP_WAITER_REGISTERS];
 };
 
 enum pp_handover {
@@ -364,8 +395,16 @@ struct pp_segment_header {
 
     /* Hand-over of this process. */
     _Alignas(64) _Atomic uint32_t handover; /* enum pp_handover */
+    _Atomic uint32_t looked;            /* watcher: 1 once it has looked at the memory of the process that
+                                           asked (futex woken), which may end now */
+    _Atomic uint32_t check_wanted;      /* program: leak scans asked for while it runs; the watcher is rung */
+    _Atomic uint32_t check_done;        /* watcher: of those, how many have been made (futex woken) */
+    _Atomic int64_t check_lost;         /* watcher: objects the last one found lost; -1: it failed */
+    _Atomic uint32_t status_now;        /* watcher, before DONE: exit status to end with, + 1; 0: its own */
     _Atomic uint32_t sandboxed;         /* watcher: the process has put itself under a seccomp filter
                                            since it started: no system call but those malloc makes */
+
+    struct pp_waiter waiter;            /* who has asked */
 
     _Alignas(64) struct pp_tree tree;   /* in use in the tree's first process only */
 };

@@ -8,6 +8,10 @@ set(fuzz_sources
   report/aggregate_slabs.c
   report/aggregate_tags.c
   report/thread_name.c
+  report/leaks.c
+  report/reach.c
+  report/scan_objects.c
+  report/suppress.c
   report/words.c
   report/text.c
   report/text_stack.c

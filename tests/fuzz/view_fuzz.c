@@ -6,6 +6,7 @@
 #include "fuzz.h"
 #include "profile.h"
 #include "render.h"
+#include "scan_objects.h"
 #include "scenarios.h"
 
 static void through_a_profile(const struct model *model) {
@@ -18,6 +19,40 @@ static void through_a_profile(const struct model *model) {
     model_destroy(loaded);
     unlink(used);
     free(used);
+}
+
+static size_t no_memory(void *context, uint64_t address, void *to, size_t size) {
+    (void)context, (void)address;
+    memset(to, 0x41, size < 64 ? size : 64);
+    return size < 64 ? size : 64;
+}
+static bool in_no_file(void *context, uint64_t address, bool code) {
+    (void)context, (void)address, (void)code;
+    return false;
+}
+static bool not_long(void *context, uint64_t done) {
+    (void)context;
+    return done < (1u << 24);
+}
+
+/* The leak scan on what the segment says, with memory that is not there. */
+static void mark(const struct view *view) {
+    const struct reach_source source = {.read = no_memory, .in_file = in_no_file, .tick = not_long};
+    struct scan_objects objects = {0};
+    struct reach reach;
+    scan_ranges_read(&objects, view);
+    scan_objects_read(&objects, view);
+    if (!reach_init(&reach, objects.items, objects.count, &source)) abort();
+    for (size_t i = 0; i < objects.large_count; i++)
+        reach_large(&reach, objects.large[2 * i], objects.large[2 * i + 1]);
+    for (size_t i = 0; i < objects.count && i < 1000; i++) {
+        size_t found;
+        if (!reach_find(&reach, objects.items[i].address, &found) || found != i) abort();
+        reach_word(&reach, objects.items[i].address + i % 3);
+    }
+    reach_finish(&reach);
+    reach_fini(&reach);
+    scan_objects_fini(&objects);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
@@ -33,11 +68,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     }
     struct aggregate_peak *peak = aggregate_peak_take(view, 1);
     struct model *model = aggregate(view, runs % 2 ? AGGREGATE_LAST_TRACE : INT64_C(2000000000000),
-                                    peak);
+                                    peak, NULL);
     render_all(model);
     if (runs++ % 16 == 0) through_a_profile(model); /* slow */
     model_destroy(model);
     aggregate_peak_free(peak);
+    mark(view);
     view_close(view);
     return 0;
 }

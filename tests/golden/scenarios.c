@@ -275,22 +275,41 @@ static void build_sampled(struct segment_builder *builder) {
     segment_builder_count(builder, 1, PP_COUNTER_TEMPORARY, 5000);
 }
 
+/* Textures: some lost, with others hanging on them; levels still held. */
+static enum model_kind classify_leaks(uint64_t index) {
+    return index > 101     ? MODEL_REACHABLE
+           : index % 3 == 0 ? MODEL_LOST
+           : index % 7 == 0 ? MODEL_POSSIBLE
+                            : MODEL_INDIRECT;
+}
+
 static void complete_killed(struct model *model) {
     add_names(model);
     model_set(&model->process.end, "signal:9");
     model->process.status = 9;
 }
 
-const struct scenario scenarios[] = {{"empty", build_empty, NULL},
-                                     {"clean", build_clean, add_names},
-                                     {"leaks", build_leaks, complete_leaks},
-                                     {"blind", build_blind, NULL},
-                                     {"recursion", build_recursion, complete_killed},
-                                     {"hostile", build_hostile, complete_hostile},
-                                     {"annotated", build_annotated, add_names},
-                                     {"untracked", build_untracked, NULL},
-                                     {"sampled", build_sampled, add_names}};
+const struct scenario scenarios[] = {{"empty", build_empty, NULL, NULL},
+                                     {"clean", build_clean, NULL, add_names},
+                                     {"leaks", build_leaks, NULL, complete_leaks},
+                                     {"scanned", build_leaks, classify_leaks, complete_leaks},
+                                     {"blind", build_blind, NULL, NULL},
+                                     {"recursion", build_recursion, NULL, complete_killed},
+                                     {"hostile", build_hostile, NULL, complete_hostile},
+                                     {"annotated", build_annotated, NULL, add_names},
+                                     {"untracked", build_untracked, NULL, NULL},
+                                     {"sampled", build_sampled, NULL, add_names}};
 const size_t scenario_count = COUNT(scenarios);
+
+static struct leaks *classify(const struct view *view, const struct scenario *scenario) {
+    struct leaks *leaks = leaks_create();
+    leaks->block_count = view_count(view, PP_AREA_BLOCKS);
+    leaks->blocks = model_alloc(leaks->block_count, 1);
+    for (uint64_t i = 0; i < leaks->block_count; i++) leaks->blocks[i] = (uint8_t)scenario->classify(i);
+    leaks->done = true;
+    model_set(&leaks->scan, "done");
+    return leaks;
+}
 
 struct model *scenario_model(const struct scenario *scenario) {
     struct segment_builder builder;
@@ -303,7 +322,9 @@ struct model *scenario_model(const struct scenario *scenario) {
     close(fd);
     if (view == NULL) return NULL;
     struct aggregate_peak *peak = aggregate_peak_take(view, 399.8);
-    struct model *model = aggregate(view, AGGREGATE_LAST_TRACE, peak);
+    struct leaks *leaks = scenario->classify != NULL ? classify(view, scenario) : NULL;
+    struct model *model = aggregate(view, AGGREGATE_LAST_TRACE, peak, leaks);
+    leaks_destroy(leaks);
     aggregate_peak_free(peak);
     view_close(view);
     if (scenario->complete != NULL) scenario->complete(model);

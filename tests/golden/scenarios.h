@@ -8,6 +8,8 @@
 struct scenario {
     const char *name;
     void (*build)(struct segment_builder *builder);
+    /* The leak scan's word on block `index`; NULL: there was no scan. */
+    enum model_kind (*classify)(uint64_t index);
     /* What the watcher and the symboliser would have added; NULL: nothing. */
     void (*complete)(struct model *model);
 };

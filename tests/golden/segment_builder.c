@@ -20,7 +20,8 @@ static const size_t strides[PP_AREA_COUNT] = {
     [PP_AREA_POOLS] = sizeof(struct pp_segment_pool),
     [PP_AREA_TALLIES] = sizeof(struct pp_segment_tally),
     [PP_AREA_TAGS] = sizeof(struct pp_segment_tag),
-    [PP_AREA_LAPS] = sizeof(struct pp_segment_laps)};
+    [PP_AREA_LAPS] = sizeof(struct pp_segment_laps),
+    [PP_AREA_RANGES] = sizeof(struct pp_segment_range)};
 
 static uint64_t take(struct segment_builder *builder, enum pp_area_id id, uint64_t count) {
     struct segment_builder_area *area = &builder->areas[id];

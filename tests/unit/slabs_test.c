@@ -32,7 +32,7 @@ static void pools_join_the_rest(void **state) {
                          PP_WORD1(600, 1));
     int fd = segment_builder_open(&builder);
     struct view *view = view_open_fd(fd, why, sizeof why);
-    struct model *model = aggregate(view, AGGREGATE_LAST_TRACE, NULL);
+    struct model *model = aggregate(view, AGGREGATE_LAST_TRACE, NULL, NULL);
     assert_int_equal(model->site_count, 1);
     assert_int_equal(model->sites[0].objects, 3);
     assert_int_equal(model->sites[0].bytes, 5100);
@@ -74,7 +74,7 @@ static struct model *model_of(struct segment_builder *builder) {
     char why[256];
     int fd = segment_builder_open(builder);
     struct view *view = view_open_fd(fd, why, sizeof why);
-    struct model *model = aggregate(view, AGGREGATE_LAST_TRACE, NULL);
+    struct model *model = aggregate(view, AGGREGATE_LAST_TRACE, NULL, NULL);
     view_close(view);
     close(fd);
     segment_builder_fini(builder);

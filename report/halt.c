@@ -1,0 +1,235 @@
+/*
+ * See halt.h. A thread in a system call that cannot be restarted by itself returns EINTR when it is
+ * stopped (epoll_wait and some others): those are set back by two bytes, onto the instruction that
+ * makes the call, so that they begin anew. A thread whose parent half of a vfork waits never stops:
+ * then, after a deadline, all is undone.
+ */
+#include "halt.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "model.h"
+
+#define DEADLINE_NS INT64_C(200000000)
+#define ROUNDS 100u
+#define RED_ZONE 128u /* System V ABI */
+#define LEAVE_TRIES 20u
+#define LEAVE_NS INT64_C(3000000000) /* a busy machine needs its time */
+#define INNER_WORDS 64u
+
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* ---- the threads there are ---- */
+
+static DIR *open_tasks(int pid) {
+    char path[40];
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    return opendir(path);
+}
+
+size_t halt_count_threads(int pid) {
+    size_t count = 0;
+    DIR *tasks = open_tasks(pid);
+    if (tasks == NULL) return 0;
+    for (struct dirent *entry; (entry = readdir(tasks)) != NULL;) count += entry->d_name[0] != '.';
+    closedir(tasks);
+    return count;
+}
+
+/* 'Z' for one that has ended while its process goes on; 0: gone. */
+static char state_of(int pid, int tid) {
+    char path[64], text[512], *name_end = NULL;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pid, tid);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return 0;
+    if (fgets(text, sizeof text, file) != NULL) name_end = strrchr(text, ')');
+    fclose(file);
+    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : 0;
+}
+
+static bool is_held(const struct halt *halt, int tid) {
+    for (size_t i = 0; i < halt->count; i++)
+        if (halt->threads[i].tid == tid) return true;
+    return false;
+}
+
+/* ---- one thread ---- */
+
+/* 1: it has stopped; 0: it has ended; -1: time is up. */
+static int await_stop(int tid, int64_t deadline) {
+    int status;
+    for (int64_t pause = 10000;;) {
+        int got = waitpid(tid, &status, __WALL | WNOHANG);
+        if (got == tid && WIFSTOPPED(status)) {
+            if (status >> 16 != 0) return 1;
+            /* A signal on its way to it. */
+            ptrace(PTRACE_CONT, tid, NULL, (void *)(uintptr_t)WSTOPSIG(status));
+            ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+            continue;
+        }
+        if (got == tid || (got < 0 && errno == ECHILD)) return 0;
+        if (now_ns() > deadline) return -1;
+        struct timespec wait = {0, pause};
+        nanosleep(&wait, NULL);
+        if (pause < 1000000) pause *= 2;
+    }
+}
+
+static void repair(struct user_regs_struct *registers, int tid) {
+    int64_t result = (int64_t)registers->rax;
+    if ((int64_t)registers->orig_rax < 0 || result != -EINTR) return;
+    registers->rax = registers->orig_rax;
+    registers->rip -= 2;
+    registers->orig_rax = (unsigned long long)-1;
+    ptrace(PTRACE_SETREGS, tid, NULL, registers);
+}
+
+static bool read_registers(struct halted_thread *thread) {
+    struct user_regs_struct all;
+    if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &all) < 0) return false;
+    const uint64_t values[HALT_REGISTERS] = {all.rax, all.rbx, all.rcx, all.rdx, all.rsi, all.rdi,
+                                             all.rbp, all.r8,  all.r9,  all.r10, all.r11, all.r12,
+                                             all.r13, all.r14, all.r15, all.rsp};
+    memcpy(thread->registers, values, sizeof values);
+    thread->stack = all.rsp - RED_ZONE;
+    thread->thread_pointer = all.fs_base;
+    thread->pc = all.rip;
+    repair(&all, thread->tid);
+    return true;
+}
+
+/* ---- all of them ---- */
+
+/* 0, or errno. A thread that has ended meanwhile is none. */
+static int seize(struct halt *halt, int tid) {
+    if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
+        int error = errno;
+        char state = state_of(halt->pid, tid);
+        return state == 0 || state == 'Z' || error == ESRCH ? 0 : error;
+    }
+    ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+    halt->threads = model_grow(halt->threads, halt->count, &halt->room, sizeof *halt->threads);
+    halt->threads[halt->count++] = (struct halted_thread){.tid = tid};
+    return 0;
+}
+
+/* Those that were seized last. */
+static int await_new(struct halt *halt, size_t from, int64_t deadline) {
+    for (size_t i = from; i < halt->count;) {
+        int stopped = await_stop(halt->threads[i].tid, deadline);
+        if (stopped < 0) return EBUSY;
+        if (stopped > 0 && read_registers(&halt->threads[i])) i++;
+        else halt->threads[i] = halt->threads[--halt->count];
+    }
+    return 0;
+}
+
+/* One look at the list of threads; `found` counts the new ones. */
+static int hold_new(struct halt *halt, int64_t deadline, size_t *found) {
+    DIR *tasks = open_tasks(halt->pid);
+    size_t before = halt->count;
+    int error = 0;
+    if (tasks == NULL) return errno;
+    for (struct dirent *entry; error == 0 && (entry = readdir(tasks)) != NULL;) {
+        int tid = atoi(entry->d_name);
+        if (tid > 0 && !is_held(halt, tid)) error = seize(halt, tid);
+    }
+    closedir(tasks);
+    *found = halt->count - before;
+    return error != 0 ? error : await_new(halt, before, deadline);
+}
+
+int halt_all(struct halt *halt, int pid) {
+    int64_t deadline = now_ns() + DEADLINE_NS;
+    *halt = (struct halt){.pid = pid};
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        size_t found = 0;
+        int error = hold_new(halt, deadline, &found);
+        if (error == 0 && found > 0) continue;
+        if (error == 0 && halt->count > 0) return 0;
+        halt_resume(halt);
+        return error != 0 ? error : ESRCH;
+    }
+    halt_resume(halt);
+    return EBUSY;
+}
+
+/* The innermost frames are ours, or of what ours has called: memcpy, a mutex. */
+static bool is_inside(const struct halt *halt, const struct halted_thread *thread, uint64_t start,
+                      uint64_t end) {
+    uint64_t words[INNER_WORDS];
+    struct iovec local = {words, sizeof words};
+    struct iovec remote = {(void *)(uintptr_t)(thread->stack + RED_ZONE), sizeof words};
+    if (thread->pc - start < end - start) return true;
+    ssize_t got = process_vm_readv(halt->pid, &local, 1, &remote, 1, 0);
+    for (size_t i = 0; got > 0 && i < (size_t)got / sizeof *words; i++)
+        if (words[i] - start < end - start) return true;
+    return false;
+}
+
+/* One goes on for a moment. false: it has ended. `waits`: it did not run, and did not want to; on a busy
+   machine it may just not have come to run. */
+static bool let_go_on(int pid, struct halted_thread *thread, int64_t moment_ns, bool *waits) {
+    const struct timespec moment = {0, moment_ns};
+    uint64_t pc = thread->pc, stack = thread->stack;
+    ptrace(PTRACE_CONT, thread->tid, NULL, NULL);
+    nanosleep(&moment, NULL);
+    char state = state_of(pid, thread->tid);
+    ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL);
+    if (await_stop(thread->tid, now_ns() + DEADLINE_NS) <= 0 || !read_registers(thread)) return false;
+    *waits = state != 'R' && thread->pc == pc && thread->stack == stack;
+    return true;
+}
+
+/* Until it is outside, a few times. `moved`: there is hope. */
+static bool let_leave(const struct halt *halt, struct halted_thread *thread, uint64_t start, uint64_t end,
+                      bool *moved) {
+    int64_t moment_ns = 20000;
+    for (unsigned tries = 0; tries < LEAVE_TRIES && is_inside(halt, thread, start, end); tries++) {
+        bool waits;
+        if (!let_go_on(halt->pid, thread, moment_ns, &waits)) return false;
+        if (waits) return true;
+        *moved = true;
+        if (moment_ns < 2000000) moment_ns *= 2;
+    }
+    return true;
+}
+
+/* One after the other: all at once, on fewer processors than there are threads, most would not come to run.
+   One that waits for a lock of ours gets it once its turn comes again. Who does not move in a round in
+   which nobody does has just a word on its stack that looks as if it were inside. */
+bool halt_leave(struct halt *halt, uint64_t start, uint64_t end, int but) {
+    int64_t deadline = now_ns() + LEAVE_NS;
+    for (bool moved = true; moved;) {
+        if (now_ns() > deadline) return false;
+        moved = false;
+        for (size_t i = 0; i < halt->count;) {
+            struct halted_thread *thread = &halt->threads[i];
+            if (thread->tid == but || let_leave(halt, thread, start, end, &moved)) i++;
+            else *thread = halt->threads[--halt->count];
+        }
+    }
+    return true;
+}
+
+void halt_resume(struct halt *halt) {
+    for (size_t i = 0; i < halt->count; i++)
+        ptrace(PTRACE_DETACH, halt->threads[i].tid, NULL, NULL);
+    free(halt->threads);
+    *halt = (struct halt){0};
+}

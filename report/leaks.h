@@ -1,0 +1,28 @@
+/*
+ * What a leak scan found: a class for each record of a segment, by the records' numbers. Layer 0.
+ */
+#ifndef REPORT_LEAKS_H
+#define REPORT_LEAKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct leaks {
+    char *scan;         /* as in the report: "done", "off: why", "failed: why" */
+    bool done;
+    /* By record, enum model_kind each; MODEL_OUTSTANDING: not looked at. NULL unless done. */
+    uint8_t *records, *blocks;
+    uint64_t record_count, block_count;
+    uint64_t unknown_threads;   /* whose registers and stack pointer could not be had */
+    /* How it went. */
+    uint64_t objects, bytes;    /* looked at; read of the process's memory */
+    double stopped_s;           /* how long its threads stood still */
+};
+
+struct leaks *leaks_create(void);
+void leaks_destroy(struct leaks *leaks);
+/* Not done, and why: leaks_refuse(leaks, "off: %s", ...). */
+void leaks_refuse(struct leaks *leaks, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

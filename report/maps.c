@@ -1,0 +1,80 @@
+/* See maps.h. */
+#include "maps.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+
+static bool is_device(const char *path) {
+    /* Memory behind a name in these two is memory. */
+    return strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0 &&
+           strncmp(path, "/dev/zero", 9) != 0;
+}
+
+static bool parse_line(char *line, struct mapping *mapping) {
+    char perms[5] = "";
+    uint64_t inode;
+    int path = 0;
+    *mapping = (struct mapping){0};
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %*x:%*x %" SCNu64 " %n", &mapping->start,
+               &mapping->end, perms, &inode, &path) < 4 ||
+        mapping->start >= mapping->end)
+        return false;
+    const char *name = path > 0 ? line + path : "";
+    mapping->flags = (perms[0] == 'r' ? MAPS_R : 0u) | (perms[1] == 'w' ? MAPS_W : 0u) |
+                     (perms[2] == 'x' ? MAPS_X : 0u) | (perms[3] == 's' ? MAPS_SHARED : 0u);
+    if (inode != 0) mapping->flags |= MAPS_FILE;
+    if (is_device(name)) mapping->flags |= MAPS_DEVICE;
+    model_set(&mapping->path, name);
+    return true;
+}
+
+void maps_parse(struct maps *maps, char *text) {
+    char *rest = text;
+    for (char *line = strsep(&rest, "\n"); line != NULL; line = strsep(&rest, "\n")) {
+        struct mapping mapping;
+        if (!parse_line(line, &mapping)) continue;
+        if (maps->count > 0 && mapping.start < maps->items[maps->count - 1].end) {
+            free(mapping.path); /* the file is read in pieces: what changed meanwhile shows twice */
+            continue;
+        }
+        maps->items = model_grow(maps->items, maps->count, &maps->room, sizeof *maps->items);
+        maps->items[maps->count++] = mapping;
+    }
+}
+
+int maps_read(struct maps *maps, int pid) {
+    char name[32], *text = NULL;
+    size_t room = 0;
+    *maps = (struct maps){0};
+    snprintf(name, sizeof name, "/proc/%d/maps", pid);
+    FILE *file = fopen(name, "re");
+    if (file == NULL) return errno;
+    errno = 0;
+    ssize_t length = getdelim(&text, &room, 0, file);
+    int error = length > 0 ? 0 : errno != 0 ? errno : ESRCH;
+    fclose(file);
+    if (error == 0) maps_parse(maps, text);
+    free(text);
+    return error;
+}
+
+void maps_fini(struct maps *maps) {
+    for (size_t i = 0; i < maps->count; i++) free(maps->items[i].path);
+    free(maps->items);
+    *maps = (struct maps){0};
+}
+
+const struct mapping *maps_find(const struct maps *maps, uint64_t address) {
+    size_t low = 0, high = maps->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (maps->items[middle].end <= address) low = middle + 1;
+        else high = middle;
+    }
+    return low < maps->count && maps->items[low].start <= address ? &maps->items[low] : NULL;
+}

@@ -1,0 +1,327 @@
+/*
+ * See reach.h. An address becomes an object in two steps: the extent it lies in (heaps are a few dense
+ * stretches of address space), and there by a table with the first object of each page; what is left
+ * is a binary search among the objects of one page.
+ *
+ * Cost per object: 16 bytes of the caller's, a state, 4 bytes on the stack while it waits, and 4 bytes
+ * per page. Cost per word: a comparison with the heap's bounds.
+ */
+#include "reach.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+
+#define PAGE_SHIFT 12u
+#define EXTENT_GAP (UINT64_C(256) << 10) /* a larger hole starts a new extent: bounds the table per object */
+#define BUFFER_BYTES 65536u
+#define TICK_BYTES (UINT64_C(4) << 20)
+#define WORD sizeof(uint64_t)
+#define VTABLE_WORDS 20u
+#define FIRST_PAGE 4096u
+
+struct reach_extent {
+    uint64_t start, end; /* page aligned */
+    uint32_t *first;     /* by page: the last object that starts at or before it, and one more entry */
+};
+
+/* ---- finding ---- */
+
+uint64_t reach_bytes(const struct reach *reach, size_t object) {
+    uint32_t bytes = reach->objects[object].bytes;
+    if (bytes != UINT32_MAX) return bytes;
+    for (size_t i = 0; i < reach->large_count; i++)
+        if (reach->large[2 * i] == reach->objects[object].address) return reach->large[2 * i + 1];
+    return bytes;
+}
+
+void reach_large(struct reach *reach, uint64_t address, uint64_t bytes) {
+    size_t room = 2 * (reach->large_count + 1);
+    uint64_t *larger = model_alloc(room, sizeof *larger);
+    if (reach->large_count > 0)
+        memcpy(larger, reach->large, 2 * reach->large_count * sizeof *larger);
+    free(reach->large);
+    reach->large = larger;
+    reach->large[2 * reach->large_count] = address;
+    reach->large[2 * reach->large_count++ + 1] = bytes;
+}
+
+static uint64_t page_of(uint64_t address) { return address >> PAGE_SHIFT; }
+
+/* For each page the index of the last object that starts at or before the page's start, or of the
+   extent's first. */
+static void fill_extent(struct reach *reach, struct reach_extent *extent, size_t from, size_t to) {
+    size_t pages = page_of(extent->end) - page_of(extent->start);
+    size_t at = from;
+    extent->first = model_alloc(pages + 1, sizeof *extent->first);
+    for (size_t page = 0; page < pages; page++) {
+        uint64_t start = extent->start + ((uint64_t)page << PAGE_SHIFT);
+        while (at + 1 < to && reach->objects[at + 1].address <= start) at++;
+        extent->first[page] = (uint32_t)at;
+    }
+    extent->first[pages] = (uint32_t)(to - 1);
+}
+
+static void add_extent(struct reach *reach, size_t from, size_t to, size_t *room) {
+    uint64_t page = UINT64_C(1) << PAGE_SHIFT;
+    uint64_t end = reach->objects[to - 1].address;
+    reach->extents = model_grow(reach->extents, reach->extent_count, room, sizeof *reach->extents);
+    struct reach_extent *extent = &reach->extents[reach->extent_count++];
+    extent->start = reach->objects[from].address & ~(page - 1);
+    extent->end = (end & ~(page - 1)) + page;
+    fill_extent(reach, extent, from, to);
+}
+
+bool reach_init(struct reach *reach, const struct reach_object *objects, size_t count,
+                const struct reach_source *source) {
+    size_t from = 0, room = 0;
+    *reach = (struct reach){.objects = objects, .count = count, .source = *source};
+    for (size_t i = 1; i < count; i++)
+        if (objects[i].address <= objects[i - 1].address) return false;
+    reach->states = model_alloc(count, 1);
+    reach->buffer = model_alloc(1, BUFFER_BYTES);
+    for (size_t i = 1; i <= count; i++) {
+        if (i < count && objects[i].address - objects[i - 1].address < EXTENT_GAP) continue;
+        add_extent(reach, from, i, &room);
+        from = i;
+    }
+    return true;
+}
+
+void reach_fini(struct reach *reach) {
+    for (size_t i = 0; i < reach->extent_count; i++) free(reach->extents[i].first);
+    free(reach->extents);
+    free(reach->states);
+    free(reach->stack);
+    free(reach->buffer);
+    free(reach->large);
+    free(reach->leaders);
+    *reach = (struct reach){0};
+}
+
+/* The last object of the extent that starts at or before the address. */
+static size_t search(const struct reach *reach, const struct reach_extent *extent, uint64_t address) {
+    size_t page = page_of(address) - page_of(extent->start);
+    size_t low = extent->first[page], high = extent->first[page + 1];
+    while (low < high) {
+        size_t middle = low + (high - low + 1) / 2;
+        if (reach->objects[middle].address <= address) low = middle;
+        else high = middle - 1;
+    }
+    return low;
+}
+
+static bool holds(const struct reach *reach, size_t object, uint64_t address) {
+    uint64_t offset = address - reach->objects[object].address;
+    uint32_t bytes = reach->objects[object].bytes;
+    if (address < reach->objects[object].address) return false;
+    if (bytes == UINT32_MAX) return offset < reach_bytes(reach, object);
+    return offset < (bytes > 0 ? bytes : 1);
+}
+
+bool reach_find(const struct reach *reach, uint64_t address, size_t *object) {
+    size_t low = 0, high = reach->extent_count;
+    while (low < high) { /* the last extent that starts at or before it */
+        size_t middle = low + (high - low) / 2;
+        if (reach->extents[middle].start <= address) low = middle + 1;
+        else high = middle;
+    }
+    if (low == 0) return false;
+    const struct reach_extent *extent = &reach->extents[low - 1];
+    if (address < extent->end) *object = search(reach, extent, address);
+    else *object = extent->first[page_of(extent->end) - page_of(extent->start)]; /* its last may be long */
+    return holds(reach, *object, address);
+}
+
+/* ---- heuristics: interior pointers that say "the whole object" ---- */
+
+static bool read_word(struct reach *reach, uint64_t address, uint64_t *word) {
+    return reach->source.read(reach->source.context, address, word, WORD) == WORD;
+}
+
+static bool plausible_table(uint64_t address) {
+    return address % WORD == 0 && address >= FIRST_PAGE;
+}
+
+/* A table in a file's mapping with two pointers to code, and nothing but NULL before the second. */
+static bool is_vtable(struct reach *reach, uint64_t address) {
+    const struct reach_source *source = &reach->source;
+    uint64_t words[VTABLE_WORDS];
+    unsigned functions = 0;
+    if (!source->in_file(source->context, address, false)) return false;
+    size_t count = source->read(source->context, address, words, sizeof words) / WORD;
+    for (size_t i = 0; i < count; i++) {
+        if (!source->in_file(source->context, address + i * WORD, false)) return false;
+        if (words[i] == 0) continue;
+        if (!source->in_file(source->context, words[i], true)) return false;
+        if (++functions == 2) return true;
+    }
+    return false;
+}
+
+/* libstdc++'s string before C++11: length, capacity, count of references, characters. */
+static bool is_std_string(uint64_t offset, uint64_t bytes, const uint64_t first[2]) {
+    return offset == 3 * WORD && 3 * WORD + first[1] + 1 == bytes && first[0] <= first[1];
+}
+
+/* A 64-bit length in front of what it is the length of, as SQLite has it. */
+static bool is_length64(uint64_t offset, uint64_t bytes, uint64_t first) {
+    return offset == WORD && first > 0 && bytes - WORD == first;
+}
+
+/* The count in front of an array of objects with destructors. */
+static bool is_new_array(uint64_t offset, uint64_t bytes, uint64_t first) {
+    return offset == WORD && first > 0 && (bytes - WORD) % first == 0;
+}
+
+/* A base class's part of an object that has two tables of virtual functions. */
+static bool is_inherited(struct reach *reach, uint64_t address, uint64_t first) {
+    uint64_t inner;
+    return address % WORD == 0 && plausible_table(first) && read_word(reach, address, &inner) &&
+           plausible_table(inner) && is_vtable(reach, inner) && is_vtable(reach, first);
+}
+
+static bool is_explained(struct reach *reach, size_t object, uint64_t address) {
+    uint64_t start = reach->objects[object].address, bytes = reach_bytes(reach, object);
+    uint64_t offset = address - start, first[2] = {0, 0};
+    if (bytes < 2 * WORD) return false;
+    if (reach->source.read(reach->source.context, start, first, sizeof first) < sizeof first)
+        return false;
+    return is_std_string(offset, bytes, first) || is_length64(offset, bytes, first[0]) ||
+           is_new_array(offset, bytes, first[0]) || is_inherited(reach, address, first[0]);
+}
+
+/* ---- marking ---- */
+
+static void push(struct reach *reach, size_t object) {
+    reach->stack = model_grow(reach->stack, reach->stack_count, &reach->stack_room,
+                              sizeof *reach->stack);
+    reach->stack[reach->stack_count++] = (uint32_t)object;
+}
+
+/* A word of a root or of a live object. */
+static void mark(struct reach *reach, uint64_t word, bool definite) {
+    size_t object;
+    uint8_t state = REACH_POSSIBLE;
+    if (!reach_find(reach, word, &object)) return;
+    uint8_t before = reach->states[object];
+    if (before == REACH_REACHABLE || (before == REACH_POSSIBLE && !definite)) return;
+    if (definite && (word == reach->objects[object].address || is_explained(reach, object, word)))
+        state = REACH_REACHABLE;
+    if (state == before) return;
+    reach->states[object] = state;
+    push(reach, object);
+}
+
+static struct reach_leader *find_leader(const struct reach *reach, size_t object) {
+    size_t low = 0, high = reach->leader_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (reach->leaders[middle].object < object) low = middle + 1;
+        else high = middle;
+    }
+    return low < reach->leader_count && reach->leaders[low].object == object ? &reach->leaders[low]
+                                                                              : NULL;
+}
+
+uint64_t reach_indirect(const struct reach *reach, size_t object) {
+    const struct reach_leader *leader = find_leader(reach, object);
+    return leader != NULL ? leader->bytes : 0;
+}
+
+/* A word of a lost object: what it points to is lost with it. A leader met on the way, of a clique
+   that was made before, leads no longer. */
+static void mark_lost(struct reach *reach, uint64_t word) {
+    struct reach_leader *leader = &reach->leaders[reach->leader_count - 1];
+    size_t object;
+    if (!reach_find(reach, word, &object)) return;
+    if (reach->states[object] != REACH_LOST || object == leader->object) return;
+    struct reach_leader *former = find_leader(reach, object);
+    reach->states[object] = REACH_INDIRECT;
+    leader->bytes += reach_bytes(reach, object);
+    if (former == NULL) {
+        push(reach, object); /* else all that it leads to is indirect already */
+        return;
+    }
+    leader->bytes += former->bytes;
+    former->bytes = 0;
+}
+
+static void take_words(struct reach *reach, const uint64_t *words, size_t count, bool definite) {
+    uint64_t low = reach->extents[0].start;
+    uint64_t span = reach->extents[reach->extent_count - 1].end - low;
+    size_t last = reach->count - 1;
+    if (reach->objects[last].address + reach_bytes(reach, last) > low + span)
+        span = reach->objects[last].address + reach_bytes(reach, last) - low;
+    for (size_t i = 0; i < count; i++) {
+        if (words[i] - low >= span) continue;
+        if (reach->leader_count > 0) mark_lost(reach, words[i]);
+        else mark(reach, words[i], definite);
+    }
+}
+
+static void note_done(struct reach *reach, uint64_t bytes) {
+    const struct reach_source *source = &reach->source;
+    reach->bytes_done += bytes;
+    if (reach->bytes_done - reach->bytes_ticked < TICK_BYTES) return;
+    reach->bytes_ticked = reach->bytes_done;
+    if (source->tick != NULL && !source->tick(source->context, reach->bytes_done))
+        reach->gave_up = true;
+}
+
+static void look_through(struct reach *reach, uint64_t start, uint64_t end, bool definite) {
+    const struct reach_source *source = &reach->source;
+    start = (start + WORD - 1) & ~(uint64_t)(WORD - 1);
+    while (start + WORD <= end && !reach->gave_up) {
+        uint64_t left = (end - start) & ~(uint64_t)(WORD - 1);
+        size_t want = left < BUFFER_BYTES ? (size_t)left : BUFFER_BYTES;
+        size_t got = source->read(source->context, start, reach->buffer, want) & ~(WORD - 1);
+        take_words(reach, reach->buffer, got / WORD, definite);
+        if (got < want) /* the rest of this page cannot be read */
+            got = (((start + got) | (FIRST_PAGE - 1)) + 1) - start;
+        start += got;
+        note_done(reach, got);
+    }
+}
+
+static void work_off(struct reach *reach) {
+    while (reach->stack_count > 0 && !reach->gave_up) {
+        size_t object = reach->stack[--reach->stack_count];
+        uint64_t start = reach->objects[object].address;
+        look_through(reach, start, start + reach_bytes(reach, object),
+                     reach->states[object] == REACH_REACHABLE);
+    }
+    reach->stack_count = 0;
+}
+
+void reach_range(struct reach *reach, uint64_t start, uint64_t end) {
+    if (reach->count == 0) return;
+    look_through(reach, start, end, true);
+    work_off(reach);
+}
+
+void reach_word(struct reach *reach, uint64_t word) {
+    if (reach->count == 0) return;
+    take_words(reach, &word, 1, true);
+    work_off(reach);
+}
+
+void reach_object(struct reach *reach, size_t object) {
+    if (reach->states[object] == REACH_REACHABLE) return;
+    reach->states[object] = REACH_REACHABLE;
+    push(reach, object);
+    work_off(reach);
+}
+
+bool reach_finish(struct reach *reach) {
+    for (size_t i = 0; i < reach->count && !reach->gave_up; i++) {
+        if (reach->states[i] != REACH_LOST) continue;
+        reach->leaders = model_grow(reach->leaders, reach->leader_count, &reach->leader_room,
+                                    sizeof *reach->leaders);
+        reach->leaders[reach->leader_count++] = (struct reach_leader){.object = (uint32_t)i};
+        push(reach, i);
+        work_off(reach);
+    }
+    return !reach->gave_up;
+}

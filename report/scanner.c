@@ -1,0 +1,185 @@
+/* See scanner.h. */
+#include "scanner.h"
+
+#include <inttypes.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "aggregate.h"
+#include "model.h"
+#include "output.h"
+#include "scan.h"
+#include "symbol.h"
+#include "text.h"
+#include "verdict.h"
+#include "view.h"
+#include "words.h"
+
+#define PRINT_PATIENCE_MS 10000
+
+struct scanner_entry {
+    struct view *view;
+    struct pp_segment_header *header;
+    struct scanner *scanner;
+    struct leaks *leaks;        /* NULL: not yet scanned */
+};
+
+void scanner_init(struct scanner *scanner) {
+    *scanner = (struct scanner){0};
+    pthread_mutex_init(&scanner->lock, NULL);
+}
+
+static void destroy(struct scanner_entry *entry) {
+    if (entry->header)
+        munmap(entry->header, PP_SEGMENT_HEADER_BYTES);
+    view_close(entry->view);
+    leaks_destroy(entry->leaks);
+    free(entry);
+}
+
+void scanner_fini(struct scanner *scanner) {
+    for (size_t i = 0; i < scanner->count; i++)
+        destroy(scanner->entries[i]);
+    free(scanner->entries);
+}
+
+void scanner_add(struct scanner *scanner, int fd) {
+    char why[256];
+    struct scanner_entry *entry = model_alloc(1, sizeof *entry);
+    entry->scanner = scanner;
+    entry->view = view_open_fd(fd, why, sizeof why);
+    void *at = entry->view ? mmap(NULL, PP_SEGMENT_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+                           : MAP_FAILED;
+    if (at == MAP_FAILED) {
+        destroy(entry);
+        return;
+    }
+    entry->header = at;
+    pthread_mutex_lock(&scanner->lock);
+    scanner->entries = model_grow(scanner->entries, scanner->count, &scanner->room, sizeof *scanner->entries);
+    scanner->entries[scanner->count++] = entry;
+    pthread_mutex_unlock(&scanner->lock);
+}
+
+static void tick(void *context) {
+    struct scanner_entry *entry = context;
+    if (entry->scanner->tree)
+        atomic_fetch_add(&entry->scanner->tree->heartbeat, 1);
+}
+
+static void progress(void *context, uint64_t bytes, uint64_t of) {
+    struct scanner_entry *entry = context;
+    char done[WORDS_BYTES], most[WORDS_BYTES];
+    if (atomic_load(&entry->header->options.LOG_LEVEL) > PP_LOG_INFO)
+        return;
+    fprintf(stderr, "poolprof[%" PRIu32 "]: info leak scan: %s of at most %s looked through\n",
+            entry->header->pid, words_bytes(bytes, done), words_bytes(of, most));
+}
+
+static void scan_entry(struct scanner_entry *entry) {
+    const struct scan_request request = {.pid = (int)entry->header->pid, .view = entry->view,
+                                         .tick = tick, .progress = progress, .context = entry};
+    entry->leaks = scan_process(&request);
+    atomic_store(&entry->header->looked, 1);
+    syscall(SYS_futex, &entry->header->looked, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+/* ---- a check while the program runs ---- */
+
+static void say(void *context, const char *line) {
+    struct scanner_entry *entry = context;
+    fprintf(stderr, "poolprof[%" PRIu32 "]: warn %s\n", entry->header->pid, line);
+}
+
+/* Where the log goes. */
+static void print(struct scanner_entry *entry, const struct model *model) {
+    const struct pp_pattern names = {.program = model_name(model), .host = model->process.host,
+                                     .directory = model->process.cwd, .pid = model->process.pid,
+                                     .started_s = model->process.started_realtime_ns / 1000000000};
+    const struct text_options options = {.top = TEXT_TOP_DEFAULT};
+    struct output output;
+    char *text = NULL, why[512];
+    size_t bytes = 0;
+    FILE *to = open_memstream(&text, &bytes);
+    if (!to)
+        return;
+    text_render(model, to, &options);
+    fclose(to);
+    if (!output_open(&output, entry->header->options.LOG, &names, why, sizeof why))
+        output_open(&output, "stderr", &names, why, sizeof why);
+    output_write(&output, text, bytes, PRINT_PATIENCE_MS, tick, entry);
+    output_close(&output);
+    free(text);
+}
+
+/* Told if something is lost: the program has asked for it. */
+static void check(struct scanner_entry *entry, uint32_t wanted) {
+    struct pp_segment_header *header = entry->header;
+    const struct scan_request request = {.pid = (int)header->pid, .view = entry->view, .tick = tick,
+                                         .progress = progress, .context = entry};
+    const struct symbol_options symbols = {.tick = tick, .context = entry};
+    struct leaks *leaks = scan_process(&request);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    view_refresh(entry->view);
+    struct model *model = aggregate(entry->view, now.tv_sec * INT64_C(1000000000) + now.tv_nsec, NULL, leaks);
+    if (leaks->done && model->kinds[MODEL_LOST].objects > 0) {
+        symbol_resolve(model, &symbols);
+        verdict_suppress(model, &header->options, model->process.cwd, say, entry);
+        if (model->kinds[MODEL_LOST].objects > 0 && atomic_load(&header->options.REPORT) != PP_REPORT_NONE)
+            print(entry, model);
+    }
+    atomic_store(&header->check_lost, leaks->done ? (int64_t)model->kinds[MODEL_LOST].objects : -1);
+    atomic_store(&header->check_done, wanted);
+    syscall(SYS_futex, &header->check_done, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+    model_destroy(model);
+    leaks_destroy(leaks);
+}
+
+static bool waits(const struct scanner_entry *entry) {
+    uint32_t handover = atomic_load(&entry->header->handover);
+    return !entry->leaks && (handover == PP_HANDOVER_REQUESTED || handover == PP_HANDOVER_TAKEN);
+}
+
+void scanner_serve(struct scanner *scanner) {
+    pthread_mutex_lock(&scanner->lock);
+    for (size_t i = 0; i < scanner->count; i++) {
+        struct scanner_entry *entry = scanner->entries[i];
+        uint32_t wanted = atomic_load(&entry->header->check_wanted);
+        if (wanted != atomic_load(&entry->header->check_done))
+            check(entry, wanted);
+        if (waits(entry))
+            scan_entry(entry);
+    }
+    pthread_mutex_unlock(&scanner->lock);
+}
+
+static struct leaks *refusal(const char *gone) {
+    struct leaks *leaks = leaks_create();
+    leaks_refuse(leaks, "failed: %s", gone);
+    return leaks;
+}
+
+struct leaks *scanner_take(struct scanner *scanner, uint64_t nonce, const char *gone) {
+    struct leaks *leaks = NULL;
+    pthread_mutex_lock(&scanner->lock);
+    for (size_t i = 0; i < scanner->count; i++) {
+        struct scanner_entry *entry = scanner->entries[i];
+        if (entry->header->nonce != nonce)
+            continue;
+        if (waits(entry) && !gone)
+            scan_entry(entry);
+        leaks = entry->leaks;
+        entry->leaks = NULL;
+        destroy(entry);
+        scanner->entries[i] = scanner->entries[--scanner->count];
+        break;
+    }
+    pthread_mutex_unlock(&scanner->lock);
+    return leaks ? leaks : refusal(gone ? gone : "the process was not there");
+}

@@ -1,0 +1,38 @@
+/*
+ * When the watcher scans: as soon as a process of its tree has ended and waits for it (it must not wait
+ * for the report's work on other processes, so this runs on the thread that hears the doorbell), or
+ * when its own report is made. Keeps each result until then. Any thread. Layer 4.
+ */
+#ifndef REPORT_SCANNER_H
+#define REPORT_SCANNER_H
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "leaks.h"
+#include "poolprof/segment.h"
+
+struct scanner_entry;
+
+struct scanner {
+    pthread_mutex_t lock;       /* of all below; held during a scan */
+    struct scanner_entry **entries;
+    size_t count, room;
+    struct pp_tree *tree;       /* whose heartbeat moves meanwhile */
+};
+
+void scanner_init(struct scanner *scanner);
+void scanner_fini(struct scanner *scanner);
+
+/* A process of the tree, by its segment's descriptor (kept by the caller). */
+void scanner_add(struct scanner *scanner, int fd);
+
+/* Scans all that wait for it. */
+void scanner_serve(struct scanner *scanner);
+
+/* The process's result; scans now, if it waits and nobody has yet. It is forgotten. Never NULL; the
+   caller destroys it. `gone`: it has died. */
+struct leaks *scanner_take(struct scanner *scanner, uint64_t nonce, const char *gone);
+
+#endif

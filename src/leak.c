@@ -1,0 +1,54 @@
+/* See leak.h. */
+#include "leak.h"
+
+#include "process.h"
+#include "registry.h"
+#include "segment.h"
+#include "slab.h"
+#include "thread.h"
+#include "track.h"
+
+void pp_leak_ignore(const void *block) {
+    uint32_t slot;
+    if (!pp_process_is_live() || block == NULL) return;
+    if (!pp_slab_owns(block)) {
+        pp_registry_ignore(block);
+        return;
+    }
+    struct pp_slab *slab = pp_slab_of(block);
+    if (!pp_slab_slot(slab, block, &slot) || slab->records == NULL) return;
+    _Atomic uint64_t *word0 = &slab->records[slot].word0;
+    if (PP_WORD0_STATE(PP_LOAD(word0)) == PP_STATE_LIVE) atomic_fetch_or(word0, PP_WORD0_IGNORED);
+}
+
+void pp_leak_ignore_scope(bool on) {
+    struct pp_thread *thread = pp_track_nested(pp_self) ? NULL : pp_track_enter();
+    if (on) pp_thread_ignoring++;
+    else if (pp_thread_ignoring > 0) pp_thread_ignoring--;
+    if (thread == NULL) return;
+    pp_thread_set_tag(thread, thread->tag);
+    pp_track_leave(thread);
+}
+
+void pp_leak_root(const void *at, size_t bytes) {
+    if (pp_process_is_live() && bytes > 0) pp_segment_range(at, bytes, PP_RANGE_ROOT);
+}
+
+void pp_leak_root_end(const void *at, size_t bytes) {
+    if (!pp_process_is_live()) return;
+    uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_RANGES].count);
+    for (uint64_t i = 1; i < count; i++) {
+        struct pp_segment_range *range = PP_SEGMENT_RANGE(i);
+        uint32_t kind = PP_RANGE_ROOT;
+        if (PP_LOAD(&range->kind) != kind || PP_LOAD(&range->start) != (uintptr_t)at ||
+            PP_LOAD(&range->end) != (uintptr_t)at + bytes)
+            continue;
+        if (atomic_compare_exchange_strong(&range->kind, &kind, PP_RANGE_RETIRED)) return;
+    }
+}
+
+long pp_leak_check(const void *frame) { return pp_process_check(frame); }
+
+int pp_leak_status(void) {
+    return pp_process_is_live() ? (int)PP_LOAD(&pp_segment.header->options.EXITCODE) : 0;
+}

@@ -1,0 +1,157 @@
+"""acts.py CASE...: what follows from a leak scan: exit statuses, checks, suppressions, annotations, scans of a
+process that runs, and what is said where there was no scan."""
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../preload"))
+from driver import PROGRAM, PROGRAMS, Sandbox, check, main, read_report, sites_of
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+PTRACE_SEIZE, PTRACE_DETACH = 0x4206, 17
+
+
+def poolprof(*arguments, **more):
+    return subprocess.run([PROGRAM, *map(str, arguments)], text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, check=False, **more)
+
+
+def leaks_of(report, **wanted):
+    found = report["leaks"]
+    check(found["scan"] == "done", "scan:", found["scan"])
+    for key, value in wanted.items():
+        check(found[key] == value, key, "is", found[key], "should be", value, found)
+
+
+def annotations():
+    with Sandbox() as box:
+        done = box.run("annotated", "annotations")
+        check(done.returncode == 3, "status", done.returncode, done.err)
+        leaks_of(box.report(done.pid), lost_objects=0, indirect_objects=0, possible_objects=0)
+        done = box.run("annotated", "annotations", "unregister", "leak")
+        report = box.report(done.pid)
+        leaks_of(report, lost_objects=1, indirect_objects=0) # the region is ignored, so what it holds is reachable
+        check(sites_of(report, "leak_one")[0]["kind"] == "lost", report["sites"])
+
+
+def checks():
+    with Sandbox() as box:
+        done = box.run("annotated", "checks", options={"REPORT": "text"})
+        check(done.returncode == 3, "status", done.returncode, done.err)
+        check(done.out == "before 0\nafter 1\nrecoverable 1\nstill 1\n", done.out)
+        check(done.err.count("poolprof: lost 1 object, 111 bytes in 1 site") == 4, done.err)
+        check(done.err.count("running for") == 3, done.err)
+        done = box.run("annotated", "checks", options={"EXITCODE": 23})
+        check(done.returncode == 23 and "still" not in done.out, "status", done.returncode, done.out)
+
+
+def exitcode():
+    with Sandbox() as box:
+        for how, status in ((), 3), (("quick",), 4), (("_exit",), 5):
+            for leak in (), ("leak",):
+                done = box.run("annotated", *leak, *how, options={"EXITCODE": 23})
+                check(done.returncode == (23 if leak else status), how, leak, "status", done.returncode, done.err)
+        done = box.run("annotated", "leak", options={"EXITCODE": 0})
+        check(done.returncode == 3, "status", done.returncode)
+        env = box.environment()
+        env.pop("LD_PRELOAD", None)
+        done = subprocess.run([PROGRAM, "run", "--exitcode", "9", "-o", box.path("run.poolprof"), "--",
+                               os.path.join(PROGRAMS, "annotated"), "leak"], env=env,
+                              stdin=subprocess.DEVNULL, check=False)
+        check(done.returncode == 9, "run: status", done.returncode)
+
+
+def check_option():
+    with Sandbox() as box:
+        for leak, status in ((), 0), (("leak",), 1):
+            done = box.run("annotated", *leak)
+            found = poolprof("report", "--check", box.profile_of(done.pid))
+            check(found.returncode == status and not found.stderr, leak, "status", found.returncode, found.stderr)
+        done = box.run("annotated", "leak", options={"LEAK_CHECK": "off"})
+        found = poolprof("report", "--check", box.profile_of(done.pid))
+        check(found.returncode == 0 and "nothing was checked" in found.stderr, found.returncode, found.stderr)
+
+
+def suppressions():
+    with Sandbox() as box:
+        done = box.run("annotated", "leak")
+        lines = poolprof("suppress", box.profile_of(done.pid)).stdout
+        check(lines == "leak:^leak_one$\n", lines)
+        with open(box.path("list"), "w", encoding="utf-8") as file:
+            file.write("# from suppress\n" + lines + "leak:nothing_of_that_name\n")
+        for name in box.path("list"), "list": # relative to the program's directory
+            done = box.run("annotated", "leak", options={"SUPPRESSIONS": name, "EXITCODE": 23})
+            check(done.returncode == 3 and not done.err, "status", done.returncode, done.err)
+            report = box.report(done.pid)
+            leaks_of(report, lost_objects=0, suppressed_objects=1, suppressed_bytes=111)
+            spot = [spot for spot in report["blind_spots"] if spot["what"] == "suppressions"]
+            check(len(spot) == 1 and spot[0]["count"] == 1 and "leak:^leak_one$" in spot[0]["detail"], spot)
+        with open(box.path("bad"), "w", encoding="utf-8") as file:
+            file.write("leak:ok\nrace:x\n\nrubbish\n")
+        done = box.run("annotated", "leak", options={"SUPPRESSIONS": "bad"})
+        check("line 2" in done.err and "line 4" in done.err and done.err.count("\n") == 2, done.err)
+        done = box.run("annotated", "leak", options={"SUPPRESSIONS": "/no/such/file"})
+        check("/no/such/file: No such file or directory" in done.err, done.err)
+
+
+def no_scan():
+    """Where nobody could look, nothing is called lost, and why is said."""
+    with Sandbox() as box:
+        for arguments, options, why in ((("leak",), {"LEAK_CHECK": "off"}, "off: POOLPROF_LEAK_CHECK=off"),
+                                        (("leak",), {"TRACK": "off"}, "off: POOLPROF_TRACK=off"),
+                                        (("leak", "abort"), {}, "failed: the process died without an end of its own")):
+            done = box.run("annotated", *arguments, options=options)
+            report = read_report(box.profile_of(done.pid), False)
+            check(report["leaks"]["scan"] == why, report["leaks"]["scan"])
+            check(all(site["kind"] == "outstanding" for site in report["sites"]), report["sites"])
+            check(report["leaks"]["lost_objects"] == 0, report["leaks"])
+
+
+def children():
+    """A child waits until it has been looked at; its row says what it lost."""
+    with Sandbox() as box:
+        program = os.path.join(PROGRAMS, "annotated")
+        done = box.run("/bin/sh", "-c", f"{program} leak; {program} leak leak; {program}; exit 0", options={"REPORT": "json"})
+        rows = json.loads(done.err)["children"]
+        check([row["lost_bytes"] for row in rows] == [111, 222, 0], rows)
+
+
+def live(rounds=1):
+    """Scans of a busy program: one object is lost, never another. It goes on all the time."""
+    with Sandbox() as box:
+        process = box.start("annotated", "busy", stdin=subprocess.PIPE)
+        check(process.stdout.readline() == "ready 1\n", "start")
+        for _ in range(rounds):
+            done = poolprof("report", process.pid, "--leaks", "--format", "json", "--no-symbols")
+            check(done.returncode == 0, "status", done.returncode, done.stderr)
+            report = json.loads(done.stdout)
+            leaks_of(report, lost_objects=1, lost_bytes=111)
+            check(process.poll() is None, "it has ended")
+        found = poolprof("report", process.pid, "--leaks", "--check")
+        check(found.returncode == 1, "--check: status", found.returncode)
+        process.communicate("x", timeout=20)
+        check(process.returncode == 0, "status", process.returncode)
+        leaks_of(read_report(box.profile_of(process.pid), False), lost_objects=1)
+
+
+def refused():
+    """Another tracer holds the process: its stacks count as a whole, and the report says so."""
+    with Sandbox() as box:
+        process = box.start("annotated", "busy", stdin=subprocess.PIPE)
+        check(process.stdout.readline() == "ready 1\n", "start")
+        check(LIBC.ptrace(PTRACE_SEIZE, process.pid, None, None) == 0, "ptrace", ctypes.get_errno())
+        process.communicate("x", timeout=30)
+        report = read_report(box.profile_of(process.pid), False)
+        spot = [spot for spot in report["blind_spots"] if spot["what"] == "thread_registers"]
+        check(report["leaks"]["scan"] == "done" and len(spot) == 1 and spot[0]["count"] == 8, report["leaks"], spot)
+
+
+CASES = {"annotations": annotations, "checks": checks, "exitcode": exitcode, "check_option": check_option,
+         "suppressions": suppressions, "no_scan": no_scan, "children": children, "live": lambda: live(int(os.environ.get("LIVE_SCANS", "10"))),
+         "refused": refused}
+
+if __name__ == "__main__":
+    main(CASES)

@@ -1,0 +1,145 @@
+/* What a program says of its leaks itself: each mark, checks while it runs, and a busy crowd of threads to be
+   looked at from outside. Arguments: what to do. */
+#include <poolprof/poolprof.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cases.h"
+
+void __lsan_ignore_object(const void *block) __attribute__((weak));
+void __lsan_disable(void) __attribute__((weak));
+void __lsan_enable(void) __attribute__((weak));
+void __lsan_register_root_region(const void *at, size_t bytes) __attribute__((weak));
+void __lsan_unregister_root_region(const void *at, size_t bytes) __attribute__((weak));
+void __lsan_do_leak_check(void) __attribute__((weak));
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
+static volatile unsigned long hidden_block;
+
+static void say(const char *what, long number) {
+    char line[64];
+    int length = snprintf(line, sizeof line, "%s %ld\n", what, number);
+    if (write(1, line, (size_t)length) != length) _exit(97);
+}
+
+NOINLINE static void wipe_stack(void) {
+    volatile char room[32768];
+    memset((char *)room, 0, sizeof room);
+}
+
+NOINLINE static void leak_one(void) { memset(malloc(111), 1, 111); }
+
+NOINLINE static void ignore_objects(void) {
+    void **small = malloc(100), **large = malloc(3000);
+    *small = malloc(50);
+    *large = malloc(51);
+    __lsan_ignore_object(small);
+    poolprof_ignore(large);
+}
+
+NOINLINE static void ignore_scope(void) {
+    __lsan_disable();
+    poolprof_ignore_begin();
+    for (int i = 0; i < 200; i++) memset(malloc(200), 1, 200);
+    poolprof_ignore_end();
+    memset(malloc(5000), 1, 5000);
+    __lsan_enable();
+}
+
+/* A region on the heap, hidden, that holds the only pointer to another block. */
+NOINLINE static void register_region(void) {
+    void **region = malloc(4000);
+    region[300] = malloc(77);
+    hidden_block = hidden(region);
+    poolprof_ignore(region);
+    __lsan_register_root_region(region, 4000);
+}
+
+NOINLINE static void annotations(void) {
+    ignore_objects();
+    ignore_scope();
+    register_region();
+    wipe_stack();
+}
+
+NOINLINE static void checks(void) {
+    say("before", poolprof_leak_check());
+    leak_one();
+    wipe_stack();
+    say("after", poolprof_leak_check());
+    say("recoverable", __lsan_do_recoverable_leak_check());
+    __lsan_do_leak_check();
+    say("still", 1);
+}
+
+/* Threads that move nodes about between lists, stacks and registers, and free and make some. */
+struct node {
+    struct node *next;
+    unsigned long words[7];
+};
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct node *shared_list;
+static volatile int crowd_ends;
+
+static void *crowd(void *argument) {
+    struct node *own = NULL;
+    unsigned seed = (unsigned)(unsigned long)argument;
+    for (unsigned long round = 0; !crowd_ends; round++) {
+        struct node *node = calloc(1, round % 5 == 0 ? 2500 : sizeof *node);
+        node->next = own;
+        own = node;
+        if (rand_r(&seed) % 4 == 0) {
+            pthread_mutex_lock(&lock);
+            struct node *taken = shared_list;
+            shared_list = own;
+            own = taken;
+            pthread_mutex_unlock(&lock);
+        }
+        for (unsigned i = rand_r(&seed) % 3; own != NULL && i > 0; i--) {
+            struct node *gone = own;
+            own = own->next;
+            free(gone);
+        }
+        if (round % 64 == 0) { /* a long array that moves as it grows and shrinks */
+            struct node **array = NULL;
+            for (int i = 1; i < 200; i++) {
+                array = realloc(array, (size_t)i * sizeof *array);
+                array[i - 1] = malloc(40);
+            }
+            for (int i = 198; i >= 0; i--) free(array[i]);
+            free(array);
+        }
+    }
+    return own;
+}
+
+static void busy(void) {
+    char byte;
+    for (unsigned long i = 1; i <= 8; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, crowd, (void *)i) != 0) _exit(94);
+    }
+    leak_one();
+    wipe_stack();
+    say("ready", 1);
+    if (read(0, &byte, 1) != 1) _exit(0);
+    _exit(0);
+}
+
+int main(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "annotations") == 0) annotations();
+        else if (strcmp(argv[i], "unregister") == 0) __lsan_unregister_root_region(shown(hidden_block), 4000);
+        else if (strcmp(argv[i], "checks") == 0) checks();
+        else if (strcmp(argv[i], "leak") == 0) leak_one();
+        else if (strcmp(argv[i], "busy") == 0) busy();
+        else if (strcmp(argv[i], "quick") == 0) quick_exit(4);
+        else if (strcmp(argv[i], "_exit") == 0) _exit(5);
+        else if (strcmp(argv[i], "abort") == 0) abort();
+        wipe_stack();
+    }
+    return 3;
+}
