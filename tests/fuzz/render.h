@@ -1,5 +1,5 @@
 /*
- * What a model must survive, however it came about: both renderers, and the JSON must be JSON.
+ * What a model must survive, however it came about: every renderer, and the JSON must be JSON.
  * Included by the fuzz targets only.
  */
 #ifndef TESTS_FUZZ_RENDER_H
@@ -9,8 +9,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "csv.h"
+#include "folded.h"
 #include "json.h"
+#include "pprof.h"
 #include "text.h"
+
+/* Any length, no control character but the ends of lines. */
+static inline void render_lines(const struct model *model,
+                                bool (*render)(const struct model *, FILE *, size_t)) {
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *to = open_memstream(&text, &bytes);
+    if (!render(model, to, 0)) abort();
+    fclose(to);
+    for (size_t i = 0; i < bytes; i++)
+        if ((unsigned char)text[i] < ' ' && text[i] != '\n' && text[i] != '\r') abort();
+    free(text);
+}
 
 static inline void render_all(const struct model *model) {
     static const struct text_options plain = {.top = 0, .sort = MODEL_BY_AGE};
@@ -27,6 +43,12 @@ static inline void render_all(const struct model *model) {
     json_t *parsed = json_loadb(text, bytes, JSON_ALLOW_NUL, NULL);
     if (parsed == NULL) abort();
     json_decref(parsed);
+    free(text);
+    render_lines(model, folded_render);
+    render_lines(model, csv_render);
+    to = open_memstream(&text, &bytes);
+    if (!pprof_render(model, to, 0)) abort();
+    fclose(to);
     free(text);
 }
 
