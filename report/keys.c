@@ -18,7 +18,7 @@ void keys_fini(struct keys *keys) {
 static const unsigned char *key_at(const struct keys *keys, uint32_t number, size_t *bytes) {
     size_t start = number > 0 ? keys->ends[number - 1] : 0;
     *bytes = keys->ends[number] - start;
-    return keys->bytes + start;
+    return *bytes > 0 ? keys->bytes + start : NULL;
 }
 
 static uint64_t hash_of(const unsigned char *key, size_t bytes) {
@@ -65,7 +65,7 @@ uint32_t keys_number(struct keys *keys, const void *key, size_t bytes, bool *is_
          at = (at + 1) & (keys->slot_count - 1)) {
         size_t known_bytes;
         const unsigned char *known = key_at(keys, keys->slots[at] - 1, &known_bytes);
-        if (known_bytes == bytes && memcmp(known, key, bytes) == 0) return keys->slots[at] - 1;
+        if (known_bytes == bytes && (bytes == 0 || memcmp(known, key, bytes) == 0)) return keys->slots[at] - 1;
     }
     uint32_t number = append(keys, key, bytes);
     put_slot(keys, hash, number);
