@@ -1,5 +1,6 @@
 /*
- * What a model must survive, however it came about: every renderer, and the JSON must be JSON.
+ * What a model must survive, however it came about: every renderer, a diff and a merge, and the
+ * JSON must be JSON.
  * Included by the fuzz targets only.
  */
 #ifndef TESTS_FUZZ_RENDER_H
@@ -10,8 +11,10 @@
 #include <string.h>
 
 #include "csv.h"
+#include "diff_render.h"
 #include "folded.h"
 #include "json.h"
+#include "merge.h"
 #include "pprof.h"
 #include "text.h"
 
@@ -26,6 +29,25 @@ static inline void render_lines(const struct model *model,
     for (size_t i = 0; i < bytes; i++)
         if ((unsigned char)text[i] < ' ' && text[i] != '\n' && text[i] != '\r') abort();
     free(text);
+}
+
+/* Of the model with itself, whatever it holds. */
+static inline void diff_and_merge(const struct model *model) {
+    char *text = NULL, why[256];
+    size_t bytes = 0;
+    struct diff diff;
+    struct merge *merge = merge_create();
+    for (int i = 0; i < 2; i++)
+        if (!merge_add(merge, model, "x", why, sizeof why)) abort();
+    struct model *merged = merge_finish(merge);
+    diff_init(&diff, model, merged);
+    FILE *to = open_memstream(&text, &bytes);
+    if (!diff_text_render(&diff, to, 0, false) || !diff_json_render(&diff, to, 0)) abort();
+    fclose(to);
+    if (memchr(text, '\033', bytes) != NULL) abort();
+    free(text);
+    diff_fini(&diff);
+    model_destroy(merged);
 }
 
 static inline void render_all(const struct model *model) {
@@ -44,6 +66,7 @@ static inline void render_all(const struct model *model) {
     if (parsed == NULL) abort();
     json_decref(parsed);
     free(text);
+    diff_and_merge(model);
     render_lines(model, folded_render);
     render_lines(model, csv_render);
     to = open_memstream(&text, &bytes);
