@@ -101,7 +101,7 @@ def mixed():
         path = merged(box, "fleet.poolprof", *runs)
         reports, result = [reported(run) for run in runs], reported(path)
         totals_add_up(result, reports)
-        distinct = {stack_of(site) for report in (reports[0], reports[2], reports[3]) for site in report["sites"]}
+        distinct = {(site["kind"], site["tag"], stack_of(site)) for report in (reports[0], reports[2], reports[3]) for site in report["sites"]}
         check(len(result["sites"]) <= len(distinct) < sum(len(report["sites"]) for report in reports), len(distinct))
         check([child["pid"] for child in result["children"]] == [r["process"]["pid"] for r in reports], "children")
         check(result["process"]["exe"] == "", result["process"])
