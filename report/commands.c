@@ -14,8 +14,11 @@
 #include <unistd.h>
 
 #include "aggregate.h"
+#include "csv.h"
+#include "folded.h"
 #include "json.h"
 #include "locate.h"
+#include "pprof.h"
 #include "profile.h"
 #include "scan.h"
 #include "symbol.h"
@@ -23,7 +26,14 @@
 #include "verdict.h"
 #include "view.h"
 
-enum format { FORMAT_TEXT, FORMAT_JSON };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PPROF, FORMAT_FOLDED, FORMAT_CSV, FORMAT_COUNT };
+
+/* Those with sites and figures and no other choice than how many. */
+static bool (*const renderers[FORMAT_COUNT])(const struct model *model, FILE *to, size_t top) = {
+    [FORMAT_JSON] = json_render,
+    [FORMAT_PPROF] = pprof_render,
+    [FORMAT_FOLDED] = folded_render,
+    [FORMAT_CSV] = csv_render};
 
 struct request {
     char *path;   /* malloc'ed */
@@ -39,10 +49,11 @@ static const char report_help[] =
     "usage: poolprof report [FILE|PID] [options]\n"
     "FILE is a profile or a segment, PID a running profiled process; without it, the newest\n"
     "profile in this directory.\n"
-    "  --format text|json            text is the default\n"
+    "  --format FORMAT               text, the default; json: everything; pprof: for go tool pprof;\n"
+    "                                folded: for flame graphs; csv: a row per site\n"
     "  -o, --output FILE             instead of standard output\n"
     "  --sort bytes|objects|age      order of the sites; bytes is the default\n"
-    "  --top N                       sites shown; 0: all; 20 for text, all for json\n"
+    "  --top N                       sites shown; 0: all; 20 for text, all otherwise\n"
     "  --check                       exit status 1 if something is lost\n"
     "  --leaks                       of a PID: look for what is lost; stops it for a moment\n"
     "  --no-symbols                  do not look up functions and lines (segments only)\n"
@@ -83,12 +94,13 @@ static bool parse_count(const char *text, size_t *value) {
 }
 
 static int parse_option(int option, struct request *request) {
-    static const char *const formats[] = {"text", "json"};
+    static const char *const formats[] = {"text", "json", "pprof", "folded", "csv"};
     static const char *const orders[] = {"bytes", "objects", "age"};
     int choice;
     switch (option) {
     case 'f':
-        if ((choice = choose("--format", optarg, formats, 2, "text, json")) < 0)
+        if ((choice = choose("--format", optarg, formats, FORMAT_COUNT,
+                             "text, json, pprof, folded, csv")) < 0)
             return STATUS_USAGE;
         request->format = (enum format)choice;
         return 0;
@@ -244,12 +256,20 @@ static struct model *read_any(const struct request *request, char *why, size_t w
     }
 }
 
+struct model *report_read(const char *path, char *why, size_t why_bytes) {
+    struct request request = {0};
+    model_set(&request.path, path);
+    struct model *model = read_any(&request, why, why_bytes);
+    free(request.path);
+    return model;
+}
+
 /* ---- writing ---- */
 
 static bool render(const struct request *request, struct model *model, FILE *to) {
-    if (request->format == FORMAT_JSON) {
+    if (renderers[request->format] != NULL) {
         model_sort(model, model->sites, model->site_count, request->sort);
-        return json_render(model, to, request->top);
+        return renderers[request->format](model, to, request->top);
     }
     struct text_options options = {.top = request->top_set ? request->top : TEXT_TOP_DEFAULT,
                                    .sort = request->sort,
@@ -266,6 +286,8 @@ static int check_leaks(const struct model *model) {
 }
 
 static int write_report(const struct request *request, struct model *model) {
+    if (request->format == FORMAT_PPROF && request->output == NULL && isatty(STDOUT_FILENO))
+        return usage_error("report", "pprof is no text for a terminal: -o FILE, or a pipe");
     FILE *to = request->output != NULL ? fopen(request->output, "we") : stdout;
     if (to == NULL) return unreadable(request->output, strerror(errno));
     bool good = render(request, model, to);

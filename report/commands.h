@@ -5,7 +5,11 @@
 #ifndef REPORT_COMMANDS_H
 #define REPORT_COMMANDS_H
 
+#include <stddef.h>
+
 int report_main(int argc, char **argv);  /* commands.c */
+int diff_main(int argc, char **argv);    /* diff_command.c */
+int merge_main(int argc, char **argv);   /* merge_command.c */
 int list_main(int argc, char **argv);    /* list.c */
 int options_main(int argc, char **argv); /* list.c */
 int watch_main(int argc, char **argv);   /* watch.c */
@@ -16,5 +20,9 @@ enum { STATUS_DONE = 0, STATUS_FOUND = 1, STATUS_USAGE = 2, STATUS_UNREADABLE = 
 
 /* One line "poolprof COMMAND: ..." on stderr; returns STATUS_USAGE. */
 int usage_error(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A profile, or a segment with its names looked up; for commands that read several. NULL: `why` holds
+   one line. In commands.c. */
+struct model *report_read(const char *path, char *why, size_t why_bytes);
 
 #endif

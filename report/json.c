@@ -122,6 +122,10 @@ static json_t *stack_value(const struct model *model, const struct model_stack *
     return frames;
 }
 
+json_t *json_stack(const struct model *model, uint32_t stack) {
+    return stack_value(model, &model->stacks[stack < model->stack_count ? stack : 0]);
+}
+
 static const char *allocator_name(unsigned makers) {
     static const char *const names[] = {"unknown", "mixed", "malloc", "mixed", "new",
                                         "mixed",   "mixed", "mixed",  "new[]"};

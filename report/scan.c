@@ -90,7 +90,7 @@ static bool is_possible(struct scanning *scanning) {
     view_counters(scanning->request->view, counters);
     if (header->options.LEAK_CHECK == PP_LEAK_CHECK_OFF)
         leaks_refuse(leaks, "off: POOLPROF_LEAK_CHECK=off");
-    else if (header->options.TRACK == PP_TRACK_OFF) leaks_refuse(leaks, "off: POOLPROF_TRACK=off");
+    else if (header->options.TRACK != PP_TRACK_EXACT) leaks_refuse(leaks, "off: sample mode");
     else if ((header->degraded & PP_DEGRADED_DISARMED) != 0)
         leaks_refuse(leaks, "failed: tracking stopped, the records are not complete");
     else if (counters[PP_COUNTER_DROPPED_RECORDS] > 0)

@@ -63,6 +63,13 @@ static void put_moment(const struct text *text) {
     const char *end = model->process.end;
     char time[WORDS_BYTES];
     words_time(model->process.duration_s, time);
+    if (model->process.pid == 0 && model->child_count > 0) { /* a merged profile */
+        fprintf(text->to, "in %zu process%s of ", model->child_count,
+                model->child_count == 1 ? "" : "es");
+        put_safe(text->to, model_name(model)[0] != 0 ? model_name(model) : "different programs");
+        fprintf(text->to, ", over %s", time);
+        return;
+    }
     if (strcmp(end, "running") == 0) {
         fputs("in ", text->to);
         put_process(text);

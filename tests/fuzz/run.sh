@@ -11,8 +11,8 @@ mkdir -p "$work"
 
 sources=$(sed -n 's/^  \(.*\.c\)$/\1/p' tests/fuzz/sources.cmake)
 flags="-std=gnu17 -g -O1 -D_GNU_SOURCE -DPP_DEBUG=0 -DPP_VERSION=\"fuzz\"
-       -Iinclude -Isrc -Ireport -Itests/golden $(pkg-config --cflags sqlite3 jansson)"
-libraries="$(pkg-config --libs sqlite3 jansson) -lm"
+       -Iinclude -Isrc -Ireport -Itests/golden $(pkg-config --cflags sqlite3 jansson zlib)"
+libraries="$(pkg-config --libs sqlite3 jansson zlib) -lm"
 
 for target in view profile suppress; do
     # shellcheck disable=SC2086

@@ -16,6 +16,17 @@ set(fuzz_sources
   report/text.c
   report/text_stack.c
   report/json.c
+  report/keys.c
+  report/frame.c
+  report/proto.c
+  report/pprof.c
+  report/folded.c
+  report/csv.c
+  report/diff.c
+  report/diff_text.c
+  report/diff_json.c
+  report/merge.c
+  report/merge_stacks.c
   report/profile.c
   report/profile_load.c
   report/profile_stacks.c

@@ -1,8 +1,9 @@
 /*
- * For each scenario: its text and JSON report are what NAME.txt and NAME.json say, the JSON is
- * JSON, and a profile that was saved and loaded gives the very same reports. golden_test FOLDER
- * compares golden_test FOLDER --update    writes what is expected: read the diff before you commit
- * it
+ * For each scenario: its reports are what NAME.txt, .json, .folded and .csv say, the JSON is JSON,
+ * and a profile that was saved and loaded gives the very same reports.
+ * golden_test FOLDER            compares
+ * golden_test FOLDER --update   writes what is expected: read the diff before you commit it
+ * golden_test FOLDER --profiles writes a profile of each, and of random models, for other tests
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -11,20 +12,28 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "csv.h"
+#include "folded.h"
 #include "json.h"
 #include "profile.h"
+#include "random_model.h"
 #include "scenarios.h"
 #include "text.h"
 
-enum kind { TEXT, JSON };
-static const char *const endings[] = {"txt", "json"};
+#define RANDOM_MODELS 20u
+
+enum kind { TEXT, JSON, FOLDED, CSV };
+static const char *const endings[] = {"txt", "json", "folded", "csv"};
 
 static char *rendered(const struct model *model, enum kind kind) {
     char *text = NULL;
     size_t bytes = 0;
     struct text_options options = {.top = TEXT_TOP_DEFAULT};
     FILE *to = open_memstream(&text, &bytes);
-    bool good = kind == TEXT ? text_render(model, to, &options) : json_render(model, to, 0);
+    bool good = kind == TEXT     ? text_render(model, to, &options)
+                : kind == JSON   ? json_render(model, to, 0)
+                : kind == FOLDED ? folded_render(model, to, 0)
+                                 : csv_render(model, to, 0);
     fclose(to);
     if (good) return text;
     free(text);
@@ -38,7 +47,7 @@ static char *read_file(const char *path) {
     if (from == NULL) return NULL;
     if (getdelim(&text, &bytes, 0, from) < 0) {
         free(text);
-        text = NULL;
+        text = feof(from) ? strdup("") : NULL; /* no sites, nothing folded */
     }
     fclose(from);
     return text;
@@ -93,7 +102,7 @@ static bool run(const struct scenario *scenario, const char *folder, bool update
     struct model *model = scenario_model(scenario);
     struct model *loaded = model != NULL ? through_a_profile(model) : NULL;
     if (loaded == NULL) return false;
-    for (int kind = TEXT; kind <= JSON; kind++) {
+    for (int kind = TEXT; kind <= CSV; kind++) {
         char *text = rendered(model, (enum kind)kind), *again = rendered(loaded, (enum kind)kind);
         snprintf(path, sizeof path, "%s/%s.%s", folder, scenario->name, endings[kind]);
         good &= check_output(path, scenario->name, text, update);
@@ -111,7 +120,31 @@ static bool run(const struct scenario *scenario, const char *folder, bool update
     return good;
 }
 
+static bool save(struct model *model, const char *folder, const char *name) {
+    char path[4096], why[512] = "no model";
+    snprintf(path, sizeof path, "%s/%s.poolprof", folder, name);
+    char *used = model != NULL ? profile_save(model, path, why, sizeof why) : NULL;
+    bool good = used != NULL;
+    if (!good) fprintf(stderr, "%s: %s\n", name, why);
+    free(used);
+    model_destroy(model);
+    return good;
+}
+
+static bool save_all(const char *folder) {
+    char name[32];
+    bool good = true;
+    for (size_t i = 0; i < scenario_count; i++)
+        good &= save(scenario_model(&scenarios[i]), folder, scenarios[i].name);
+    for (unsigned seed = 1; seed <= RANDOM_MODELS; seed++) {
+        snprintf(name, sizeof name, "random%u", seed);
+        good &= save(random_model(seed), folder, name);
+    }
+    return good;
+}
+
 int main(int argc, char **argv) {
+    if (argc > 2 && strcmp(argv[2], "--profiles") == 0) return save_all(argv[1]) ? 0 : 1;
     bool good = argc > 1, update = argc > 2 && strcmp(argv[2], "--update") == 0;
     for (size_t i = 0; argc > 1 && i < scenario_count; i++) {
         bool passed = run(&scenarios[i], argv[1], update);

@@ -101,7 +101,7 @@ def no_scan():
     """Where nobody could look, nothing is called lost, and why is said."""
     with Sandbox() as box:
         for arguments, options, why in ((("leak",), {"LEAK_CHECK": "off"}, "off: POOLPROF_LEAK_CHECK=off"),
-                                        (("leak",), {"TRACK": "off"}, "off: POOLPROF_TRACK=off"),
+                                        (("leak",), {"TRACK": "off"}, "off: sample mode"),
                                         (("leak", "abort"), {}, "failed: the process died without an end of its own")):
             done = box.run("annotated", *arguments, options=options)
             report = read_report(box.profile_of(done.pid), False)
