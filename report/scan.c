@@ -217,11 +217,24 @@ static void mark(struct scanning *scanning) {
     memory_fini(&scanning->memory);
 }
 
+/* A process that has allocated nothing has lost nothing, and does not wait to be looked at. */
+static bool is_empty(const struct scanning *scanning) {
+    const struct pp_segment_header *header = view_header(scanning->request->view);
+    return view_count(scanning->request->view, PP_AREA_THREADS) <= 1 &&
+           header->options.TRACK == PP_TRACK_EXACT && header->options.LEAK_CHECK != PP_LEAK_CHECK_OFF &&
+           (header->flags & PP_SEGMENT_FORKED) == 0;
+}
+
 static void look(struct scanning *scanning) {
     struct view *view = scanning->request->view;
     int error;
     if (!view_refresh(view)) {
         leaks_refuse(scanning->leaks, "failed: its segment is gone");
+        return;
+    }
+    if (is_empty(scanning)) {
+        scanning->leaks->done = true;
+        model_set(&scanning->leaks->scan, "done");
         return;
     }
     if (!is_possible(scanning) || !stand_still(scanning)) {

@@ -204,7 +204,9 @@ void pp_handover_look(void) {
     if (tree == NULL) return;
     atomic_compare_exchange_strong(&header->handover, &none, PP_HANDOVER_REQUESTED);
     pp_tree_ring(tree);
-    if (PP_LOAD(&header->options.LEAK_CHECK) != PP_LEAK_CHECK_OFF) wait_for_look(header, tree);
+    /* Without a thread that has allocated there is nothing to look at. */
+    bool any = PP_LOAD(&header->areas[PP_AREA_THREADS].count) > 1;
+    if (any && PP_LOAD(&header->options.LEAK_CHECK) != PP_LEAK_CHECK_OFF) wait_for_look(header, tree);
 }
 
 long pp_handover_check(void) {
