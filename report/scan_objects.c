@@ -112,7 +112,7 @@ static void join(struct scan_objects *to, const struct list *blocks, const struc
     to->items = model_alloc(blocks->count + slots->count, sizeof *to->items);
     append(to, blocks->items, below);
     append(to, slots->items, slots->count);
-    append(to, blocks->items + below, blocks->count - below);
+    if (below < blocks->count) append(to, &blocks->items[below], blocks->count - below);
 }
 
 static int by_start(const void *left, const void *right) {
