@@ -16,14 +16,6 @@ static void put(FILE *to, const char *lead, json_t *value) {
     json_decref(value);
 }
 
-static json_t *string(const char *text) {
-    if (text == NULL) return json_null();
-    char *safe = words_utf8(text);
-    json_t *value = json_string(safe);
-    free(safe);
-    return value;
-}
-
 static json_int_t count_of(uint64_t value) {
     return value <= INT64_MAX ? (json_int_t)value : INT64_MAX;
 }
@@ -40,12 +32,12 @@ static json_t *side(const struct model *model) {
     char started[32];
     json_time(model->process.started_realtime_ns, started);
     return json_pack("{s:o, s:I, s:o, s:s, s:f, s:o, s:I, s:I, s:o}", "profile",
-                     string(model->profile_path), "pid", (json_int_t)model->process.pid, "exe",
-                     string(model->process.exe), "started", started, "duration_s",
-                     model->process.duration_s, "end", string(model->process.end),
+                     json_text(model->profile_path), "pid", (json_int_t)model->process.pid, "exe",
+                     json_text(model->process.exe), "started", started, "duration_s",
+                     model->process.duration_s, "end", json_text(model->process.end),
                      "outstanding_objects", count_of(model->totals.outstanding_objects),
                      "outstanding_bytes", count_of(model->totals.outstanding_bytes), "scan",
-                     string(model->scan));
+                     json_text(model->scan));
 }
 
 static json_t *total_value(const struct diff *diff) {
@@ -66,7 +58,7 @@ static json_t *site_value(const struct diff_site *site) {
     json_t *value = figures(site->before, site->after);
     json_object_set_new(value, "change", json_string(diff_change_names[site->change]));
     json_object_set_new(value, "kind", json_string(model_kind_names[site->kind]));
-    json_object_set_new(value, "tag", string(site->tag));
+    json_object_set_new(value, "tag", json_text(site->tag));
     json_object_set_new(value, "stack", json_stack(site->stack_of, site->stack));
     return value;
 }

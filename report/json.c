@@ -21,7 +21,7 @@ static json_t *count_of(uint64_t value) {
     return json_integer(value <= INT64_MAX ? (json_int_t)value : INT64_MAX);
 }
 
-static json_t *string(const char *text) {
+json_t *json_text(const char *text) {
     if (text == NULL) return json_null();
     char *safe = words_utf8(text);
     json_t *value = json_string(safe);
@@ -69,14 +69,14 @@ static json_t *process_value(const struct model *model) {
     char started[32];
     json_t *argv = json_array();
     for (size_t i = 0; i < model->process.argc; i++)
-        json_array_append_new(argv, string(model->process.argv[i]));
+        json_array_append_new(argv, json_text(model->process.argv[i]));
     json_time(model->process.started_realtime_ns, started);
     return json_pack("{s:I, s:I, s:o, s:o, s:s, s:o, s:o, s:i, s:o, s:o}", "pid",
                      (json_int_t)model->process.pid, "parent", (json_int_t)model->process.parent,
-                     "exe", string(model->process.exe), "argv", argv, "started", started,
+                     "exe", json_text(model->process.exe), "argv", argv, "started", started,
                      "duration_s", number(model->process.duration_s), "end",
-                     string(model->process.end), "status", model->process.status, "cwd",
-                     string(model->process.cwd), "host", string(model->process.host));
+                     json_text(model->process.end), "status", model->process.status, "cwd",
+                     json_text(model->process.cwd), "host", json_text(model->process.host));
 }
 
 static json_t *totals_value(const struct model *model) {
@@ -93,7 +93,7 @@ static json_t *totals_value(const struct model *model) {
 }
 
 static json_t *leaks_value(const struct model *model) {
-    json_t *leaks = json_pack("{s:o}", "scan", string(model->scan));
+    json_t *leaks = json_pack("{s:o}", "scan", json_text(model->scan));
     for (int kind = MODEL_LOST; kind <= MODEL_SUPPRESSED; kind++) {
         char key[32];
         snprintf(key, sizeof key, "%s_objects", model_kind_names[kind]);
@@ -110,8 +110,8 @@ static json_t *frame_value(const struct model *model, const struct model_frame *
     if (frame->module != 0 && frame->module < model->module_count)
         module = words_base(model->modules[frame->module].path);
     snprintf(address, sizeof address, "0x%" PRIx64, frame->address);
-    return json_pack("{s:o, s:o, s:I, s:o, s:s, s:b}", "function", string(frame->function), "file",
-                     string(frame->file), "line", (json_int_t)frame->line, "module", string(module),
+    return json_pack("{s:o, s:o, s:I, s:o, s:s, s:b}", "function", json_text(frame->function), "file",
+                     json_text(frame->file), "line", (json_int_t)frame->line, "module", json_text(module),
                      "address", address, "inlined", frame->inlined);
 }
 
@@ -140,8 +140,8 @@ static json_t *site_value(const struct model *model, const struct model_site *si
                      "kind", model_kind_names[site->kind], "objects", count_of(site->objects),
                      "bytes", count_of(site->bytes), "oldest_s", number(site->oldest_s), "newest_s",
                      number(site->newest_s), "thread",
-                     string(site->thread != NULL ? site->thread : "?"), "tag", string(site->tag),
-                     "type", string(site->type), "allocator", allocator_name(site->makers),
+                     json_text(site->thread != NULL ? site->thread : "?"), "tag", json_text(site->tag),
+                     "type", json_text(site->type), "allocator", allocator_name(site->makers),
                      "allocations", count_of(site->allocations), "bytes_allocated",
                      count_of(site->bytes_allocated), "temporary", count_of(site->temporary),
                      "suspect_objects", count_of(site->suspect_objects), "suspect_bytes",
@@ -175,7 +175,7 @@ static void put_pools(FILE *to, const struct model *model) {
         const struct model_pool *pool = &model->pools[i];
         put_element(to, i,
                     json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-                              string(pool->name), "object_bytes", count_of(pool->object_bytes), "kind",
+                              json_text(pool->name), "object_bytes", count_of(pool->object_bytes), "kind",
                               pool->named ? "named" : "class", "capacity", count_of(pool->capacity),
                               "live", count_of(pool->live), "peak", count_of(pool->peak), "window_peak",
                               count_of(pool->window_peak), "served", count_of(pool->served), "missed",
@@ -191,7 +191,7 @@ static void put_tags(FILE *to, const struct model *model) {
     for (size_t i = 0; i < model->tag_count; i++) {
         const struct model_tag *tag = &model->tags[i];
         put_element(to, i,
-                    json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", string(tag->name), "objects",
+                    json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", json_text(tag->name), "objects",
                               count_of(tag->objects), "bytes", count_of(tag->bytes), "peak_bytes",
                               count_of(tag->peak_bytes), "budget_bytes",
                               tag->budget_bytes > 0 ? count_of(tag->budget_bytes) : json_null()));
@@ -278,9 +278,9 @@ static void put_children(FILE *to, const struct model *model) {
         const struct model_child *child = &model->children[i];
         put_element(to, i,
                     json_pack("{s:I, s:o, s:o, s:i, s:I, s:o}", "pid", (json_int_t)child->pid,
-                              "exe", string(child->exe), "end", string(child->end), "status",
+                              "exe", json_text(child->exe), "end", json_text(child->end), "status",
                               child->status, "lost_bytes", (json_int_t)child->lost_bytes, "profile",
-                              string(child->profile)));
+                              json_text(child->profile)));
     }
     close_list(to);
 }
@@ -292,7 +292,7 @@ static void put_blind_spots(FILE *to, const struct model *model) {
         const struct model_blind_spot *spot = &model->blind_spots[i];
         put_element(to, i,
                     json_pack("{s:s, s:o, s:o}", "what", spot->what, "count", count_of(spot->count),
-                              "detail", string(spot->detail != NULL ? spot->detail : "")));
+                              "detail", json_text(spot->detail != NULL ? spot->detail : "")));
     }
     close_list(to);
 }
@@ -333,7 +333,7 @@ bool json_render(const struct model *model, FILE *to, size_t top) {
                          "mismatched_frees", count_of(model->errors.mismatched_frees), "misuses",
                          count_of(model->errors.misuses)));
     put_member(to, "overhead", overhead_value(model));
-    put_member(to, "profile", string(model->profile_path));
+    put_member(to, "profile", json_text(model->profile_path));
     fputs("}\n", to);
     return fflush(to) == 0 && ferror(to) == 0;
 }

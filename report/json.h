@@ -18,6 +18,9 @@ bool json_render(const struct model *model, FILE *to, size_t top);
 /* The value of "stack": a list of frames, as in a site. Whoever includes jansson.h knows the type. */
 struct json_t *json_stack(const struct model *model, uint32_t stack);
 
+/* A text as JSON has it: valid UTF-8; NULL is null. */
+struct json_t *json_text(const char *text);
+
 /* RFC 3339 in UTC with milliseconds: 2026-01-31T12:00:00.000Z. `to` has room for 32 bytes. */
 void json_time(int64_t realtime_ns, char to[32]);
 
