@@ -75,11 +75,13 @@ static PP_COLD void *retry_caught(const char *name, size_t bytes, size_t alignme
         void *block = pp_heap_allocate_aligned(bytes, alignment, kind, PP_FRAME());                \
         return PP_LIKELY(block != NULL) ? block : retry_caught(#name, bytes, alignment, nothrow);  \
     }
-#define DELETE(name, kind, ...)                                                                    \
-    void name(void *block __VA_OPT__(, ) __VA_ARGS__);                                             \
-    PP_EXPORT void name(void *block __VA_OPT__(, ) __VA_ARGS__) {                                  \
+#define DELETE(name, kind)                                                                         \
+    void name(void *block);                                                                        \
+    PP_EXPORT void name(void *block) {                                                             \
         if (!pp_hot_free(block)) pp_heap_free(block, kind, PP_FRAME());                            \
     }
+/* The forms with a size, an alignment or nothrow: what else they are given is not needed. */
+#define DELETE_SAME(name, as) PP_EXPORT void name(void *block) __attribute__((alias(#as)));
 
 NEW(_Znwm, PP_KIND_NEW)
 NEW(_Znam, PP_KIND_NEW_ARRAY)
@@ -91,14 +93,14 @@ NEW_ALIGNED_NOTHROW(_ZnwmSt11align_val_tRKSt9nothrow_t, PP_KIND_NEW)
 NEW_ALIGNED_NOTHROW(_ZnamSt11align_val_tRKSt9nothrow_t, PP_KIND_NEW_ARRAY)
 
 DELETE(_ZdlPv, PP_KIND_NEW)
-DELETE(_ZdlPvm, PP_KIND_NEW, size_t bytes)
-DELETE(_ZdlPvRKSt9nothrow_t, PP_KIND_NEW, const void *nothrow)
-DELETE(_ZdlPvSt11align_val_t, PP_KIND_NEW, size_t alignment)
-DELETE(_ZdlPvmSt11align_val_t, PP_KIND_NEW, size_t bytes, size_t alignment)
-DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, PP_KIND_NEW, size_t alignment, const void *nothrow)
+DELETE_SAME(_ZdlPvm, _ZdlPv)
+DELETE_SAME(_ZdlPvRKSt9nothrow_t, _ZdlPv)
+DELETE_SAME(_ZdlPvSt11align_val_t, _ZdlPv)
+DELETE_SAME(_ZdlPvmSt11align_val_t, _ZdlPv)
+DELETE_SAME(_ZdlPvSt11align_val_tRKSt9nothrow_t, _ZdlPv)
 DELETE(_ZdaPv, PP_KIND_NEW_ARRAY)
-DELETE(_ZdaPvm, PP_KIND_NEW_ARRAY, size_t bytes)
-DELETE(_ZdaPvRKSt9nothrow_t, PP_KIND_NEW_ARRAY, const void *nothrow)
-DELETE(_ZdaPvSt11align_val_t, PP_KIND_NEW_ARRAY, size_t alignment)
-DELETE(_ZdaPvmSt11align_val_t, PP_KIND_NEW_ARRAY, size_t bytes, size_t alignment)
-DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, PP_KIND_NEW_ARRAY, size_t alignment, const void *nothrow)
+DELETE_SAME(_ZdaPvm, _ZdaPv)
+DELETE_SAME(_ZdaPvRKSt9nothrow_t, _ZdaPv)
+DELETE_SAME(_ZdaPvSt11align_val_t, _ZdaPv)
+DELETE_SAME(_ZdaPvmSt11align_val_t, _ZdaPv)
+DELETE_SAME(_ZdaPvSt11align_val_tRKSt9nothrow_t, _ZdaPv)

@@ -4,7 +4,8 @@
  *
  * One thread does all the work: it sleeps in poll on the processes' pidfds, the bell and the time of
  * the next look. A second thread only turns the doorbell, a futex word in the segment that programs
- * ring without a system call of their own choosing, into a descriptor that poll understands.
+ * ring without a system call of their own choosing, into a descriptor that poll understands; a third
+ * keeps the programs' clock (ticker.h).
  * The processes are an array; the tree's other processes join it when they ring (family.h).
  */
 #include <errno.h>
@@ -32,6 +33,7 @@
 #include "finish.h"
 #include "model.h"
 #include "scanner.h"
+#include "ticker.h"
 #include "watched.h"
 
 #define WATCH_LOOK_MAX_S 60.0
@@ -45,6 +47,7 @@ struct watch {
     struct pp_tree *tree;   /* in the first process's header; mapped for the watcher's whole life */
     struct family family;
     struct scanner scanner;
+    struct ticker ticker;
     int bell;               /* eventfd */
 };
 
@@ -142,6 +145,7 @@ static bool add(struct watch *watch, int fd, int pidfd) {
     }
     watch->items = model_grow(watch->items, watch->count, &watch->room, sizeof *watch->items);
     watch->items[watch->count++] = watched;
+    ticker_add(&watch->ticker, watched->header);
     return true;
 }
 
@@ -160,6 +164,7 @@ static void recruit(struct watch *watch) {
 /* The tree's words live in the first process's header: it stays mapped when the process is gone. */
 static void drop(struct watch *watch, size_t at) {
     struct watched *watched = watch->items[at];
+    ticker_remove(&watch->ticker, watched->header);
     if (&watched->header->tree == watch->tree)
         watched->header = NULL;
     watched_destroy(watched);
@@ -296,6 +301,7 @@ int watch_main(int argc, char **argv) {
     if (pidfd >= 0 && fcntl(pidfd, F_GETFD) < 0)
         pidfd = -1; /* the kernel gave the library none; before anything else gets the number */
     stand_alone();
+    ticker_init(&watch.ticker);
     if (!add(&watch, fd, pidfd))
         return STATUS_UNREADABLE;
     scanner_init(&watch.scanner);

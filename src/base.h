@@ -21,7 +21,11 @@
 #define PP_INLINE static inline __attribute__((always_inline))
 #define PP_COLD __attribute__((noinline, cold))
 #define PP_EXPORT __attribute__((visibility("default")))
+/* On declarations of variables that hot paths read: no detour over the offset table. */
+#define PP_HIDDEN __attribute__((visibility("hidden")))
 #define PP_TLS __thread __attribute__((tls_model("initial-exec")))
+/* Reads stack words of functions that are not ours: the sanitizers must not look at them. */
+#define PP_FOREIGN __attribute__((no_sanitize("address", "undefined")))
 #define PP_PRINTF(at, first) __attribute__((format(printf, at, first)))
 
 #define PP_PAGE_BYTES 4096u
@@ -37,6 +41,11 @@
 #define PP_STORE(ptr, value) atomic_store_explicit((ptr), (value), memory_order_relaxed)
 /* Owner-only counter: no locked instruction. */
 #define PP_BUMP(ptr, by) PP_STORE((ptr), PP_LOAD(ptr) + (by))
+
+/* The same in one instruction, so that a signal handler between load and store cannot lose a count. */
+static inline __attribute__((always_inline)) void pp_add(_Atomic uint64_t *counter, uint64_t by) {
+    __asm__("addq %1, %0" : "+m"(*counter) : "er"(by) : "cc");
+}
 
 /* A stretch of memory. */
 struct pp_span {

@@ -14,7 +14,7 @@
 #define PP_CLASS_NONE PP_POOL_CLASSES
 
 /* By size in steps, rounded up. */
-extern const uint8_t pp_class_table[PP_CLASS_BYTES_MAX / PP_CLASS_STEP + 1];
+extern PP_HIDDEN const uint8_t pp_class_table[PP_CLASS_BYTES_MAX / PP_CLASS_STEP + 1];
 extern const uint16_t pp_class_sizes[PP_POOL_CLASSES];
 
 /* The class of a request of at most PP_CLASS_BYTES_MAX bytes; 0 bytes are served like 1. */

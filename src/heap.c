@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "backing.h"
+#include "exact.h"
 #include "fault.h"
 #include "foreign.h"
 #include "module.h"
@@ -24,10 +25,20 @@
 #include "tag.h"
 #include "track.h"
 
+#define CLOCK_LAG 3 /* ticks */
+
 PP_NOINLINE void pp_heap_publish_net(struct pp_thread *thread) {
-    int64_t net = thread->net;
-    thread->net = 0;
+    int64_t net = thread->net_over + PP_PUBLISH_BYTES;
+    thread->net_over = -PP_PUBLISH_BYTES;
     pp_segment_live(net);
+}
+
+uint32_t pp_exact_tick(void) {
+    struct pp_segment_header *header = pp_segment.header;
+    uint32_t now = pp_segment_tick(), kept = PP_LOAD(&header->clock);
+    if (kept == 0 && PP_LOAD(&header->clock_wanted) == 0) PP_STORE(&header->clock_wanted, 1);
+    if (kept != 0 && (int32_t)(now - kept) > CLOCK_LAG) PP_STORE(&header->clock, 0); /* a dead or stopped watcher's */
+    return now;
 }
 
 bool pp_heap_postpone(struct pp_thread *thread, struct pp_pending what) {
@@ -37,6 +48,7 @@ bool pp_heap_postpone(struct pp_thread *thread, struct pp_pending what) {
         return false;
     }
     thread->pending[slot] = what;
+    if (thread->exact_idle != 0) thread->exact_idle = PP_EXACT_PENDING;
     return true;
 }
 
@@ -82,7 +94,6 @@ static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame
         if (PP_UNLIKELY(pp_registry_add(&thread->records, block, &record) != PP_REGISTRY_DONE))
             pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
         thread->last = block;
-        thread->last_site = record.site;
         pp_track_allocation(thread, bytes);
     } else {
         note_totals(thread, block, bytes, kind, frame);
@@ -110,7 +121,7 @@ static PP_COLD void note_odd(struct pp_thread *thread, const void *block, uint64
 static void note_temporary(struct pp_thread *thread) {
     thread->last = NULL;
     pp_count(thread, PP_COUNTER_TEMPORARY, 1);
-    pp_share_add_temporary(thread->shared->shares, thread->last_site);
+    pp_share_add_temporary(thread->last_share);
 }
 
 static void note_freed(struct pp_thread *thread, const void *block, const struct pp_record *record,
@@ -198,6 +209,7 @@ static void work_off_sampled(struct pp_thread *thread, const struct pp_pending *
 PP_NOINLINE void pp_heap_work_off(struct pp_thread *thread) {
     struct pp_pending work[PP_PENDING_MAX];
     uint32_t count = PP_LOAD(&thread->pending_count);
+    pp_thread_set_exact(thread);
     do {
         if (count > PP_PENDING_MAX) count = PP_PENDING_MAX;
         for (uint32_t i = 0; i < count; i++) work[i] = thread->pending[i];
@@ -228,10 +240,7 @@ PP_INLINE void record_slot(struct pp_thread *thread, const struct pp_slab *slab,
         pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
         return;
     }
-    PP_STORE(&record->word1, PP_WORD1(pp_segment_tick(), thread->index));
-    atomic_store_explicit(&record->word0,
-                          PP_WORD0(site, kind, 0, 0, 0) | bytes << 28 | thread->live_tagged,
-                          memory_order_release);
+    pp_exact_record(record, thread, pp_exact_tick(), bytes, kind, site);
 }
 
 /* The class's turn has come: the slot gets a record, and its link tells the fast path so. */
@@ -266,7 +275,6 @@ PP_INLINE void note_slot(struct pp_thread *thread, const struct pp_slab *slab, u
     uint32_t site = pp_track_site(thread, thread->memo, &thread->bounds, frame, bytes);
     record_slot(thread, slab, slot, bytes, kind, site);
     thread->last = pp_slab_address(slab, slot);
-    thread->last_site = site;
     pp_count(thread, PP_COUNTER_BYTES_ALLOCATED, bytes);
     pp_track_net(thread, (int64_t)bytes);
 }
@@ -289,7 +297,7 @@ PP_INLINE void forget_slot(struct pp_thread *thread, const struct pp_slab *slab,
     PP_STORE(&record->word0, word0 + ((uint64_t)(PP_STATE_FREED - PP_STATE_LIVE) << 52));
     uint64_t bytes = PP_WORD0_BYTES(word0);
     if (PP_UNLIKELY(PP_WORD0_KIND_TAG(word0) != kind)) note_odd(thread, block, word0, kind, frame);
-    if (PP_UNLIKELY(PP_LOAD(&record->word1) & PP_WORD1_WATCHED)) pp_module_unloaded();
+    if (PP_UNLIKELY(word0 & PP_WORD0_WATCHED)) pp_module_unloaded();
     if (block == thread->last) note_temporary(thread);
     pp_count(thread, PP_COUNTER_BYTES_FREED, bytes);
     pp_track_net(thread, -(int64_t)bytes);
@@ -374,12 +382,20 @@ static void free_pooled(void *block, enum pp_kind kind, const void *frame) {
     pp_track_leave(thread);
 }
 
+PP_NOINLINE void *pp_heap_leave_exact(struct pp_thread *thread, void *block, struct pp_slab *emptied) {
+    if (emptied != NULL) pp_pool_emptied(thread->pool, emptied, thread->tally);
+    pp_exact_tick();
+    pp_track_net(thread, 0);
+    pp_track_leave(thread);
+    return block;
+}
+
 static PP_COLD void *refuse(void) {
     errno = ENOMEM;
     return NULL;
 }
 
-void *pp_heap_allocate(size_t bytes, enum pp_kind kind, const void *frame) {
+static PP_NOINLINE void *allocate(size_t bytes, enum pp_kind kind, const void *frame) {
     void *block = NULL;
     if (PP_LIKELY(bytes < pp_pool_limit)) block = serve(pp_class_of(bytes), bytes, kind, frame);
     if (PP_LIKELY(block != NULL)) return block;
@@ -389,11 +405,17 @@ void *pp_heap_allocate(size_t bytes, enum pp_kind kind, const void *frame) {
     return block;
 }
 
-void *pp_heap_allocate_zeroed(size_t count, size_t bytes, const void *frame) {
+PP_FOREIGN void *pp_heap_allocate(size_t bytes, enum pp_kind kind, const void *frame) {
+    void *block;
+    return PP_LIKELY(pp_exact_allocate(bytes, kind, frame, &block)) ? block : allocate(bytes, kind, frame);
+}
+
+PP_FOREIGN void *pp_heap_allocate_zeroed(size_t count, size_t bytes, const void *frame) {
     size_t total;
     if (PP_UNLIKELY(__builtin_mul_overflow(count, bytes, &total))) return refuse();
     void *block = NULL;
-    if (PP_LIKELY(total < pp_pool_limit))
+    if (PP_LIKELY(total < pp_pool_limit) &&
+        !pp_exact_allocate(total, PP_KIND_MALLOC, frame, &block))
         block = serve(pp_class_of(total), total, PP_KIND_MALLOC, frame);
     if (PP_LIKELY(block != NULL)) return __builtin_memset(block, 0, total);
     block = pp_backing_allocate_zeroed(total);
@@ -427,7 +449,7 @@ static PP_COLD void free_foreign(void *block, const void *frame) {
     if (!freed) pp_fault_invalid(block, frame);
 }
 
-void pp_heap_free(void *block, enum pp_kind kind, const void *frame) {
+static PP_NOINLINE void give_back(void *block, enum pp_kind kind, const void *frame) {
     struct pp_record record;
     if (PP_LIKELY(pp_slab_owns(block))) {
         free_pooled(block, kind, frame);
@@ -440,6 +462,10 @@ void pp_heap_free(void *block, enum pp_kind kind, const void *frame) {
     }
     enum verdict verdict = forget(block, kind, frame, &record);
     if (PP_LIKELY(verdict <= UNTRACKED)) pp_backing_free(block);
+}
+
+void pp_heap_free(void *block, enum pp_kind kind, const void *frame) {
+    if (PP_UNLIKELY(!pp_exact_free(block, kind))) give_back(block, kind, frame);
 }
 
 /* Moves a block of another allocator into ours. */

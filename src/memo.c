@@ -24,9 +24,9 @@
  * (pc, sp) they start from. A top has its innermost words itself and joins the trunk at a frame whose
  * stamp tells that the trunk is still the same from there on outwards; or, with few frames in all (a small
  * POOLPROF_DEPTH), it stands alone. So call sites that alternate on the same callers all stay known, and
- * so do branches of up to eleven words. The trunk follows when the traces have gone away from it for good.
- * A word of the trunk is a plain pair (address, value), four instructions to verify; one of a top is
- * packed into eight bytes and takes seven.
+ * so do branches of up to ten words. The trunk follows when the traces have gone away from it for good.
+ * A word of the trunk is a plain pair (address, value), four instructions to verify; so are the first few of a
+ * top, the others are packed into eight bytes and take seven.
  * The stack tree's nodes of the trunk are kept, so interning costs the new frames only.
  */
 #include "memo.h"
@@ -35,9 +35,6 @@
 #include "rules.h"
 #include "segment.h"
 #include "stack.h"
-
-/* Stack words of functions that are not ours: ASan must not look at them. */
-#define PP_FOREIGN __attribute__((no_sanitize("address", "undefined")))
 
 #define FLAGS ((uintptr_t)(PP_RULE_FROM_BP | PP_RULE_BP_SAVED | PP_RULE_IRREGULAR))
 
@@ -66,27 +63,6 @@ struct walk {
 PP_INLINE struct pp_memo_fresh *fresh_at(struct pp_memo *memo, uint32_t k) {
     _Static_assert(sizeof(struct pp_memo_fresh) == 2 * sizeof(struct pp_memo_word), "overlay");
     return (struct pp_memo_fresh *)&memo->words[FRESH_WORD(k)];
-}
-
-PP_FOREIGN PP_INLINE uintptr_t word_at(uintptr_t at) { return *(const volatile uintptr_t *)at; }
-
-PP_FOREIGN PP_INLINE bool holds(const struct pp_memo_word *word) {
-    return PP_LIKELY(word_at(word->at) == word->value);
-}
-
-/* 0: it holds. Exact: were the high 16 bits of the word in memory not 0, the sum would differ in its low
-   ones. */
-PP_FOREIGN PP_INLINE uint64_t own_differs(uint64_t own, uintptr_t sp) {
-    uint64_t place = own & 0xffff, value = word_at(sp + place * sizeof value);
-    return ((value << 16 | value >> 48) + place) ^ own;
-}
-
-/* One branch for several words: they nearly always hold. */
-PP_FOREIGN PP_INLINE bool own_hold(const struct pp_memo_top *top, uintptr_t sp, uint32_t from, uint32_t to) {
-    uint64_t differs = 0;
-#pragma GCC unroll 8
-    for (uint32_t i = from; i < to; i++) differs |= own_differs(top->own[i], sp);
-    return PP_LIKELY(differs == 0);
 }
 
 /* 0: the word cannot be one. */
@@ -122,10 +98,10 @@ PP_FOREIGN PP_INLINE bool step(struct walk *walk, pp_rule rule) {
     walk->bp_at = 0;
     if (rule & PP_RULE_BP_SAVED) {
         walk->bp_at = cfa - saved;
-        walk->bp = word_at(walk->bp_at);
+        walk->bp = pp_memo_read(walk->bp_at);
     }
     walk->sp = cfa;
-    walk->pc = word_at(cfa - 8);
+    walk->pc = pp_memo_read(cfa - 8);
     return true;
 }
 
@@ -138,23 +114,11 @@ PP_INLINE void put_fresh(struct walk *walk, pp_rule rule) {
                                .bp_at = walk->bp_at | (rule & FLAGS)};
 }
 
-PP_FOREIGN PP_INLINE bool four_hold(const struct pp_memo_word *words) {
-    return holds(&words[3]) && holds(&words[2]) && holds(&words[1]) && holds(&words[0]);
-}
-
-/* The trunk's words up to so many bytes; those before the first hold always. */
-PP_FOREIGN PP_INLINE bool trunk_holds(const struct pp_memo *memo, uint32_t bytes) {
-    const char *start = (const char *)&memo->words[PP_MEMO_PAD], *at = (const char *)memo->words + bytes;
-    for (; at > start; at -= 4 * sizeof memo->words[0])
-        if (!four_hold((const struct pp_memo_word *)at - 4)) return false;
-    return true;
-}
-
 /* The number of the innermost frame outside of `frame` whose words differ + 1; 0: all are the same. */
 PP_FOREIGN PP_INLINE uint32_t verify(const struct pp_memo *memo, uint32_t frame) {
-    if (PP_LIKELY(trunk_holds(memo, memo->first[frame] * sizeof memo->words[0]))) return 0;
+    if (PP_LIKELY(pp_memo_trunk_holds(memo, memo->first[frame]))) return 0;
     for (uint32_t i = memo->first[frame]; i-- > PP_MEMO_PAD;) {
-        if (holds(&memo->words[i])) continue;
+        if (pp_memo_differs(&memo->words[i]) == 0) continue;
         while (frame > 0 && memo->first[frame - 1] > i) frame--;
         return frame > 0 ? frame : 1;
     }
@@ -171,7 +135,7 @@ PP_FOREIGN static void adopt_proven(struct walk *walk, uint32_t from, uint32_t t
         walk->sp = sp_of(memo, i - 1);
         walk->pc = pc_of(memo, i - 1);
         walk->bp_at = memo->bp_at[i - 1];
-        if (walk->bp_at != 0) walk->bp = word_at(walk->bp_at);
+        if (walk->bp_at != 0) walk->bp = pp_memo_read(walk->bp_at);
     }
 }
 
@@ -248,25 +212,18 @@ PP_INLINE uint32_t put_words(struct pp_memo_word *to, uintptr_t sp, uintptr_t pc
 static const uintptr_t nothing; /* a word that always holds is this one */
 #define HOLDS_ALWAYS ((struct pp_memo_word){(uintptr_t)&nothing, 0})
 
-/* Where a top is looked for: in the first place by the state it starts in; if there is one of the same
-   state with other callers, then in the second by what lies where that one has its first two words. */
-PP_INLINE uint32_t first_place(uintptr_t pc, uintptr_t sp) { return (pc ^ sp >> 4) % PP_MEMO_SETS; }
-PP_FOREIGN PP_INLINE uint32_t second_place(const struct pp_memo_top *like) {
-    uintptr_t first = word_at(like->sp + (like->own[0] & 0xffff) * sizeof first);
-    uintptr_t words = first * 3 + word_at(like->sp + (like->own[1] & 0xffff) * sizeof first) + like->pc;
-    return (uint32_t)(words * UINT64_C(0x9e3779b97f4a7c15) >> 60) % PP_MEMO_SETS;
-}
-
 /* The top to be replaced by one of this state. The first of a state stays as long as it is good for
    anything: the others are found by it. */
 static struct pp_memo_top *free_top(struct pp_memo *memo, uintptr_t pc, uintptr_t sp) {
-    struct pp_memo_top *set = memo->tops[first_place(pc, sp)];
+    struct pp_memo_top *set = memo->tops[pp_memo_first_place(pc, sp)];
     for (uint32_t way = 0; way < PP_MEMO_WAYS; way++) {
         if (set[way].pc != pc || set[way].sp != sp) continue;
         if (set[way].stamp != memo->stamps[set[way].join]) return &set[way];
-        set = memo->tops[second_place(&set[way])];
+        set = memo->tops[pp_memo_second_place(&set[way])];
         break;
     }
+    for (uint32_t way = 0; way < PP_MEMO_WAYS; way++)
+        if (set[way].stamp != memo->stamps[set[way].join]) return &set[way];
     return &set[memo->turn++ % PP_MEMO_WAYS];
 }
 
@@ -285,12 +242,19 @@ static void put_top(struct pp_memo *memo, const struct pp_regs *regs, uint32_t j
                                 .bp = regs->bp,
                                 .site = site,
                                 .stamp = memo->stamps[join],
-                                .words_bytes = memo->first[join] * (uint32_t)sizeof *own,
+                                .words = memo->first[join],
                                 .join = (uint8_t)join,
-                                .many = own_count > PP_MEMO_FEW,
-                                .bp_matters = bp_matters};
-    for (uint32_t i = 0; i < PP_MEMO_OWN; i++)
-        top->own[i] = words[i < own_count ? i : own_count - 1];
+                                .more = (own_count > PP_MEMO_FEW ? PP_MEMO_HAS_MANY : 0) |
+                                        (bp_matters ? PP_MEMO_BP_MATTERS : 0)};
+    for (uint32_t i = 0; i < PP_MEMO_OWN; i++) {
+        uint64_t word = words[i < own_count ? i : own_count - 1];
+        if (i >= PP_MEMO_FEW) {
+            top->many[i - PP_MEMO_FEW] = word;
+            continue;
+        }
+        top->place[i] = (uint16_t)word;
+        top->value[i] = word >> 16;
+    }
 }
 
 /* A top of the trunk's own trace from frame `number` on: with a few words, so that it outlives changes of
@@ -463,33 +427,10 @@ static PP_NOINLINE uint32_t renew(struct pp_memo *memo, uintptr_t pc, uintptr_t 
     return PP_LIKELY(site != 0) ? site : without(bounds, &regs, depth);
 }
 
-/* Looks for the trace among four tops. 0: it is not there. *like is set if another of the same state
-   is. */
-PP_FOREIGN PP_INLINE uint32_t search(const struct pp_memo *memo, const struct pp_memo_top *top,
-                                     uintptr_t pc, uintptr_t sp, uintptr_t bp,
-                                     const struct pp_memo_top **like) {
-    for (const struct pp_memo_top *end = top + PP_MEMO_WAYS; top != end; top++) {
-        if (top->pc != pc || top->sp != sp) continue;
-        if (*like == NULL) *like = top;
-        if ((top->bp_matters && top->bp != bp) || top->stamp != memo->stamps[top->join]) continue;
-        if (own_hold(top, sp, 0, PP_MEMO_FEW) && trunk_holds(memo, top->words_bytes) &&
-            (!top->many || own_hold(top, sp, PP_MEMO_FEW, PP_MEMO_OWN)))
-            return top->site;
-    }
-    return 0;
-}
-
 PP_FOREIGN uint32_t pp_memo_site(struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp,
                                  struct pp_stack_bounds *bounds) {
-    const struct pp_memo_top *like = NULL;
-    uint32_t generation = atomic_load_explicit(&pp_module_generation, memory_order_acquire), site;
-    if (PP_LIKELY(memo->generation == generation)) {
-        site = search(memo, memo->tops[first_place(pc, sp)], pc, sp, bp, &like);
-        if (PP_LIKELY(site != 0)) return site;
-        if (like != NULL) {
-            site = search(memo, memo->tops[second_place(like)], pc, sp, bp, &like);
-            if (PP_LIKELY(site != 0)) return site;
-        }
-    }
-    return renew(memo, pc, sp, bp, bounds);
+    bool missed = memo->missed_sp == sp;
+    uint32_t site = missed ? 0 : pp_memo_look(memo, pc, sp, bp);
+    if (PP_UNLIKELY(missed)) memo->missed_sp = 0;
+    return PP_LIKELY(site != 0) ? site : renew(memo, pc, sp, bp, bounds);
 }

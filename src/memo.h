@@ -9,6 +9,7 @@
 #define PP_MEMO_H
 
 #include "base.h"
+#include "module.h"
 #include "unwind.h"
 
 /* A word of the stack that a walk has read, and what was in it. */
@@ -23,21 +24,26 @@ struct pp_memo_fresh {
     uintptr_t bp_at;        /* 0: bp is the inner frame's own. Low bits: PP_RULE_FROM_BP ... IRREGULAR */
 };
 
-/* A trace that is known whole: its innermost words of its own, the rest shared in the trunk. */
-/* A word of the top's own: value << 16 | place, which counts in words from the top's sp on. Values that
-   matter, return addresses and frame pointers, have 48 bits. */
-#define PP_MEMO_OWN 11u
+/* A trace that is known whole: its innermost words of its own, the rest shared in the trunk. Places count in
+   words from the top's sp on. Of the first few words place and value are apart, which is quickest to verify;
+   the others are packed, value << 16 | place: values that matter, return addresses and frame pointers, have
+   48 bits. */
 #define PP_MEMO_FEW 4u      /* most tops have no more */
+#define PP_MEMO_MANY 6u
+#define PP_MEMO_OWN (PP_MEMO_FEW + PP_MEMO_MANY)
 struct pp_memo_top {
     uintptr_t pc, sp, bp;   /* where it starts */
     uint32_t site;          /* with PP_SITE_TRUNCATED */
     uint32_t stamp;         /* of the trunk's frame that it joins */
-    uint32_t words_bytes;   /* of the trunk's words, to be verified */
+    uint16_t words;         /* of the trunk's, to be verified */
     uint8_t join;           /* number of that frame */
-    bool bp_matters;        /* bp decides where some outer frame lies */
-    bool many;              /* more own words than PP_MEMO_FEW */
-    uint64_t own[PP_MEMO_OWN]; /* innermost first; unused ones repeat the outermost */
+    uint8_t more;           /* PP_MEMO_BP_MATTERS, PP_MEMO_HAS_MANY */
+    uint16_t place[PP_MEMO_FEW]; /* innermost first; unused ones repeat the outermost */
+    uint64_t value[PP_MEMO_FEW];
+    uint64_t many[PP_MEMO_MANY];
 };
+#define PP_MEMO_BP_MATTERS 1u   /* bp decides where some outer frame lies */
+#define PP_MEMO_HAS_MANY 2u     /* more own words than PP_MEMO_FEW */
 _Static_assert(sizeof(struct pp_memo_top) == 2 * PP_CACHE_LINE, "two lines");
 
 #define PP_MEMO_ALONE PP_DEPTH_MAX /* stands for a frame of the trunk in tops that need none of it */
@@ -53,6 +59,7 @@ struct pp_memo {
     uint32_t turn;          /* which way is replaced next */
     uint32_t near;          /* where the last walk met the trunk: frames from 0 on */
     uint32_t away;          /* walks in turn that met the trunk far from their own end */
+    uintptr_t missed_sp;    /* where the inline look was in vain just now; 0: nowhere */
     uintptr_t shifted_sp;   /* where a deep stack last met the trunk with another count of frames */
     bool truncated;         /* the trunk starts where the depth limit cut it */
     /* The trunk, by frame number. */
@@ -70,7 +77,7 @@ struct pp_memo {
 _Static_assert(sizeof(struct pp_memo) <= PP_KIB(16), "a promise");
 
 /* For threads without one: remembers nothing. */
-extern struct pp_memo pp_memo_none;
+extern PP_HIDDEN struct pp_memo pp_memo_none;
 
 /* Site of the stack that starts in the state (pc, sp, bp), with PP_SITE_TRUNCATED if outer frames are
    missing; 0: it could not be recorded. */
@@ -80,5 +87,86 @@ uint32_t pp_memo_site(struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_
 
 /* Forgets everything: the struct goes to another thread. */
 void pp_memo_forget(struct pp_memo *memo);
+
+/* ---- the verify, inline ---- */
+
+typedef uintptr_t __attribute__((may_alias)) pp_stack_word;
+
+PP_FOREIGN PP_INLINE uintptr_t pp_memo_read(uintptr_t at) { return *(const pp_stack_word *)at; }
+
+/* 0: it holds. Words nearly always hold, so several are verified with one branch: branches are what limits. */
+PP_FOREIGN PP_INLINE uintptr_t pp_memo_differs(const struct pp_memo_word *word) {
+    return pp_memo_read(word->at) ^ word->value;
+}
+
+PP_FOREIGN PP_INLINE bool pp_memo_few_hold(const struct pp_memo_top *top, uintptr_t sp) {
+    uintptr_t differs = 0;
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < PP_MEMO_FEW; i++)
+        differs |= pp_memo_read(sp + top->place[i] * sizeof differs) ^ top->value[i];
+    return PP_LIKELY(differs == 0);
+}
+
+/* Exact: were the high 16 bits of the word in memory not 0, the sum would differ in its low ones. */
+PP_FOREIGN PP_INLINE bool pp_memo_many_hold(const struct pp_memo_top *top, uintptr_t sp) {
+    uint64_t differs = 0;
+    for (uint32_t i = 0; i < PP_MEMO_MANY; i++) {
+        uint64_t place = top->many[i] & 0xffff, value = pp_memo_read(sp + place * sizeof value);
+        differs |= ((value << 16 | value >> 48) + place) ^ top->many[i];
+    }
+    return PP_LIKELY(differs == 0);
+}
+
+PP_FOREIGN PP_INLINE bool pp_memo_more_holds(const struct pp_memo_top *top, uintptr_t sp, uintptr_t bp) {
+    if ((top->more & PP_MEMO_BP_MATTERS) && top->bp != bp) return false;
+    return !(top->more & PP_MEMO_HAS_MANY) || pp_memo_many_hold(top, sp);
+}
+
+PP_FOREIGN PP_INLINE bool pp_memo_four_hold(const struct pp_memo_word *words) {
+    return PP_LIKELY((pp_memo_differs(&words[3]) | pp_memo_differs(&words[2]) | pp_memo_differs(&words[1]) |
+                      pp_memo_differs(&words[0])) == 0);
+}
+
+/* The trunk's words below number `count`; those before the first hold always. */
+PP_FOREIGN PP_INLINE bool pp_memo_trunk_holds(const struct pp_memo *memo, uint32_t count) {
+    const struct pp_memo_word *start = &memo->words[PP_MEMO_PAD], *at = &memo->words[count];
+    for (; at > start; at -= 4)
+        if (!pp_memo_four_hold(at - 4)) return false;
+    return true;
+}
+
+/* Where a top is looked for: in the first place by the state it starts in; if there is one of the same
+   state with other callers, then in the second by what lies where that one has its first two words. */
+PP_INLINE uint32_t pp_memo_first_place(uintptr_t pc, uintptr_t sp) {
+    _Static_assert(PP_MEMO_SETS == 16, "four bits");
+    return (uint32_t)((pc + sp) * UINT64_C(0x9e3779b97f4a7c15) >> 60);
+}
+PP_FOREIGN PP_INLINE uint32_t pp_memo_second_place(const struct pp_memo_top *like) {
+    uintptr_t first = pp_memo_read(like->sp + like->place[0] * sizeof first);
+    uintptr_t words = first * 3 + pp_memo_read(like->sp + like->place[1] * sizeof first) + like->pc;
+    return (uint32_t)(words * UINT64_C(0x9e3779b97f4a7c15) >> 60);
+}
+
+/* The site, if the trace is among the tops; 0: ask pp_memo_site. Nothing is changed. About 25 instructions and
+   four per frame. */
+PP_FOREIGN PP_INLINE uint32_t pp_memo_look(const struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
+    if (PP_UNLIKELY(memo->generation != atomic_load_explicit(&pp_module_generation, memory_order_acquire)))
+        return 0;
+    const struct pp_memo_top *top = memo->tops[pp_memo_first_place(pc, sp)], *like = NULL;
+    bool second = false;
+    for (const struct pp_memo_top *end = top + PP_MEMO_WAYS;; top++) {
+        if (top == end) {
+            if (like == NULL || second) return 0;
+            top = memo->tops[pp_memo_second_place(like)];
+            end = top + PP_MEMO_WAYS;
+            second = true;
+        }
+        if (top->pc != pc || top->sp != sp) continue;
+        if (like == NULL) like = top;
+        if (top->stamp != memo->stamps[top->join] || !pp_memo_few_hold(top, sp)) continue;
+        if (PP_UNLIKELY(top->more != 0) && !pp_memo_more_holds(top, sp, bp)) continue;
+        if (pp_memo_trunk_holds(memo, top->words)) return top->site;
+    }
+}
 
 #endif

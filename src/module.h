@@ -20,7 +20,7 @@ bool pp_module_find(uintptr_t pc, struct pp_module *found);
 /* The loader gave the memory of a link_map back (dlclose): addresses may mean other code from now on.
    Bumps the generation; rule caches see it by pp_module_generation. */
 void pp_module_unloaded(void);
-extern _Atomic uint32_t pp_module_generation;
+extern PP_HIDDEN _Atomic uint32_t pp_module_generation;
 
 /* In a forked child that starts anew: forgets all (its memory has not come along). */
 void pp_module_reset(void);

@@ -65,10 +65,7 @@ static void note(struct scope scope, const struct pp_named *pool, const struct p
     struct pp_stack_bounds bounds = thread->bounds;
     uint32_t site = pp_track_site(thread, scope.nested ? NULL : thread->memo,
                                   scope.nested ? &bounds : &thread->bounds, frame, bytes);
-    if (!scope.nested) {
-        thread->last = pp_slab_address(slab, slot);
-        thread->last_site = site;
-    }
+    if (!scope.nested) thread->last = pp_slab_address(slab, slot);
     if (slab->records == NULL) {
         pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
         return;
@@ -107,7 +104,7 @@ static void forget(struct scope scope, const struct pp_named *pool, const struct
     if (!scope.nested && thread->last == pp_slab_address(slab, slot)) {
         thread->last = NULL;
         pp_count(thread, PP_COUNTER_TEMPORARY, 1);
-        pp_share_add_temporary(thread->shared->shares, thread->last_site);
+        pp_share_add_temporary(thread->last_share);
     }
     pp_track_free(thread, pool->object_bytes);
 }

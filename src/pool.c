@@ -464,7 +464,7 @@ bool pp_pool_watch(const void *block) {
     struct pp_slab *slab = pp_slab_of(block);
     uint32_t slot;
     if (pp_slab_slot(slab, block, &slot) && slab->records != NULL)
-        atomic_fetch_or_explicit(&slab->records[slot].word1, PP_WORD1_WATCHED, memory_order_relaxed);
+        atomic_fetch_or_explicit(&slab->records[slot].word0, PP_WORD0_WATCHED, memory_order_relaxed);
     return true;
 }
 

@@ -41,11 +41,11 @@ struct pp_pool {
 };
 
 /* The calling thread's. Never NULL: a thread without one has pp_pool_none, which serves nothing. */
-extern PP_TLS struct pp_pool *pp_pool_self;
+extern PP_HIDDEN PP_TLS struct pp_pool *pp_pool_self;
 extern const struct pp_pool pp_pool_none;
 
 /* Requests below this are for pools; 0: there are none. Read-only after start. */
-extern size_t pp_pool_limit;
+extern PP_HIDDEN size_t pp_pool_limit;
 
 /* Once the segment is there; in a forked child that starts anew, once more. Without address space, or
    if the options say so, there are no pools. */

@@ -49,6 +49,8 @@ static struct pp_tree_place tree; /* read-only after start */
 static struct pp_options options; /* as parsed; those in force are in the segment */
 
 _Atomic uint32_t pp_tracking;
+static const _Atomic uint32_t no_clock;
+const _Atomic uint32_t *_Atomic pp_clock = &no_clock;
 
 #define FINISH_PATIENCE_NS INT64_C(60000000000)
 #define FINISH_SLICE_NS INT64_C(50000000)
@@ -149,6 +151,7 @@ static enum pp_life begin(bool forked) {
     describe(pp_segment.header);
     pp_segment_publish();
     PP_STORE(&wiped->pid, (int32_t)pp_segment.header->pid);
+    PP_STORE(&pp_clock, &pp_segment.header->clock);
     PP_STORE(&pp_tracking, 1);
     return PP_LIFE_LIVE;
 }
@@ -333,6 +336,7 @@ int pp_process_finish(enum pp_end end, int status, const void *frame) {
     /* Other threads go on: their blocks must have true records until they have been looked at. */
     pp_handover_look();
     PP_STORE(&pp_tracking, 0);
+    PP_STORE(&pp_clock, &no_clock);
     if (!pp_handover_finish()) pp_brief_report();
     PP_STORE(&finished, 1);
     pp_os_futex_wake(&finished);
@@ -385,6 +389,7 @@ void pp_bug(const char *what, const char *file, int line) {
     uint32_t live = PP_LIFE_LIVE;
     if (!atomic_compare_exchange_strong(&wiped->life, &live, PP_LIFE_DISARMED)) return;
     PP_STORE(&pp_tracking, 0);
+    PP_STORE(&pp_clock, &no_clock);
     atomic_fetch_or_explicit(&pp_segment.header->degraded, PP_DEGRADED_DISARMED, memory_order_relaxed);
     pp_log(PP_LOG_ERROR, "%s:%d: broken: %s; tracking stopped, memory goes on being served", file, line,
            what);

@@ -26,7 +26,9 @@ bool pp_process_is_live(void);
 bool pp_process_passes(void);
 
 /* 1 while tracking: the word that hot paths look at. */
-extern _Atomic uint32_t pp_tracking;
+extern PP_HIDDEN _Atomic uint32_t pp_tracking;
+/* The word with the time that the watcher keeps, see segment.h; one that stays 0 while not tracking. */
+extern PP_HIDDEN const _Atomic uint32_t *_Atomic pp_clock;
 
 /* From our ELF constructor. */
 void pp_process_construct(char **envp);

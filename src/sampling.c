@@ -28,14 +28,15 @@ bool pp_sampling_note(struct pp_thread *thread, const void *block, uint64_t byte
                                .tick = pp_segment_tick()};
     double weight = pp_sampled_weight(&record);
     uint64_t stands_for = pp_poisson_round(&thread->countdown.random, weight);
-    pp_share_add(thread->shared->shares, record.site, stands_for, (uint64_t)(weight * (double)bytes + 0.5));
+    struct pp_segment_share *share = pp_share_add(thread->shared->shares, record.site, stands_for,
+                                                  (uint64_t)(weight * (double)bytes + 0.5));
     if (pp_sampled_add(&thread->records, block, &record) != PP_REGISTRY_DONE) {
         pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
         return false;
     }
     if (record.tag != 0) pp_tag_add(record.tag, (int64_t)pp_sampled_bytes(&record));
     thread->last = block;
-    thread->last_site = record.site;
+    thread->last_share = share;
     thread->countdown.last_count = allocations_of(thread);
     thread->countdown.last_stands_for = stands_for;
     return true;
@@ -47,7 +48,7 @@ static void note_temporary(struct pp_thread *thread) {
     thread->last = NULL;
     if (thread->countdown.last_count != allocations_of(thread)) return;
     pp_count(thread, PP_COUNTER_TEMPORARY, stands_for);
-    pp_share_add_shared(thread->last_site, 0, 0, stands_for);
+    pp_share_add_shared(PP_LOAD(&thread->last_share->site), 0, 0, stands_for);
 }
 
 enum pp_registry_result pp_sampling_forget(struct pp_thread *thread, struct pp_record_cache *cache,

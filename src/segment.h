@@ -19,7 +19,7 @@ struct pp_segment {
 };
 
 /* The process's own. Read-only after start. */
-extern struct pp_segment pp_segment;
+extern PP_HIDDEN struct pp_segment pp_segment;
 
 /* Creates and maps the segment for these options; `options` is copied into the header. Falls back
    from place to place as the design says, at last to private memory. false: not even that. */

@@ -13,7 +13,7 @@ void pp_share_add_shared(uint32_t site, uint64_t allocations, uint64_t bytes, ui
 PP_NOINLINE void pp_share_move(struct pp_segment_share *share, uint32_t site) {
     uint32_t was = PP_LOAD(&share->site);
     uint64_t allocations = PP_LOAD(&share->allocations), bytes = PP_LOAD(&share->bytes);
-    uint32_t temporary = PP_LOAD(&share->temporary);
+    uint64_t temporary = PP_LOAD(&share->temporary);
     /* A reader never takes one site's figures for another's: no site while they change. */
     PP_STORE(&share->site, 0);
     atomic_thread_fence(memory_order_release);

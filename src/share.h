@@ -17,20 +17,20 @@ void pp_share_add_shared(uint32_t site, uint64_t allocations, uint64_t bytes, ui
 /* Gives the place to another site. */
 void pp_share_move(struct pp_segment_share *share, uint32_t site);
 
-/* Allocations of `bytes` in all at a site. Site 0 has no figures. */
-PP_INLINE void pp_share_add(struct pp_segment_share shares[PP_SHARES], uint32_t site, uint64_t allocations,
-                            uint64_t bytes) {
+/* Allocations of `bytes` in all at a site. Site 0 has no figures. Returns the share, which is the site's until
+   the thread allocates again. */
+PP_INLINE struct pp_segment_share *pp_share_add(struct pp_segment_share shares[PP_SHARES], uint32_t site,
+                                                uint64_t allocations, uint64_t bytes) {
     struct pp_segment_share *share = &shares[site % PP_SHARES];
     if (PP_UNLIKELY(PP_LOAD(&share->site) != site)) pp_share_move(share, site);
-    PP_BUMP(&share->allocations, allocations);
-    PP_BUMP(&share->bytes, bytes);
+    pp_add(&share->allocations, allocations);
+    pp_add(&share->bytes, bytes);
+    return share;
 }
 
-PP_INLINE void pp_share_add_temporary(struct pp_segment_share shares[PP_SHARES], uint32_t site) {
-    struct pp_segment_share *share = &shares[site % PP_SHARES];
-    if (PP_UNLIKELY(PP_LOAD(&share->site) != site || PP_LOAD(&share->temporary) == UINT32_MAX))
-        pp_share_add_shared(site, 0, 0, 1);
-    else PP_BUMP(&share->temporary, 1);
+/* The newest allocation of a share's site was temporary. */
+PP_INLINE void pp_share_add_temporary(struct pp_segment_share *share) {
+    pp_add(&share->temporary, 1);
 }
 
 #endif

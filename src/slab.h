@@ -66,7 +66,7 @@ struct pp_slab_range {
     _Atomic uintptr_t top;              /* bytes from base on that may hold slabs */
     struct pp_slab *slabs;              /* by number; number 0 is never used */
 };
-extern struct pp_slab_range pp_slab_range;
+extern PP_HIDDEN struct pp_slab_range pp_slab_range;
 
 PP_INLINE bool pp_slab_owns(const void *block) {
     return (uintptr_t)block - pp_slab_range.base < PP_LOAD(&pp_slab_range.top);

@@ -14,7 +14,7 @@
 #include "tag.h"
 
 #define CHUNK PP_KIB(64)
-#define REUSE_FROM 1024u /* names of ended threads stay known until that many entries exist */
+#define REUSE_FROM 768u /* names of ended threads stay known until that many entries exist */
 
 static const struct pp_thread nobody = {.mode = PP_MODE_NONE};
 static const struct pp_thread pass = {.mode = PP_MODE_PASS};
@@ -34,11 +34,17 @@ static struct pp_thread *borrowed;    /* protected by borrowed_lock */
 static pthread_key_t key;
 static bool key_made;
 
+void pp_thread_set_exact(struct pp_thread *thread) {
+    bool pooled = thread->pool != NULL && thread->memo != &pp_memo_none;
+    thread->exact_idle = thread->mode == PP_MODE_EXACT && pooled ? pp_pool_limit : 0;
+}
+
 void pp_thread_set_tag(struct pp_thread *thread, uint32_t tag) {
     thread->tag = tag;
     thread->live_tagged = PP_WORD0(0, 0, tag, PP_STATE_LIVE, 0);
     if (pp_thread_ignoring > 0) thread->live_tagged |= PP_WORD0_IGNORED;
     if (thread->mode != PP_MODE_TOTALS) thread->mode = tag != 0 ? PP_MODE_TAGGED : PP_MODE_EXACT;
+    pp_thread_set_exact(thread);
 }
 
 static struct pp_thread *new_struct(void) {
@@ -89,7 +95,7 @@ static void fill(struct pp_thread *thread, uint32_t index) {
     if (pool == NULL && pp_pool_self != &pp_pool_none) pool = pp_pool_self; /* from before a fork */
     if (pool == NULL) pool = pp_pool_create();
     *thread = (struct pp_thread){.index = index, .shared = entry, .memo = memo, .pool = pool,
-                                 .tally = thread->tally};
+                                 .tally = thread->tally, .net_over = -PP_PUBLISH_BYTES};
     pp_os_thread_name(entry->name);
     entry->birth_tick = pp_segment_tick();
     entry->death_tick = 0;
@@ -139,7 +145,7 @@ static struct pp_thread *borrow(void) {
         return NULL;
     }
     borrowed->bounds = (struct pp_stack_bounds){0}; /* another thread's stack each time */
-    borrowed->limit_idle = 0;
+    borrowed->limit_idle = borrowed->limit = borrowed->exact_limit = 0;
     pp_thread_set_tag(borrowed, 0);
     PP_STORE(&borrowed->busy, 1);
     return borrowed;
@@ -203,8 +209,9 @@ void pp_thread_end(void *unused) {
     atomic_signal_fence(memory_order_seq_cst);
     pp_registry_release(&thread->records);
     if (thread->pool != NULL) pp_pool_abandon(thread->pool, thread->tally);
-    atomic_fetch_add_explicit(&pp_segment.header->live_bytes, thread->net, memory_order_relaxed);
-    thread->net = 0;
+    atomic_fetch_add_explicit(&pp_segment.header->live_bytes, thread->net_over + PP_PUBLISH_BYTES,
+                              memory_order_relaxed);
+    thread->net_over = -PP_PUBLISH_BYTES;
     pp_os_thread_name(thread->shared->name);
     thread->shared->death_tick = pp_segment_tick();
     if (!pp_lock(&lock)) return;

@@ -31,6 +31,7 @@ struct pp_pending {
     uint32_t site;
 };
 #define PP_PENDING_MAX 32u
+#define PP_EXACT_PENDING 1u /* as a limit, it sends all but malloc(0) the slow way */
 #define PP_PENDING_FREE 0u
 #define PP_PENDING_FORGET 0x100u /* the record only: the memory has gone back */
 
@@ -41,14 +42,17 @@ struct pp_thread {
     _Atomic uint32_t pending_count;
     size_t limit;           /* requests below this may take the fast path of hot.h; 0 while busy */
     size_t limit_idle;      /* what limit is while not busy: 0 unless mode is TOTALS */
+    size_t exact_limit;     /* the same for the paths of exact.h: 0 while busy */
+    size_t exact_idle;      /* 0 unless mode is EXACT; PP_EXACT_PENDING: work is on the pending list */
     struct pp_segment_tally *tally; /* never NULL once set up */
     struct pp_pool *pool;   /* pp_pool_self while the thread lives; NULL: none, limit_idle is 0 */
     struct pp_segment_thread *shared;
     const void *last;       /* the newest block of this thread, while nothing was allocated since */
-    uint32_t last_site;
+    struct pp_segment_share *last_share; /* where that one's site is counted */
     uint32_t tag;           /* TAGS; 0: none. Set with the mode and the next: pp_thread_set_tag */
     uint64_t live_tagged;   /* state LIVE and the tag, as in a record's word0 */
-    int64_t net;            /* bytes not yet published in header->live_bytes */
+    int64_t net_over;       /* bytes not yet published in header->live_bytes - PP_PUBLISH_BYTES: the sign tells
+                               that they are too many */
     struct pp_stack_bounds bounds;
     struct pp_record_cache records;
     struct pp_memo *memo;   /* pp_memo_none: no memory, or a borrowed struct */
@@ -57,7 +61,7 @@ struct pp_thread {
     struct pp_countdown countdown;  /* sampled.h */
 };
 
-extern PP_TLS struct pp_thread *pp_self;
+extern PP_HIDDEN PP_TLS struct pp_thread *pp_self;
 
 /* The calling thread's struct, set up if need be, with `busy` taken: pair with pp_thread_leave_slow.
    NULL: not tracked (forked child, switched off, no memory). */
@@ -75,6 +79,8 @@ void pp_thread_reset(void);
 /* A slab of the calling thread's pool became all free on the fast path: ends that path. */
 void pp_thread_emptied(struct pp_slab *slab);
 
+/* Sets exact_idle as the thread's mode wants it. */
+void pp_thread_set_exact(struct pp_thread *thread);
 /* Of a thread that keeps records: what its next ones say. */
 void pp_thread_set_tag(struct pp_thread *thread, uint32_t tag);
 
@@ -85,10 +91,9 @@ extern PP_TLS uint32_t pp_thread_ignoring;
 /* Gives a borrowed struct (see thread.c) back; no-op for a thread's own. */
 void pp_thread_return(struct pp_thread *thread);
 
-/* Adds to a counter of the own thread. One instruction, so a signal handler between load and store
-   cannot lose a count. */
+/* Adds to a counter of the own thread. */
 PP_INLINE void pp_count(struct pp_thread *thread, enum pp_counter counter, uint64_t by) {
-    __asm__("addq %1, %0" : "+m"(thread->shared->counters[counter]) : "er"(by) : "cc");
+    pp_add(&thread->shared->counters[counter], by);
 }
 
 #endif

@@ -15,13 +15,15 @@
 
 /* Leaves work for the call that this one interrupted; false: the list is full. */
 bool pp_heap_postpone(struct pp_thread *thread, struct pp_pending what);
-/* What a signal handler on top of the tracker has left on the thread's list; publishes thread->net. */
+/* What a signal handler on top of the tracker has left on the thread's list. */
 void pp_heap_work_off(struct pp_thread *thread);
+/* Publishes the thread's net bytes. */
 void pp_heap_publish_net(struct pp_thread *thread);
 
 PP_INLINE bool pp_track_nested(const struct pp_thread *thread) {
     return thread->mode >= PP_MODE_EXACT &&
-           (PP_LOAD(&thread->busy) != 0 || thread->limit != thread->limit_idle);
+           (PP_LOAD(&thread->busy) != 0 || thread->limit != thread->limit_idle ||
+            (thread->exact_limit == 0 && thread->exact_idle != 0));
 }
 
 /* The thread with `busy` taken, or NULL: not tracked. Not for nested calls. */
@@ -29,7 +31,7 @@ PP_INLINE struct pp_thread *pp_track_enter(void) {
     struct pp_thread *thread = pp_self;
     if (PP_LIKELY(thread->mode >= PP_MODE_EXACT && PP_LOAD(&pp_tracking) != 0)) {
         PP_STORE(&thread->busy, 1);
-        thread->limit = 0;
+        thread->limit = thread->exact_limit = 0;
         atomic_signal_fence(memory_order_seq_cst);
         return thread;
     }
@@ -40,14 +42,14 @@ PP_INLINE void pp_track_leave(struct pp_thread *thread) {
     atomic_signal_fence(memory_order_seq_cst);
     if (PP_UNLIKELY(PP_LOAD(&thread->pending_count) != 0)) pp_heap_work_off(thread);
     thread->limit = thread->limit_idle;
+    thread->exact_limit = thread->exact_idle;
     PP_STORE(&thread->busy, 0);
     if (PP_UNLIKELY(thread != pp_self)) pp_thread_return(thread);
 }
 
 PP_INLINE void pp_track_net(struct pp_thread *thread, int64_t bytes) {
-    __asm__("addq %1, %0" : "+m"(thread->net) : "er"(bytes) : "cc"); /* see pp_count */
-    if (PP_UNLIKELY(thread->net >= PP_PUBLISH_BYTES || thread->net <= -PP_PUBLISH_BYTES))
-        pp_heap_publish_net(thread);
+    __asm__("addq %1, %0" : "+m"(thread->net_over) : "er"(bytes) : "cc"); /* see pp_add */
+    if (PP_UNLIKELY(thread->net_over >= 0 || thread->net_over < -2 * PP_PUBLISH_BYTES)) pp_heap_publish_net(thread);
 }
 
 /* The site of an allocation. `memo` NULL: on top of our own critical section. */
@@ -66,7 +68,7 @@ PP_INLINE uint32_t pp_track_stack(struct pp_thread *thread, struct pp_memo *memo
 PP_INLINE uint32_t pp_track_site(struct pp_thread *thread, struct pp_memo *memo, struct pp_stack_bounds *bounds,
                                  const void *frame, uint64_t bytes) {
     uint32_t site = pp_track_stack(thread, memo, bounds, frame);
-    if (memo != NULL) pp_share_add(thread->shared->shares, site, 1, bytes);
+    if (memo != NULL) thread->last_share = pp_share_add(thread->shared->shares, site, 1, bytes);
     else pp_share_add_shared(site, 1, bytes, 0);
     return site;
 }

@@ -69,13 +69,14 @@ enum pp_counter {
 #define PP_SHARES 64u
 struct pp_segment_share {
     _Atomic uint32_t site;  /* SITES; 0: none */
-    _Atomic uint32_t temporary;
+    uint32_t reserved;
     _Atomic uint64_t allocations;
     _Atomic uint64_t bytes;
+    _Atomic uint64_t temporary;
 };
 
 /* A thread that has allocated or freed. Entries of ended threads are used again once there are many,
-   then `reused` is set and the name no longer tells which thread it was. 1,792 bytes. */
+   then `reused` is set and the name no longer tells which thread it was. 2,304 bytes. */
 struct pp_segment_thread {
     _Atomic uint32_t tid;   /* kernel's thread id; 0: ended */
     uint32_t reused;        /* how many threads had this entry before */
@@ -86,7 +87,7 @@ struct pp_segment_thread {
     uint64_t reserved[28 - PP_COUNTER_COUNT];
     struct pp_segment_share shares[PP_SHARES]; /* by the site's low bits */
 };
-_Static_assert(sizeof(struct pp_segment_thread) == 256 + 24 * PP_SHARES, "layout");
+_Static_assert(sizeof(struct pp_segment_thread) == 256 + 32 * PP_SHARES, "layout");
 
 #define PP_BUILD_ID_MAX 32u
 
@@ -139,7 +140,7 @@ _Static_assert(sizeof(struct pp_segment_site) == 32, "layout");
 
 /* One block. word0 is stored last when it is allocated and says whether the rest holds. A freed
    record keeps its words with state PP_STATE_FREED until it is used again. 32 bytes.
-     word0: site 28 | spare 11 | kind 3 | tag 10 | state 2 | snapshot epoch 10   (low to high)
+     word0: site 28 | spare 11 | kind 3 | tag 10 | state 2 | flags 10   (low to high)
             When sampling, the spare bits' upper 6 are the size class by whose slots the block was sampled,
             + 1; 0: by its own bytes. Kind 0: not sampled, the writer wants to know when it is freed.
      word1: birth tick 32 | thread (THREADS) 20 | spare 12 */
@@ -154,8 +155,8 @@ _Static_assert(sizeof(struct pp_segment_block) == 32, "layout");
 
 /* A slot of a slab: 16 bytes. word1 is stored first, word0 says whether it holds, as above. The slot's
    address follows from its slab (SLABS), the bytes as requested are in both words.
-     word0: site 28 | bytes, low 11 | kind 3 | tag 10 | state 2 | snapshot epoch 10
-     word1: birth tick 32 | thread 20 | PP_WORD1_WATCHED 1 | bytes, high 11 (named pools) */
+     word0: site 28 | bytes, low 11 | kind 3 | tag 10 | state 2 | flags 10
+     word1: birth tick 32 | thread 20 | spare 1 | bytes, high 11 (named pools) */
 struct pp_segment_record {
     _Atomic uint64_t word0;
     _Atomic uint64_t word1;
@@ -293,25 +294,23 @@ enum pp_range_kind {
 enum pp_state { PP_STATE_EMPTY, PP_STATE_LIVE, PP_STATE_FREED };
 enum pp_kind { PP_KIND_MALLOC = 1, PP_KIND_NEW, PP_KIND_NEW_ARRAY };
 
-#define PP_WORD0(site, kind, tag, state, epoch)                                                    \
+#define PP_WORD0(site, kind, tag, state, flags)                                                    \
     ((uint64_t)(site) | (uint64_t)(kind) << 39 | (uint64_t)(tag) << 42 | (uint64_t)(state) << 52 | \
-     (uint64_t)(epoch) << 54)
-/* Spare bits: the writer wants to know when the block is freed. */
-#define PP_WORD0_WATCHED (UINT64_C(1) << 28) /* of a block's record */
+     (uint64_t)(flags) << 54)
+/* Flags: the program has said that the block is no leak; the writer wants to know when it is freed. */
+#define PP_WORD0_IGNORED (UINT64_C(1) << 54)
+#define PP_WORD0_WATCHED (UINT64_C(1) << 55)
 #define PP_WORD0_SAMPLED_SHIFT 33u /* of a sampled block's record: class + 1, see struct pp_segment_block */
 #define PP_WORD0_SAMPLED_BY(w) ((unsigned)((w) >> PP_WORD0_SAMPLED_SHIFT & 0x3fu))
-#define PP_WORD1_WATCHED (UINT64_C(1) << 52) /* of a slot's record */
-/* And, of the bits for a snapshot's epoch: the program has said that the block is no leak. */
-#define PP_WORD0_IGNORED (UINT64_C(1) << 54)
 #define PP_WORD0_BYTES(w) ((uint32_t)((w) >> 28 & 0x7ffu)) /* of a size class's slot */
 #define PP_RECORD_BYTES(w0, w1) (PP_WORD0_BYTES(w0) | (uint32_t)((w1) >> 53) << 11) /* of any slot */
 #define PP_RECORD_BYTES_MAX ((1u << 22) - 1)
 #define PP_WORD0_SITE(w) ((uint32_t)((w) & 0x0fffffffu))
 #define PP_WORD0_KIND(w) ((unsigned)((w) >> 39 & 7u))
 #define PP_WORD0_KIND_TAG(w) ((unsigned)((w) >> 39 & 0x1fffu)) /* the kind alone, where the tag is 0 */
+#define PP_WORD0_HOW(w) ((unsigned)((w) >> 39 & 0x17fffu)) /* kind, tag, state and PP_WORD0_WATCHED */
 #define PP_WORD0_TAG(w) ((unsigned)((w) >> 42 & 0x3ffu))
 #define PP_WORD0_STATE(w) ((unsigned)((w) >> 52 & 3u))
-#define PP_WORD0_EPOCH(w) ((unsigned)((w) >> 54))
 #define PP_WORD1(tick, thread) ((uint64_t)(uint32_t)(tick) | (uint64_t)(thread) << 32)
 #define PP_WORD1_TICK(w) ((uint32_t)(w))
 #define PP_WORD1_THREAD(w) ((uint32_t)((w) >> 32 & 0xfffffu))
@@ -406,13 +405,18 @@ struct pp_segment_header {
 
     struct pp_waiter waiter;            /* who has asked */
 
+    /* The time for records, so that an allocation need not ask the kernel. */
+    _Alignas(64) _Atomic uint32_t clock; /* watcher, each 10 ms while there is somebody to want it: ticks since
+                                            start; 0: not kept (the program too, once it finds it behind) */
+    _Atomic uint32_t clock_wanted;      /* program: 1 when it has asked the kernel in vain of this */
+
     _Alignas(64) struct pp_tree tree;   /* in use in the tree's first process only */
 };
 _Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "layout");
 
 /* Number of the format, and below it what tells one build's header from another's (options come and
    go): a reader takes only its own. */
-#define PP_SEGMENT_FORMAT 3u
+#define PP_SEGMENT_FORMAT 4u
 #define PP_SEGMENT_VERSION                                                                         \
     (PP_SEGMENT_FORMAT << 20 | (uint32_t)PP_COUNTER_COUNT << 14 |                                  \
      (uint32_t)(offsetof(struct pp_segment_header, tree) / 64))

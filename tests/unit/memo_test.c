@@ -190,8 +190,8 @@ static void *add(void *shares) {
     uint64_t state = (uintptr_t)shares;
     for (uint32_t i = 0; i < ADDED; i++) {
         uint32_t site = 1 + pp_mix(state += 77) % SITES;
-        pp_share_add(shares, site, 1, site * 3);
-        if (i % 3 == 0) pp_share_add_temporary(shares, site);
+        struct pp_segment_share *share = pp_share_add(shares, site, 1, site * 3);
+        if (i % 3 == 0) pp_share_add_temporary(share);
     }
     return NULL;
 }
