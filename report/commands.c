@@ -16,6 +16,7 @@
 #include "aggregate.h"
 #include "csv.h"
 #include "folded.h"
+#include "html.h"
 #include "json.h"
 #include "locate.h"
 #include "pprof.h"
@@ -26,14 +27,15 @@
 #include "verdict.h"
 #include "view.h"
 
-enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PPROF, FORMAT_FOLDED, FORMAT_CSV, FORMAT_COUNT };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PPROF, FORMAT_FOLDED, FORMAT_CSV, FORMAT_HTML, FORMAT_COUNT };
 
 /* Those with sites and figures and no other choice than how many. */
 static bool (*const renderers[FORMAT_COUNT])(const struct model *model, FILE *to, size_t top) = {
     [FORMAT_JSON] = json_render,
     [FORMAT_PPROF] = pprof_render,
     [FORMAT_FOLDED] = folded_render,
-    [FORMAT_CSV] = csv_render};
+    [FORMAT_CSV] = csv_render,
+    [FORMAT_HTML] = html_render};
 
 struct request {
     char *path;   /* malloc'ed */
@@ -50,7 +52,8 @@ static const char report_help[] =
     "FILE is a profile or a segment, PID a running profiled process; without it, the newest\n"
     "profile in this directory.\n"
     "  --format FORMAT               text, the default; json: everything; pprof: for go tool pprof;\n"
-    "                                folded: for flame graphs; csv: a row per site\n"
+    "                                folded: for flame graphs; csv: a row per site;\n"
+    "                                html: a page for the browser\n"
     "  -o, --output FILE             instead of standard output\n"
     "  --sort bytes|objects|age      order of the sites; bytes is the default\n"
     "  --top N                       sites shown; 0: all; 20 for text, all otherwise\n"
@@ -94,13 +97,13 @@ static bool parse_count(const char *text, size_t *value) {
 }
 
 static int parse_option(int option, struct request *request) {
-    static const char *const formats[] = {"text", "json", "pprof", "folded", "csv"};
+    static const char *const formats[] = {"text", "json", "pprof", "folded", "csv", "html"};
     static const char *const orders[] = {"bytes", "objects", "age"};
     int choice;
     switch (option) {
     case 'f':
         if ((choice = choose("--format", optarg, formats, FORMAT_COUNT,
-                             "text, json, pprof, folded, csv")) < 0)
+                             "text, json, pprof, folded, csv, html")) < 0)
             return STATUS_USAGE;
         request->format = (enum format)choice;
         return 0;
@@ -288,6 +291,8 @@ static int check_leaks(const struct model *model) {
 static int write_report(const struct request *request, struct model *model) {
     if (request->format == FORMAT_PPROF && request->output == NULL && isatty(STDOUT_FILENO))
         return usage_error("report", "pprof is no text for a terminal: -o FILE, or a pipe");
+    if (request->format == FORMAT_HTML && !html_is_there())
+        return unreadable("--format html", HTML_MISSING);
     FILE *to = request->output != NULL ? fopen(request->output, "we") : stdout;
     if (to == NULL) return unreadable(request->output, strerror(errno));
     bool good = render(request, model, to);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "profile_stacks.h"
 #include "words.h"
 
 #define FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(9) | JSON_ENCODE_ANY)
@@ -42,6 +43,13 @@ void json_time(int64_t realtime_ns, char to[32]) {
              (unsigned)utc.tm_mon + 1, (unsigned)utc.tm_mday, (unsigned)utc.tm_hour,
              (unsigned)utc.tm_min, (unsigned)utc.tm_sec, (unsigned)(rest_ns / 1000000));
 }
+
+struct report {
+    const struct model *model;
+    const struct profile_stacks *tables; /* NULL: each stack is a list of frames */
+    FILE *to;
+    size_t top;
+};
 
 /* ---- writing ---- */
 
@@ -126,13 +134,20 @@ json_t *json_stack(const struct model *model, uint32_t stack) {
     return stack_value(model, &model->stacks[stack < model->stack_count ? stack : 0]);
 }
 
+/* With tables of stacks, the number of its innermost node there. */
+static json_t *stack_at(const struct report *report, uint32_t stack) {
+    if (report->tables == NULL) return json_stack(report->model, stack);
+    return json_integer(report->tables->leaf_of[stack < report->model->stack_count ? stack : 0]);
+}
+
 static const char *allocator_name(unsigned makers) {
     static const char *const names[] = {"unknown", "mixed", "malloc", "mixed", "new",
                                         "mixed",   "mixed", "mixed",  "new[]"};
     return makers == 0 ? names[0] : makers < sizeof names / sizeof *names ? names[makers] : "mixed";
 }
 
-static json_t *site_value(const struct model *model, const struct model_site *site) {
+static json_t *site_value(const struct report *report, const struct model_site *site) {
+    const struct model *model = report->model;
     const struct model_stack *stack =
         &model->stacks[site->stack < model->stack_count ? site->stack : 0];
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, "
@@ -147,24 +162,25 @@ static json_t *site_value(const struct model *model, const struct model_site *si
                      "suspect_objects", count_of(site->suspect_objects), "suspect_bytes",
                      count_of(site->suspect_bytes), "stale_objects", count_of(site->stale_objects),
                      "retained_bytes", count_of(site->retained_bytes), "truncated",
-                     stack->truncated, "stack", stack_value(model, stack));
+                     stack->truncated, "stack", stack_at(report, site->stack));
 }
 
-static void put_sites(FILE *to, const struct model *model, const struct model_site *sites,
-                      size_t count) {
-    open_list(to, "sites");
+static void put_sites(const struct report *report, const struct model_site *sites, size_t count) {
+    open_list(report->to, "sites");
     for (size_t i = 0; i < count; i++)
-        put_element(to, i, site_value(model, &sites[i]));
-    close_list(to);
+        put_element(report->to, i, site_value(report, &sites[i]));
+    close_list(report->to);
 }
 
-static void put_peak(FILE *to, const struct model *model) {
+static void put_peak(const struct report *report) {
+    const struct model *model = report->model;
+    FILE *to = report->to;
     fputs(",\n\"peak\": {\"t_s\": ", to);
     put(to, number(model->peak.t_s));
     fputs(", \"bytes\": ", to);
     put(to, count_of(model->peak.bytes));
     fputs(", ", to);
-    put_sites(to, model, model->peak_sites, model->peak_site_count);
+    put_sites(report, model->peak_sites, model->peak_site_count);
     fputs("}", to);
 }
 
@@ -199,38 +215,37 @@ static void put_tags(FILE *to, const struct model *model) {
     close_list(to);
 }
 
-static json_t *slabs_value(const struct model *model) {
+static json_t *slabs_value(const struct report *report) {
+    const struct model *model = report->model;
     json_t *pins = json_array();
     for (size_t i = 0; i < model->slabs.pin_count; i++) {
         const struct model_pin *pin = &model->slabs.pins[i];
-        uint32_t stack = pin->stack < model->stack_count ? pin->stack : 0;
         json_array_append_new(pins, json_pack("{s:o, s:o, s:o, s:o}", "slabs", count_of(pin->slabs), "objects",
                                               count_of(pin->objects), "unused_bytes",
                                               count_of(pin->unused_bytes), "stack",
-                                              stack_value(model, &model->stacks[stack])));
+                                              stack_at(report, pin->stack)));
     }
     return json_pack("{s:o, s:o, s:o, s:o, s:o}", "slabs", count_of(model->slabs.slabs), "sparse_slabs",
                      count_of(model->slabs.sparse), "shared_slabs", count_of(model->slabs.shared),
                      "unused_bytes", count_of(model->slabs.unused_bytes), "pins", pins);
 }
 
-static json_t *lap_value(const struct model *model, const struct model_lap *lap) {
+static json_t *lap_value(const struct report *report, const struct model_lap *lap) {
     json_t *sites = json_array();
-    for (size_t i = 0; i < lap->site_count; i++) {
-        uint32_t stack = lap->sites[i].stack < model->stack_count ? lap->sites[i].stack : 0;
+    for (size_t i = 0; i < lap->site_count; i++)
         json_array_append_new(sites, json_pack("{s:o, s:o}", "allocations",
                                                count_of(lap->sites[i].allocations), "stack",
-                                               stack_value(model, &model->stacks[stack])));
-    }
+                                               stack_at(report, lap->sites[i].stack)));
     return json_pack("{s:o, s:o, s:o, s:o}", "number", count_of(lap->number), "t_s", number(lap->t_s),
                      "allocations", count_of(lap->allocations), "sites", sites);
 }
 
 /* Allocations per frame of the program. */
-static json_t *laps_value(const struct model *model) {
+static json_t *laps_value(const struct report *report) {
+    const struct model *model = report->model;
     json_t *worst = json_array();
     for (size_t i = 0; i < model->laps.worst_count; i++)
-        json_array_append_new(worst, lap_value(model, &model->laps.worst[i]));
+        json_array_append_new(worst, lap_value(report, &model->laps.worst[i]));
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "count", count_of(model->laps.count), "min",
                      count_of(model->laps.least), "median", count_of(model->laps.median), "p99",
                      count_of(model->laps.p99), "max", count_of(model->laps.most), "worst", worst);
@@ -310,20 +325,22 @@ static json_t *overhead_value(const struct model *model) {
                      number(objects > 0 ? (double)model->tracker_bytes / objects : 0));
 }
 
-bool json_render(const struct model *model, FILE *to, size_t top) {
-    size_t count = top > 0 && top < model->site_count ? top : model->site_count;
+static bool render(const struct report *report) {
+    const struct model *model = report->model;
+    FILE *to = report->to;
+    size_t count = report->top > 0 && report->top < model->site_count ? report->top : model->site_count;
     fputs("{\"schema\": \"poolprof.report/1\"", to);
     put_member(to, "process", process_value(model));
     put_member(to, "totals", totals_value(model));
     put_member(to, "sampling", sampling_value(model));
     put_member(to, "leaks", leaks_value(model));
     fputs(",\n", to);
-    put_sites(to, model, model->sites, count);
-    put_peak(to, model);
+    put_sites(report, model->sites, count);
+    put_peak(report);
     put_pools(to, model);
     put_tags(to, model);
-    put_member(to, "fragmentation", slabs_value(model));
-    put_member(to, "frames", laps_value(model));
+    put_member(to, "fragmentation", slabs_value(report));
+    put_member(to, "frames", laps_value(report));
     put_samples(to, model);
     put_alerts(to, model);
     put_children(to, model);
@@ -336,4 +353,34 @@ bool json_render(const struct model *model, FILE *to, size_t top) {
     put_member(to, "profile", json_text(model->profile_path));
     fputs("}\n", to);
     return fflush(to) == 0 && ferror(to) == 0;
+}
+
+bool json_render(const struct model *model, FILE *to, size_t top) {
+    return render(&(struct report){.model = model, .to = to, .top = top});
+}
+
+static json_t *nodes_value(const struct profile_stacks *tables) {
+    json_t *nodes = json_array();
+    for (size_t id = 0; id < tables->node_count; id++) {
+        json_array_append_new(nodes, json_integer(id > 0 ? tables->nodes[id].parent : 0));
+        json_array_append_new(nodes, json_integer(id > 0 ? tables->nodes[id].frame : 0));
+    }
+    return nodes;
+}
+
+bool json_render_tables(const struct model *model, FILE *to, size_t top) {
+    struct profile_stacks tables;
+    profile_stacks_init(&tables, model);
+    fputs("{", to);
+    open_list(to, "frames");
+    put_element(to, 0, json_null());
+    for (size_t id = 1; id < tables.frame_count; id++)
+        put_element(to, id, frame_value(model, tables.frames[id]));
+    close_list(to);
+    put_member(to, "nodes", nodes_value(&tables));
+    fputs(",\n\"report\": ", to);
+    bool good = render(&(struct report){.model = model, .tables = &tables, .to = to, .top = top});
+    fputs("}\n", to);
+    profile_stacks_fini(&tables);
+    return good && fflush(to) == 0 && ferror(to) == 0;
 }

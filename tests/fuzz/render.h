@@ -31,6 +31,20 @@ static inline void render_lines(const struct model *model,
     free(text);
 }
 
+/* JSON, whatever the names are. */
+static inline void render_json(const struct model *model,
+                               bool (*render)(const struct model *, FILE *, size_t)) {
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *to = open_memstream(&text, &bytes);
+    if (!render(model, to, 0)) abort();
+    fclose(to);
+    json_t *parsed = json_loadb(text, bytes, JSON_ALLOW_NUL, NULL);
+    if (parsed == NULL) abort();
+    json_decref(parsed);
+    free(text);
+}
+
 /* Of the model with itself, whatever it holds. */
 static inline void diff_and_merge(const struct model *model) {
     char *text = NULL, why[256];
@@ -59,13 +73,8 @@ static inline void render_all(const struct model *model) {
     fclose(to);
     if (memchr(text, '\033', bytes) != NULL) abort(); /* no name may command the terminal */
     free(text);
-    to = open_memstream(&text, &bytes);
-    if (!json_render(model, to, 0)) abort();
-    fclose(to);
-    json_t *parsed = json_loadb(text, bytes, JSON_ALLOW_NUL, NULL);
-    if (parsed == NULL) abort();
-    json_decref(parsed);
-    free(text);
+    render_json(model, json_render);
+    render_json(model, json_render_tables);
     diff_and_merge(model);
     render_lines(model, folded_render);
     render_lines(model, csv_render);

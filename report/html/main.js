@@ -1,0 +1,33 @@
+/* Draws the page, and what the keyboard does everywhere. */
+
+const navigate = () => document.getElementById("nav").append(
+    h("ul", {}, parts.map(([id, title]) => h("li", {}, h("a", {href: `#${id}`}, title)))));
+
+const shortcuts = (event) => {
+    const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+    if (event.key === "Escape" && typing) event.target.blur();
+    if (typing || event.ctrlKey || event.altKey || event.metaKey) return;
+    const target = {"/": "filter", "f": "flame-search"}[event.key];
+    const element = target && document.getElementById(target);
+    if (!element) return;
+    event.preventDefault();
+    element.focus();
+};
+
+const data = load(document.getElementById("data"));
+summary(data);
+sitesPart(data);
+flamePart(data);
+if (data.report) {
+    timelinePart(data);
+    peakPart(data);
+    poolsPart(data);
+    threadsPart(data);
+    tagsPart(data);
+    framesPart(data);
+    childrenPart(data);
+    blindPart(data);
+}
+navigate();
+document.addEventListener("keydown", shortcuts);
+document.documentElement.dataset.ready = "true";
