@@ -16,9 +16,11 @@
 #include "aggregate.h"
 #include "csv.h"
 #include "folded.h"
+#include "heaptrack.h"
 #include "html.h"
 #include "json.h"
 #include "locate.h"
+#include "massif.h"
 #include "pprof.h"
 #include "profile.h"
 #include "scan.h"
@@ -27,7 +29,8 @@
 #include "verdict.h"
 #include "view.h"
 
-enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PPROF, FORMAT_FOLDED, FORMAT_CSV, FORMAT_HTML, FORMAT_COUNT };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PPROF, FORMAT_FOLDED, FORMAT_CSV, FORMAT_HTML,
+              FORMAT_HEAPTRACK, FORMAT_MASSIF, FORMAT_COUNT };
 
 /* Those with sites and figures and no other choice than how many. */
 static bool (*const renderers[FORMAT_COUNT])(const struct model *model, FILE *to, size_t top) = {
@@ -35,7 +38,9 @@ static bool (*const renderers[FORMAT_COUNT])(const struct model *model, FILE *to
     [FORMAT_PPROF] = pprof_render,
     [FORMAT_FOLDED] = folded_render,
     [FORMAT_CSV] = csv_render,
-    [FORMAT_HTML] = html_render};
+    [FORMAT_HTML] = html_render,
+    [FORMAT_HEAPTRACK] = heaptrack_render,
+    [FORMAT_MASSIF] = massif_render};
 
 struct request {
     char *path;   /* malloc'ed */
@@ -53,7 +58,8 @@ static const char report_help[] =
     "profile in this directory.\n"
     "  --format FORMAT               text, the default; json: everything; pprof: for go tool pprof;\n"
     "                                folded: for flame graphs; csv: a row per site;\n"
-    "                                html: a page for the browser\n"
+    "                                html: a page for the browser; heaptrack: for heaptrack_gui and\n"
+    "                                heaptrack_print; massif: for ms_print, massif-visualizer\n"
     "  -o, --output FILE             instead of standard output\n"
     "  --sort bytes|objects|age      order of the sites; bytes is the default\n"
     "  --top N                       sites shown; 0: all; 20 for text, all otherwise\n"
@@ -97,13 +103,14 @@ static bool parse_count(const char *text, size_t *value) {
 }
 
 static int parse_option(int option, struct request *request) {
-    static const char *const formats[] = {"text", "json", "pprof", "folded", "csv", "html"};
+    static const char *const formats[] = {"text", "json", "pprof", "folded",
+                                          "csv",  "html", "heaptrack", "massif"};
     static const char *const orders[] = {"bytes", "objects", "age"};
     int choice;
     switch (option) {
     case 'f':
         if ((choice = choose("--format", optarg, formats, FORMAT_COUNT,
-                             "text, json, pprof, folded, csv, html")) < 0)
+                             "text, json, pprof, folded, csv, html, heaptrack, massif")) < 0)
             return STATUS_USAGE;
         request->format = (enum format)choice;
         return 0;

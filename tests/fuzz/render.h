@@ -13,7 +13,9 @@
 #include "csv.h"
 #include "diff_render.h"
 #include "folded.h"
+#include "heaptrack.h"
 #include "json.h"
+#include "massif.h"
 #include "merge.h"
 #include "pprof.h"
 #include "text.h"
@@ -78,6 +80,8 @@ static inline void render_all(const struct model *model) {
     diff_and_merge(model);
     render_lines(model, folded_render);
     render_lines(model, csv_render);
+    render_lines(model, heaptrack_render);
+    render_lines(model, massif_render);
     to = open_memstream(&text, &bytes);
     if (!pprof_render(model, to, 0)) abort();
     fclose(to);

@@ -22,6 +22,8 @@ set(fuzz_sources
   report/pprof.c
   report/folded.c
   report/csv.c
+  report/heaptrack.c
+  report/massif.c
   report/diff.c
   report/diff_text.c
   report/diff_json.c
