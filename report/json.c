@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "profile_stacks.h"
+#include "frame.h"
 #include "words.h"
 
 #define FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(9) | JSON_ENCODE_ANY)
@@ -46,7 +46,8 @@ void json_time(int64_t realtime_ns, char to[32]) {
 
 struct report {
     const struct model *model;
-    const struct profile_stacks *tables; /* NULL: each stack is a list of frames */
+    struct frame_labels frames; /* each frame's text is made once: stacks are many times longer */
+    bool nodes;                 /* stacks as numbers of nodes; else as lists of frames */
     FILE *to;
     size_t top;
 };
@@ -65,8 +66,9 @@ static void put_member(FILE *to, const char *key, json_t *value) {
 
 /* Lists: one element a line. */
 static void open_list(FILE *to, const char *key) { fprintf(to, "\"%s\": [", key); }
+static void begin_element(FILE *to, size_t index) { fputs(index > 0 ? ",\n " : "\n ", to); }
 static void put_element(FILE *to, size_t index, json_t *value) {
-    fputs(index > 0 ? ",\n " : "\n ", to);
+    begin_element(to, index);
     put(to, value);
 }
 static void close_list(FILE *to) { fputs("]", to); }
@@ -131,13 +133,39 @@ static json_t *stack_value(const struct model *model, const struct model_stack *
 }
 
 json_t *json_stack(const struct model *model, uint32_t stack) {
-    return stack_value(model, &model->stacks[stack < model->stack_count ? stack : 0]);
+    return stack_value(model, model_stack(model, stack));
 }
 
-/* With tables of stacks, the number of its innermost node there. */
+static uint32_t leaf_of(const struct report *report, uint32_t stack) {
+    return report->frames.stacks.leaf_of[stack < report->model->stack_count ? stack : 0];
+}
+
 static json_t *stack_at(const struct report *report, uint32_t stack) {
-    if (report->tables == NULL) return json_stack(report->model, stack);
-    return json_integer(report->tables->leaf_of[stack < report->model->stack_count ? stack : 0]);
+    return report->nodes ? json_integer(leaf_of(report, stack)) : json_stack(report->model, stack);
+}
+
+static char *frame_text(const struct model *model, const struct model_frame *frame) {
+    json_t *value = frame_value(model, frame);
+    char *text = json_dumps(value, FLAGS);
+    json_decref(value);
+    return text;
+}
+
+/* The same as stack_at's, written at once. */
+static void put_stack(struct report *report, uint32_t stack) {
+    struct frame_labels *frames = &report->frames;
+    if (report->nodes) {
+        fprintf(report->to, "%" PRIu32, leaf_of(report, stack));
+        return;
+    }
+    size_t number = stack < report->model->stack_count ? stack : 0;
+    size_t count = frame_ids(&frames->stacks, number, &frames->ids, &frames->room);
+    fputc('[', report->to);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) fputc(',', report->to);
+        fputs(frames->texts[frames->ids[i]], report->to);
+    }
+    fputc(']', report->to);
 }
 
 static const char *allocator_name(unsigned makers) {
@@ -146,12 +174,12 @@ static const char *allocator_name(unsigned makers) {
     return makers == 0 ? names[0] : makers < sizeof names / sizeof *names ? names[makers] : "mixed";
 }
 
-static json_t *site_value(const struct report *report, const struct model_site *site) {
-    const struct model *model = report->model;
+/* All but its stack. */
+static json_t *site_value(const struct model *model, const struct model_site *site) {
     const struct model_stack *stack =
         &model->stacks[site->stack < model->stack_count ? site->stack : 0];
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, "
-                     "s:o, s:b, s:o}",
+                     "s:o, s:b}",
                      "kind", model_kind_names[site->kind], "objects", count_of(site->objects),
                      "bytes", count_of(site->bytes), "oldest_s", number(site->oldest_s), "newest_s",
                      number(site->newest_s), "thread",
@@ -162,17 +190,25 @@ static json_t *site_value(const struct report *report, const struct model_site *
                      "suspect_objects", count_of(site->suspect_objects), "suspect_bytes",
                      count_of(site->suspect_bytes), "stale_objects", count_of(site->stale_objects),
                      "retained_bytes", count_of(site->retained_bytes), "truncated",
-                     stack->truncated, "stack", stack_at(report, site->stack));
+                     stack->truncated);
 }
 
-static void put_sites(const struct report *report, const struct model_site *sites, size_t count) {
+static void put_sites(struct report *report, const struct model_site *sites, size_t count) {
     open_list(report->to, "sites");
-    for (size_t i = 0; i < count; i++)
-        put_element(report->to, i, site_value(report, &sites[i]));
+    for (size_t i = 0; i < count; i++) {
+        json_t *value = site_value(report->model, &sites[i]);
+        begin_element(report->to, i);
+        fputc('{', report->to);
+        json_dumpf(value, report->to, FLAGS | JSON_EMBED);
+        fputs(",\"stack\":", report->to);
+        put_stack(report, sites[i].stack);
+        fputc('}', report->to);
+        json_decref(value);
+    }
     close_list(report->to);
 }
 
-static void put_peak(const struct report *report) {
+static void put_peak(struct report *report) {
     const struct model *model = report->model;
     FILE *to = report->to;
     fputs(",\n\"peak\": {\"t_s\": ", to);
@@ -325,7 +361,7 @@ static json_t *overhead_value(const struct model *model) {
                      number(objects > 0 ? (double)model->tracker_bytes / objects : 0));
 }
 
-static bool render(const struct report *report) {
+static bool render(struct report *report) {
     const struct model *model = report->model;
     FILE *to = report->to;
     size_t count = report->top > 0 && report->top < model->site_count ? report->top : model->site_count;
@@ -356,31 +392,26 @@ static bool render(const struct report *report) {
 }
 
 bool json_render(const struct model *model, FILE *to, size_t top) {
-    return render(&(struct report){.model = model, .to = to, .top = top});
-}
-
-static json_t *nodes_value(const struct profile_stacks *tables) {
-    json_t *nodes = json_array();
-    for (size_t id = 0; id < tables->node_count; id++) {
-        json_array_append_new(nodes, json_integer(id > 0 ? tables->nodes[id].parent : 0));
-        json_array_append_new(nodes, json_integer(id > 0 ? tables->nodes[id].frame : 0));
-    }
-    return nodes;
+    struct report report = {.model = model, .to = to, .top = top};
+    frame_labels_init(&report.frames, model, frame_text);
+    bool good = render(&report);
+    frame_labels_fini(&report.frames);
+    return good;
 }
 
 bool json_render_tables(const struct model *model, FILE *to, size_t top) {
-    struct profile_stacks tables;
-    profile_stacks_init(&tables, model);
-    fputs("{", to);
-    open_list(to, "frames");
-    put_element(to, 0, json_null());
-    for (size_t id = 1; id < tables.frame_count; id++)
-        put_element(to, id, frame_value(model, tables.frames[id]));
-    close_list(to);
-    put_member(to, "nodes", nodes_value(&tables));
-    fputs(",\n\"report\": ", to);
-    bool good = render(&(struct report){.model = model, .tables = &tables, .to = to, .top = top});
+    struct report report = {.model = model, .nodes = true, .to = to, .top = top};
+    const struct profile_stacks *tables = &report.frames.stacks;
+    frame_labels_init(&report.frames, model, frame_text);
+    fputs("{\"frames\": [null", to);
+    for (size_t id = 1; id < tables->frame_count; id++)
+        fprintf(to, ",\n %s", report.frames.texts[id]);
+    fputs("],\n\"nodes\": [0,0", to);
+    for (size_t id = 1; id < tables->node_count; id++)
+        fprintf(to, ",%" PRIu32 ",%" PRIu32, tables->nodes[id].parent, tables->nodes[id].frame);
+    fputs("],\n\"report\": ", to);
+    bool good = render(&report);
     fputs("}\n", to);
-    profile_stacks_fini(&tables);
+    frame_labels_fini(&report.frames);
     return good && fflush(to) == 0 && ferror(to) == 0;
 }

@@ -245,16 +245,13 @@ static void put_sites(const struct text *text, const struct text_options *option
     const struct model *model = text->model;
     size_t shown = model->site_count;
     if (options->top > 0 && shown > options->top) shown = options->top;
-    struct model_site *sites = model_alloc(model->site_count, sizeof *sites);
-    for (size_t i = 0; i < model->site_count; i++)
-        sites[i] = model->sites[i];
-    model_sort(model, sites, model->site_count, options->sort);
+    const struct model_site **sites = model_sorted(model, options->sort);
     for (size_t i = 0; i < shown; i++)
-        put_site(text, &sites[i], i + 1);
+        put_site(text, sites[i], i + 1);
     uint64_t rest_bytes = 0;
     char count[WORDS_BYTES], bytes[WORDS_BYTES];
     for (size_t i = shown; i < model->site_count; i++)
-        rest_bytes += sites[i].bytes;
+        rest_bytes += sites[i]->bytes;
     if (shown < model->site_count)
         fprintf(text->to, "\n%s more with %s%s are not shown (--top 0 shows all)\n",
                 words_counted(model->site_count - shown, "site", count), text->about,

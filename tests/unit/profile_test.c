@@ -61,7 +61,7 @@ static void same_text(const char *a, const char *b) {
 }
 
 static void same_stack(const struct model *a, uint32_t ai, const struct model *b, uint32_t bi) {
-    const struct model_stack *left = &a->stacks[ai], *right = &b->stacks[bi];
+    const struct model_stack *left = model_stack(a, ai), *right = model_stack(b, bi);
     assert_int_equal(left->count, right->count);
     if (left->count > 0) assert_int_equal(left->truncated, right->truncated);
     for (size_t i = 0; i < left->count; i++) {
