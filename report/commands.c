@@ -23,6 +23,7 @@
 #include "massif.h"
 #include "pprof.h"
 #include "profile.h"
+#include "progress.h"
 #include "scan.h"
 #include "symbol.h"
 #include "text.h"
@@ -276,10 +277,21 @@ struct model *report_read(const char *path, char *why, size_t why_bytes) {
 
 /* ---- writing ---- */
 
+/* What may be gigabytes, with a line about it unless it goes to the terminal itself. */
+static bool render_told(const struct request *request, const struct model *model, FILE *to) {
+    struct progress progress;
+    FILE *told = isatty(fileno(to)) ? NULL : progress_stream(&progress, to);
+    if (told == NULL) return renderers[request->format](model, to, request->top);
+    bool good = renderers[request->format](model, told, request->top);
+    if (fclose(told) != 0) good = false;
+    progress_end(&progress);
+    return good && fflush(to) == 0 && ferror(to) == 0;
+}
+
 static bool render(const struct request *request, struct model *model, FILE *to) {
     if (renderers[request->format] != NULL) {
         model_sort(model, model->sites, model->site_count, request->sort);
-        return renderers[request->format](model, to, request->top);
+        return render_told(request, model, to);
     }
     struct text_options options = {.top = request->top_set ? request->top : TEXT_TOP_DEFAULT,
                                    .sort = request->sort,

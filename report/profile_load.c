@@ -17,6 +17,7 @@
 
 #include "profile.h"
 #include "profile_schema.h"
+#include "progress.h"
 
 #define TEXT_MAX (1 << 20)
 #define ROWS_MAX 0x7fffffffu
@@ -38,6 +39,7 @@ struct loader {
     int64_t steps_left, frames_left;
     bool damaged;
     const char *where; /* the table that was being read */
+    struct progress progress;
 };
 
 /* ---- values: a wrong type reads as 0 or NULL, which every field allows ---- */
@@ -452,6 +454,7 @@ static void load_rest(struct loader *loader) {
 static int count_steps(void *argument) {
     struct loader *loader = argument;
     loader->steps_left -= STEPS_AT_ONCE;
+    if (loader->where != NULL) progress_tell(&loader->progress, "reading the profile: %s", loader->where);
     return loader->steps_left < 0;
 }
 
@@ -553,12 +556,14 @@ static void load_all(struct loader *loader) {
 struct model *profile_load(const char *path, char *why, size_t why_bytes) {
     struct loader loader = {.model = model_create()};
     loader.tree = loader.model->tree = model_alloc(1, sizeof *loader.tree);
+    progress_begin(&loader.progress);
     bool good = check_format(&loader, path, why, why_bytes);
     if (good) {
         load_all(&loader);
         if (loader.damaged) snprintf(why, why_bytes, "damaged profile: table %s", loader.where);
         good = !loader.damaged;
     }
+    progress_end(&loader.progress);
     sqlite3_finalize(loader.statement);
     sqlite3_close(loader.database);
     free(loader.depth);
