@@ -22,6 +22,7 @@ class Data {
         this.frameOf = Int32Array.from({length: nodes.length / 2}, (_, i) => nodes[2 * i + 1]);
         this.sites.forEach((site, index) => { site.index = index; });
         this.estimates = report?.sampling != null;
+        this.about = this.estimates ? "≈ " : ""; /* before what is one */
         this.scanned = report?.leaks.scan === "done";
     }
 

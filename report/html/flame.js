@@ -123,7 +123,10 @@ class Flame {
         box.style.width = `${width * 100}%`;
         this.colour(box, merged);
         if (match && merged.frame && match(merged.name)) box.classList.add("hit");
-        if (width > 0.015) box.title = merged.name;
+        if (width > 0.015) {
+            box.title = merged.name;
+            box.classList.add("wide");
+        }
         (rows[depth] ??= []).push(box);
         this.boxes++;
     }

@@ -46,8 +46,8 @@ const poolsPart = (data) => {
              cell: (row) => [percent(row.live, row.capacity), bar(row.capacity ? row.live / row.capacity : 0)]},
             countColumn("grown", "grown", "slabs"), countColumn("shrunk", "shrunk", "slabs")],
             pools.map((pool) => ({...pool}))),
-        h("h3", {}, "Fragmentation"),
-        h("p", {}, fragmentation.sparse_slabs === 0
+        fragmentation.slabs > 0 && h("h3", {}, "Fragmentation"),
+        fragmentation.slabs > 0 && h("p", {}, fragmentation.sparse_slabs === 0
             ? `None of ${counted(fragmentation.slabs, "slab")} is at most a quarter full.`
             : `${count(fragmentation.sparse_slabs)} of ${counted(fragmentation.slabs, "slab")} are at most a ` +
               `quarter full, with ${bytes(fragmentation.unused_bytes)} unused` +

@@ -45,13 +45,18 @@ const reportColumns = (data) => {
     const has = (key) => data.sites.some((site) => site[key]);
     return [kind,
         {title: "bytes", number: true, value: (site) => site.bytes,
-         cell: (site) => [bytes(site.bytes), bar(site.bytes / most, site.kind)]},
-        {title: "objects", number: true, value: (site) => site.objects, cell: (site) => count(site.objects)},
+         cell: (site) => [data.about + bytes(site.bytes), bar(site.bytes / most, site.kind)]},
+        {title: "objects", number: true, value: (site) => site.objects, cell: (site) => data.about + count(site.objects)},
         {title: "oldest", number: true, value: (site) => site.oldest_s, help: "age of the oldest object",
          cell: (site) => h("span", {class: site.suspect_objects > 0 && "suspect"}, time(site.oldest_s))},
         {title: "newest", number: true, value: (site) => site.newest_s, cell: (site) => time(site.newest_s)},
         {title: "allocations", number: true, value: (site) => site.allocations, help: "ever made here",
-         cell: (site) => count(site.allocations)},
+         cell: (site) => data.about + count(site.allocations)},
+        has("growth_bytes_per_minute") && {title: "growth", number: true, help: "per minute",
+            value: (site) => site.growth_bytes_per_minute, cell: (site) => !site.growth_bytes_per_minute ? ""
+                : `${signed(bytes, Math.round(site.growth_bytes_per_minute))}/min`},
+        has("retained_bytes") && {title: "keeps", number: true, help: "bytes that it alone keeps alive",
+            value: (site) => site.retained_bytes, cell: (site) => site.retained_bytes ? bytes(site.retained_bytes) : ""},
         {title: "thread", value: threadName, cell: (site) => name(threadName(site))},
         has("tag") && {title: "tag", value: (site) => site.tag ?? "", cell: (site) => name(site.tag ?? "")},
         has("type") && {title: "type", value: (site) => site.type ?? "", cell: (site) => name(site.type ?? "")},
@@ -96,7 +101,7 @@ const sitesPart = (data) => {
         const rows = data.sites.filter((site) => !off.has(site[key]) &&
             (words.length === 0 || words.every((word) => data.haystack(site).includes(word))));
         const sum = rows.reduce((all, site) => all + (data.diff ? site.bytes_growth : site.bytes), 0);
-        told.textContent = `${counted(rows.length, "site")}, ${data.diff ? signed(bytes, sum) : bytes(sum)}`;
+        told.textContent = `${counted(rows.length, "site")}, ${data.diff ? signed(bytes, sum) : data.about + bytes(sum)}`;
         table.show(rows);
     };
     part("sites", data.diff ? "Changed sites" : "Sites", data.sites.length > 0 ? [

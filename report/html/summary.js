@@ -9,6 +9,9 @@ const endOf = (process) => {
     return `${process.end}, status ${process.status}`;
 };
 
+/* What people call it: what it was started as. */
+const programName = ({argv, exe}) => base(argv[0] ?? "") || base(exe ?? "") || "program";
+
 /* Red: something is lost; amber: it may be, or nobody has looked; green: nothing is. */
 const severity = (data) => {
     if (data.diff) {
@@ -41,7 +44,7 @@ const kindsBar = (data) => {
         h("div", {class: "stacked", "aria-hidden": "true"},
             kinds.map((kind) => bar(figures[kind].bytes / (all || 1), kind))),
         h("ul", {}, kinds.map((kind) => h("li", {}, h("span", {class: `chip ${kind}`}, kind),
-            ` ${bytes(figures[kind].bytes)} in ${counted(figures[kind].objects, "object")}, ` +
+            ` ${data.about}${bytes(figures[kind].bytes)} in ${counted(figures[kind].objects, "object")}, ` +
             `${counted(figures[kind].sites, "site")}`))));
 };
 
@@ -79,7 +82,7 @@ const summary = (data) => {
     const [first, ...notes] = data.verdict;
     const [headline, ...rest] = first.split("; ");
     const process = data.report?.process;
-    const title = process ? base(process.exe) || "program" : "What changed";
+    const title = process ? programName(process) : "What changed";
     document.title = `${title}: poolprof`;
     document.getElementById("head").append(
         h("p", {class: "who"}, h("b", {}, "poolprof"), " ", name(title), process &&

@@ -18,7 +18,7 @@ class Table {
             this.draw();
         }});
         this.element = h("div", {class: "scroll"},
-            h("table", {"aria-label": options.label}, h("thead", {}, h("tr", {}, this.heads)), this.body),
+            h("table", {"aria-label": options.label, class: options.detail && "wide"}, h("thead", {}, h("tr", {}, this.heads)), this.body),
             this.more);
     }
 
@@ -62,7 +62,8 @@ class Table {
         const unfolds = this.options.detail != null;
         const line = h("tr", {tabindex: unfolds && "0", class: unfolds && "unfolds", "data-index": row.index,
                               "aria-expanded": unfolds && "false"},
-            this.columns.map((column) => h("td", {class: column.number && "n"}, column.cell(row))));
+            this.columns.map((column) => h("td", {class: column.number && "n",
+                "data-value": column.number && String(column.value(row))}, column.cell(row))));
         if (unfolds) line.addEventListener("click", () => this.toggle(line, row));
         line.row = row;
         return line;
