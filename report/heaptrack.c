@@ -23,6 +23,7 @@ struct sum {
 struct made {
     struct sum peak, end;
     uint64_t allocations, bytes, temporary;
+    uint64_t lived; /* of the allocations, what the peak and the end take */
 };
 
 /* Blocks of one stack and size: heaptrack's "allocation info"; its number is its place in the list. */
@@ -181,8 +182,7 @@ static size_t put_freed(struct heaptrack *heaptrack, const size_t blocks[2], uin
 
 /* Allocations of a stack that neither the peak nor the end has. */
 static uint64_t gone_of(const struct made *made) {
-    uint64_t lived = made->peak.objects > made->end.objects ? made->peak.objects : made->end.objects;
-    return made->allocations > lived ? made->allocations - lived : 0;
+    return made->allocations > made->lived ? made->allocations - made->lived : 0;
 }
 
 static uint64_t count_gone(const struct heaptrack *heaptrack) {
@@ -224,13 +224,24 @@ static void put_resident(const struct heaptrack *heaptrack) {
     fprintf(heaptrack->to, "R %" PRIx64 "\n", (uint64_t)most / PAGE_BYTES);
 }
 
-/* The peak, and what makes the end of it: releases first, so that nothing is above the peak. */
-static void put_lives(struct heaptrack *heaptrack) {
+/* The blocks that live at the peak and at the end. */
+static void make_lives(struct heaptrack *heaptrack) {
     for (size_t i = 0; i < heaptrack->model->stack_count; i++) {
-        uint32_t trace = trace_of(heaptrack, i);
-        split(heaptrack, trace, &heaptrack->made[i].peak, true);
-        split(heaptrack, trace, &heaptrack->made[i].end, false);
+        struct made *made = &heaptrack->made[i];
+        uint64_t objects = made->peak.objects > made->end.objects ? made->peak.objects : made->end.objects;
+        size_t first = heaptrack->block_count;
+        split(heaptrack, trace_of(heaptrack, i), &made->peak, true);
+        split(heaptrack, trace_of(heaptrack, i), &made->end, false);
+        for (size_t j = first; j < heaptrack->block_count; j++) {
+            const struct block *of = &heaptrack->blocks[j];
+            made->lived += of->peak > of->end ? of->peak : of->end;
+        }
+        if (made->lived < objects) made->lived = objects; /* a line may stand for several */
     }
+}
+
+/* The peak, and what makes the end of it: releases first, so that nothing is above the peak. */
+static void put_lives(const struct heaptrack *heaptrack) {
     for (size_t i = 0; i < heaptrack->block_count; i++)
         put(heaptrack, '+', i, heaptrack->blocks[i].peak);
     put_time(heaptrack, heaptrack->model->peak.t_s);
@@ -250,6 +261,7 @@ bool heaptrack_render(const struct model *model, FILE *to, size_t top) {
     put_head(&heaptrack);
     put_frames(&heaptrack);
     put_traces(&heaptrack);
+    make_lives(&heaptrack);
     if (count_gone(&heaptrack) <= LINES_MAX) put_gone(&heaptrack);
     else fputs("# left out: what was freed again, too many lines\n", to);
     if (heaptrack.objects > (double)LINES_MAX) fputs("# an allocation stands for several: too many lines\n", to);

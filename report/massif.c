@@ -140,11 +140,9 @@ static void put_place(struct massif *massif, const struct place *place, struct s
 static void put_tree(struct massif *massif, const struct model_site *sites, size_t count) {
     struct share *shares = model_alloc(count, sizeof *shares);
     size_t place_count;
-    massif->total = 0;
     for (size_t i = 0; i < count; i++) {
         const struct model_stack *stack = frame_stack(massif->model, sites[i].stack);
         shares[i] = (struct share){massif->stacks.leaf_of[stack - massif->model->stacks], sites[i].bytes};
-        massif->total += sites[i].bytes;
     }
     struct place *places = places_of(massif, shares, count, &place_count);
     size_t shown = shown_of(massif, places, place_count);
@@ -163,15 +161,23 @@ static void put_snapshot(struct massif *massif, double seconds, uint64_t bytes, 
             seconds > 0 && seconds < 1e12 ? (uint64_t)(seconds * 1000) : 0, bytes, tree);
 }
 
+/* No tree may be more than its snapshot; estimates can be. */
+static void put_sites(struct massif *massif, double seconds, uint64_t bytes, const char *tree,
+                      const struct model_site *sites, size_t count) {
+    massif->total = 0;
+    for (size_t i = 0; i < count; i++) massif->total += sites[i].bytes;
+    put_snapshot(massif, seconds, bytes > massif->total ? bytes : massif->total, tree);
+    put_tree(massif, sites, count);
+}
+
 static void put_peak(struct massif *massif) {
     const struct model *model = massif->model;
     if (model->peak_site_count == 0) return;
-    put_snapshot(massif, model->peak.t_s, model->peak.bytes, "peak");
-    put_tree(massif, model->peak_sites, model->peak_site_count);
+    put_sites(massif, model->peak.t_s, model->peak.bytes, "peak", model->peak_sites, model->peak_site_count);
 }
 
 /* Time never runs back: the peak between the samples before and after it, the end last. */
-static void put_history(struct massif *massif) {
+static void put_history(struct massif *massif, size_t site_count) {
     const struct model *model = massif->model;
     bool before = true;
     double last = 0;
@@ -187,7 +193,8 @@ static void put_history(struct massif *massif) {
     }
     if (before) put_peak(massif);
     last = fmax(last, model->peak_site_count > 0 ? model->peak.t_s : 0);
-    put_snapshot(massif, fmax(last, model->process.duration_s), model->totals.outstanding_bytes, "detailed");
+    put_sites(massif, fmax(last, model->process.duration_s), model->totals.outstanding_bytes, "detailed",
+              model->sites, site_count);
 }
 
 bool massif_render(const struct model *model, FILE *to, size_t top) {
@@ -200,8 +207,7 @@ bool massif_render(const struct model *model, FILE *to, size_t top) {
         free(safe);
     }
     fputs(model->process.argc == 0 ? " ?\ntime_unit: ms\n" : "\ntime_unit: ms\n", to);
-    put_history(&massif);
-    put_tree(&massif, model->sites, top > 0 && top < model->site_count ? top : model->site_count);
+    put_history(&massif, top > 0 && top < model->site_count ? top : model->site_count);
     profile_stacks_fini(&massif.stacks);
     return fflush(to) == 0 && ferror(to) == 0;
 }
