@@ -55,4 +55,4 @@ say "LD_PRELOAD=build/lib/libpoolprof.so build/bin/game $*"
 LD_PRELOAD="$PWD/build/lib/libpoolprof.so" build/bin/game "$@"
 
 say "above: what the game says of itself, and the report that poolprof printed when it ended."
-say "more of it: build/bin/poolprof report --top 100, or --format json"
+say "more of it: build/bin/poolprof report --top 100, or --format html -o report.html"
