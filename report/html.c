@@ -5,6 +5,7 @@
  */
 #include "html.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #include "html_page.h"
 #include "json.h"
 #include "text.h"
+
+#define SITES_MOST 200000 /* unless asked for more: a page of 60 MB, which browsers still take */
 
 static const char mark[] = "@DATA@";
 
@@ -51,11 +54,18 @@ static void put_verdict(FILE *to, void (*verdict)(const void *what, FILE *to), c
     free(text);
 }
 
+/* What is not in the page; sites are sorted, so it is the least. */
+struct left_out {
+    size_t sites;
+    uint64_t bytes;
+};
+
 struct content {
     void (*verdict)(const void *what, FILE *to);
     bool (*render)(const void *what, FILE *to, size_t top);
     const void *what;
     size_t top;
+    struct left_out left_out;
 };
 
 static bool put_page(const struct content *content, FILE *to) {
@@ -64,7 +74,8 @@ static bool put_page(const struct content *content, FILE *to) {
     if (safe == NULL) return false;
     fwrite(html_page, 1, (size_t)(data - html_page), to);
     put_verdict(safe, content->verdict, content->what);
-    fputs(",\n\"content\": ", safe);
+    fprintf(safe, ",\n\"left_out\": {\"sites\": %zu, \"bytes\": %" PRIu64 "},\n\"content\": ",
+            content->left_out.sites, content->left_out.bytes);
     bool good = content->render(content->what, safe, content->top);
     fputs("}", safe);
     if (fclose(safe) != 0) good = false;
@@ -81,9 +92,18 @@ static void verdict_of_diff(const void *what, FILE *to) { diff_text_verdict(what
 static bool render_diff(const void *what, FILE *to, size_t top) { return diff_json_render(what, to, top); }
 
 bool html_render(const struct model *model, FILE *to, size_t top) {
-    return put_page(&(struct content){verdict_of_model, render_model, model, top}, to);
+    struct left_out left_out = {0};
+    if (top == 0) top = SITES_MOST;
+    for (size_t i = top; i < model->site_count; i++) {
+        left_out.sites++;
+        left_out.bytes += model->sites[i].bytes;
+    }
+    return put_page(&(struct content){verdict_of_model, render_model, model, top, left_out}, to);
 }
 
 bool html_diff_render(const struct diff *diff, FILE *to, size_t top) {
-    return put_page(&(struct content){verdict_of_diff, render_diff, diff, top}, to);
+    size_t changed = diff->site_count - diff->counts[DIFF_SAME];
+    if (top == 0) top = SITES_MOST;
+    struct left_out left_out = {.sites = changed > top ? changed - top : 0};
+    return put_page(&(struct content){verdict_of_diff, render_diff, diff, top, left_out}, to);
 }

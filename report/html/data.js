@@ -6,8 +6,11 @@ const load = (element) => {
     const data = JSON.parse(element.textContent);
     element.remove(); /* the text is as large as what was made of it */
     const content = data.content;
-    if (content.schema === "poolprof.diff/1") return new Data(data.verdict, null, content, [null], [0, 0]);
-    return new Data(data.verdict, content.report, null, content.frames, content.nodes);
+    const made = content.schema === "poolprof.diff/1"
+        ? new Data(data.verdict, null, content, [null], [0, 0])
+        : new Data(data.verdict, content.report, null, content.frames, content.nodes);
+    made.leftOut = data.left_out;
+    return made;
 };
 
 class Data {

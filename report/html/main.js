@@ -14,20 +14,31 @@ const shortcuts = (event) => {
     element.focus();
 };
 
-const data = load(document.getElementById("data"));
-summary(data);
-sitesPart(data);
-flamePart(data);
-if (data.report) {
-    timelinePart(data);
-    peakPart(data);
-    poolsPart(data);
-    threadsPart(data);
-    tagsPart(data);
-    framesPart(data);
-    childrenPart(data);
-    blindPart(data);
+const draw = () => {
+    const data = load(document.getElementById("data"));
+    summary(data);
+    sitesPart(data);
+    flamePart(data);
+    if (data.report) {
+        timelinePart(data);
+        peakPart(data);
+        poolsPart(data);
+        threadsPart(data);
+        tagsPart(data);
+        framesPart(data);
+        childrenPart(data);
+        blindPart(data);
+    }
+    navigate();
+    document.addEventListener("keydown", shortcuts);
+};
+
+/* A page that cannot be drawn says so: its reader is in trouble already. */
+try {
+    draw();
+} catch (error) {
+    document.getElementById("head").append(h("h1", {class: "bad"}, "This browser cannot draw the report"),
+        h("p", {}, `${error}. Try a newer one, or: poolprof report --format text`));
+    throw error;
 }
-navigate();
-document.addEventListener("keydown", shortcuts);
 document.documentElement.dataset.ready = "true";

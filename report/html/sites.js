@@ -108,6 +108,8 @@ const sitesPart = (data) => {
         h("p", {class: "dim"}, data.estimates ? "Sampled: all figures of sites are estimates. " : "",
           data.diff ? "" : "A site is a call stack that allocated and the objects of it that were not freed. ",
           "Click a line, or Enter, to unfold its stack."),
+        data.leftOut.sites > 0 && h("p", {class: "note"}, `${counted(data.leftOut.sites, "site")} more` +
+          (data.diff ? "" : ` with ${data.about}${bytes(data.leftOut.bytes)}`) + " are in no part of this page; --top takes more in."),
         h("div", {class: "tools"}, filter, fieldset, told), table.element] : [h("p", {},
         data.diff ? "No site changed." : data.report.totals.outstanding_objects > 0
             ? "No stacks were kept: tracking was off (POOLPROF_TRACK)." : "Nothing was outstanding.")]);

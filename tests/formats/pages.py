@@ -134,6 +134,16 @@ def figures():
                 check(f"({spot['count']:,})" in page.run("document.getElementById('blind').textContent"), spot)
 
 
+def left_out():
+    """What --top leaves out is told."""
+    with Sandbox() as box, browser() as page:
+        profile = profile_of(box, GAME, "--frames", "100", "--leak", "all")
+        opened(page, page_of(box, profile, "--top", "3"))
+        sites = reported(profile)["sites"]
+        check(len(page.run(ROWS)) == 3, "rows")
+        check(f"{len(sites) - 3} sites more" in page.run("document.getElementById('sites').textContent"), "not told")
+
+
 # --- by hand ---
 
 def clicks():
@@ -337,4 +347,4 @@ def usage():
 
 if __name__ == "__main__":
     check(LIBRARY and PROGRAM, "PP_LIBRARY and PP_PROGRAM are not set")
-    main({f.__name__: f for f in (figures, clicks, hostile, offline, modes, changes, large, absent, usage)})
+    main({f.__name__: f for f in (figures, left_out, clicks, hostile, offline, modes, changes, large, absent, usage)})
