@@ -20,7 +20,7 @@ const peakPart = (data) => {
         tableOf("sites at the peak", [
             bytesColumn("bytes", "bytes"), countColumn("objects", "objects"),
             ...peak.sites.some((site) => site.tag) ? [textColumn("tag", "tag")] : [], where(data)], peak.sites,
-            {detail: (site) => stackList(data, site.stack, site.truncated)}));
+            {detail: (site) => stackList(data, site.stack, site.truncated), rows: 10}));
 };
 
 const pinsTable = (data, pins) => tableOf("stacks that keep slabs", [

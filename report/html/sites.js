@@ -91,6 +91,7 @@ const boxes = (data, key, order, draw) => {
 const sitesPart = (data) => {
     const table = new Table(data.diff ? diffColumns(data) : reportColumns(data),
                             {sort: null, detail: siteDetail(data), label: "sites"});
+    table.print();
     const told = h("output", {});
     const filter = h("input", {type: "search", id: "filter", placeholder: "function, file, thread, tag ...",
                                "aria-label": "filter sites", oninput: () => draw()});

@@ -1,14 +1,16 @@
 /* A table that sorts, filters and unfolds, and is as fast with 100,000 rows: it draws those asked for. */
 
 const PAGE_ROWS = 100;
+const PRINTED_ROWS = 20; /* unfolded on paper */
 
 /*
  * columns: [{title, value(row) to sort by, cell(row), number: true, more: true (most first when chosen)}].
- * options: {sort: index of a column, detail(row): an element, label}. `rows` may be replaced by show().
+ * options: {sort: index of a column, detail(row): an element, label,
+ * rows: how many at first}. `rows` may be replaced by show().
  */
 class Table {
     constructor(columns, options) {
-        Object.assign(this, {columns, options, rows: [], shown: PAGE_ROWS, sort: options.sort, down: true});
+        Object.assign(this, {columns, options, rows: [], shown: options.rows ?? PAGE_ROWS, sort: options.sort, down: true});
         this.body = h("tbody", {onkeydown: (event) => this.key(event)});
         this.heads = columns.map((column, index) => h("th", {scope: "col", class: column.number && "n"},
             h("button", {type: "button", title: column.help, onclick: () => this.choose(index)},
@@ -24,7 +26,7 @@ class Table {
 
     show(rows) {
         this.rows = rows.slice();
-        this.shown = PAGE_ROWS;
+        this.shown = this.options.rows ?? PAGE_ROWS;
         this.order();
     }
 
@@ -75,6 +77,18 @@ class Table {
         if (open) line.nextElementSibling.remove();
         else line.after(h("tr", {class: "detail"},
             h("td", {colspan: this.columns.length}, this.options.detail(row))));
+    }
+
+    /* Paper cannot be clicked. */
+    print() {
+        let opened = [];
+        const toggle = (line) => this.toggle(line, line.row);
+        addEventListener("beforeprint", () => {
+            opened = [...this.body.querySelectorAll("tr.unfolds")].slice(0, PRINTED_ROWS)
+                .filter((line) => line.getAttribute("aria-expanded") === "false");
+            opened.forEach(toggle);
+        });
+        addEventListener("afterprint", () => opened.forEach(toggle));
     }
 
     key(event) {

@@ -55,7 +55,8 @@ const timelinePlot = (into, samples, alerts) => {
         width = into.clientWidth;
         draw();
     }).observe(into);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+    for (const query of ["(prefers-color-scheme: dark)", "print"])
+        matchMedia(query).addEventListener("change", draw);
 };
 
 const isAmount = (alert) => alert.rule.startsWith("mem_") || alert.rule === "budget";

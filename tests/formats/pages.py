@@ -267,6 +267,23 @@ def modes():
         check(page.run("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 26)", "not dark")
 
 
+def paper():
+    """Printed: in light colours, with the stacks, and afterwards as it was."""
+    with Sandbox() as box, browser(dark=True) as page:
+        opened(page, page_of(box, profile_of(box, GAME, "--frames", "100", "--leak", "all")))
+        page.run("document.querySelector('#sites tr.unfolds').click();"
+                 "addEventListener('beforeprint', () => { window.seen = "
+                 "document.querySelectorAll('#sites tr.detail').length; })")
+        printed = page.call("Page.printToPDF", printBackground=True)["data"]
+        check(len(printed) > 20000, "pages:", len(printed))
+        check(page.run("window.seen") == 19 == page.run("document.querySelectorAll('#sites tr.unfolds').length"),
+              "unfolded:", page.run("window.seen"))
+        check(page.run("document.querySelectorAll('#sites tr.detail').length") == 1, "not as it was")
+        page.call("Emulation.setEmulatedMedia", media="print")
+        check(page.run("getComputedStyle(document.body).backgroundColor") == "rgb(251, 251, 250)", "dark paper")
+        check(page.run("getComputedStyle(document.getElementById('nav')).display") == "none", "navigation on paper")
+
+
 def live(box, page):
     environment = box.environment(OUTPUT="none")
     process = subprocess.Popen([GAME, "--frames", "1000000", "--leak", "all"], env=environment, stdout=subprocess.DEVNULL,
@@ -347,4 +364,4 @@ def usage():
 
 if __name__ == "__main__":
     check(LIBRARY and PROGRAM, "PP_LIBRARY and PP_PROGRAM are not set")
-    main({f.__name__: f for f in (figures, left_out, clicks, hostile, offline, modes, changes, large, absent, usage)})
+    main({f.__name__: f for f in (figures, left_out, clicks, hostile, offline, modes, paper, changes, large, absent, usage)})
