@@ -308,9 +308,10 @@ static int check_leaks(const struct model *model) {
 }
 
 static int write_report(const struct request *request, struct model *model) {
-    if (request->format == FORMAT_PPROF && request->output == NULL && isatty(STDOUT_FILENO))
-        return usage_error("report", "pprof is no text for a terminal: -o FILE, or a pipe");
-    if (request->format == FORMAT_HTML && !html_is_there())
+    bool is_page = request->format == FORMAT_HTML, for_people = !is_page && request->format != FORMAT_PPROF;
+    if (!for_people && request->output == NULL && isatty(STDOUT_FILENO))
+        return usage_error("report", "%s is no text for a terminal: -o FILE, or a pipe", is_page ? "html" : "pprof");
+    if (is_page && !html_is_there())
         return unreadable("--format html", HTML_MISSING);
     FILE *to = request->output != NULL ? fopen(request->output, "we") : stdout;
     if (to == NULL) return unreadable(request->output, strerror(errno));
