@@ -54,6 +54,7 @@ class Table {
         const rows = this.rows.slice(0, this.shown).map((row) => this.line(row));
         if (rows.length === 0)
             rows.push(h("tr", {}, h("td", {colspan: this.columns.length, class: "none"}, "nothing here")));
+        if (this.options.detail) rows[0].setAttribute("tabindex", "0"); /* arrows lead to the others */
         this.body.replaceChildren(...rows);
         const left = this.rows.length - this.shown;
         this.more.hidden = left <= 0;
@@ -62,7 +63,7 @@ class Table {
 
     line(row) {
         const unfolds = this.options.detail != null;
-        const line = h("tr", {tabindex: unfolds && "0", class: unfolds && "unfolds", "data-index": row.index,
+        const line = h("tr", {tabindex: unfolds && "-1", class: unfolds && "unfolds", "data-index": row.index,
                               "aria-expanded": unfolds && "false"},
             this.columns.map((column) => h("td", {class: column.number && "n",
                 "data-value": column.number && String(column.value(row))}, column.cell(row))));
@@ -99,7 +100,11 @@ class Table {
         if (step) {
             do to = to[step];
             while (to && !to.classList.contains("unfolds"));
-            to?.focus();
+            if (to) {
+                line.setAttribute("tabindex", "-1");
+                to.setAttribute("tabindex", "0");
+                to.focus();
+            }
         } else if (event.key === "Enter" || event.key === " ") this.toggle(line, line.row);
         else return;
         event.preventDefault();
