@@ -12,20 +12,13 @@ const h = (name, attributes, ...children) => {
     return element;
 };
 
-const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
-/* As in the text report: three figures, powers of 1024. */
+/* Figures look as in the text report: words.c. */
 const bytes = (value) => {
-    let unit = 0, amount = Math.abs(value);
-    while (amount >= 1024 && unit < UNITS.length - 1) {
-        amount /= 1024;
-        unit++;
-    }
-    if (unit === 0) return `${value} ${Math.abs(value) === 1 ? "byte" : "bytes"}`;
-    if (amount >= 999.5) {
-        amount /= 1024;
-        unit++;
-    }
+    if (Math.abs(value) < 1024) return `${value} byte${Math.abs(value) === 1 ? "" : "s"}`;
+    let amount = Math.abs(value) / 1024, unit = 0;
+    for (; amount >= 999.5 && unit < UNITS.length - 1; unit++) amount /= 1024;
     const digits = amount < 9.995 ? 2 : amount < 99.95 ? 1 : 0;
     return `${value < 0 ? "-" : ""}${amount.toFixed(digits)} ${UNITS[unit]}`;
 };
@@ -34,16 +27,16 @@ const counted = (value, noun) => `${count(value)} ${noun}${value === 1 ? "" : "s
 const signed = (format, value) => (value > 0 ? "+" : "") + format(value);
 const percent = (part, whole) => {
     const share = whole > 0 ? 100 * part / whole : 0;
-    return share > 0 && share < 0.5 ? "<1 %" : `${Math.round(share)} %`;
+    return share > 0 && share < 1 ? "<1 %" : `${Math.round(share)} %`;
 };
 const time = (seconds) => {
     const two = (value) => String(Math.floor(value)).padStart(2, "0");
-    if (seconds < 10) return `${seconds.toFixed(2)} s`;
-    if (seconds < 59.5) return `${Math.round(seconds)} s`;
-    const s = Math.round(seconds);
-    if (s < 3600) return `${Math.floor(s / 60)} min ${two(s % 60)} s`;
-    if (s < 86400) return `${Math.floor(s / 3600)} h ${two(s % 3600 / 60)} min`;
-    return `${Math.floor(s / 86400)} d ${Math.floor(s % 86400 / 3600)} h`;
+    const whole = Math.round(seconds), minutes = Math.floor(whole / 60), hours = Math.floor(minutes / 60);
+    if (seconds < 9.995) return `${Math.max(0, seconds).toFixed(2)} s`;
+    if (whole < 60) return `${seconds.toFixed(1)} s`;
+    if (hours === 0) return `${minutes} min ${two(whole % 60)} s`;
+    if (hours < 48) return `${hours} h ${two(minutes % 60)} min`;
+    return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 };
 const exact = (value) => value < 1024 ? bytes(value) : `${bytes(value)} (${count(value)} bytes)`;
 

@@ -17,9 +17,9 @@ const flameGrowth = (key) => (data) => data.sites.map((site) =>
 const METRICS = {
     bytes: {title: "bytes outstanding", format: bytes, weights: flameSites("bytes")},
     objects: {title: "objects outstanding", format: (value) => counted(value, "object"), weights: flameSites("objects")},
-    allocations: {title: "allocations ever", format: (value) => counted(value, "allocation"),
+    allocations: {title: "allocations ever, where something is left", format: (value) => counted(value, "allocation"),
                   weights: flameSites("allocations")},
-    allocated: {title: "bytes ever allocated", format: bytes, weights: flameSites("bytes_allocated")},
+    allocated: {title: "bytes ever allocated, where something is left", format: bytes, weights: flameSites("bytes_allocated")},
     peak: {title: "bytes at the peak", format: bytes, weights: flamePeak},
 };
 const DIFF_METRICS = {

@@ -4,7 +4,7 @@ const colourOf = (property) => getComputedStyle(document.documentElement).getPro
 
 const timeAxis = () => ({stroke: colourOf("--dim"), grid: {stroke: colourOf("--line"), width: 1},
     ticks: {stroke: colourOf("--line")}, values: (_, values, index, space, step) => values.map((value) =>
-        step < 0.01 ? `${count(value * 1000)} ms` : time(value))});
+        step < 0.01 ? `${count(value * 1000)} ms` : value < 60 ? `${Number(value.toFixed(2))} s` : time(value))});
 const amountAxis = (scale, format, side) => ({scale, side, size: 80, stroke: colourOf("--dim"), show: true,
     grid: {show: side === 3, stroke: colourOf("--line"), width: 1}, ticks: {stroke: colourOf("--line")},
     values: (_, values) => values.map((value) => value == null ? "" : format(value)), incrs: undefined});
