@@ -17,7 +17,8 @@ const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 /* Figures look as in the text report: words.c. */
 const bytes = (value) => {
     if (Math.abs(value) < 1024) return `${value} byte${Math.abs(value) === 1 ? "" : "s"}`;
-    let amount = Math.abs(value) / 1024, unit = 0;
+    let amount = Math.abs(value) / 1024,
+        unit = 0;
     for (; amount >= 999.5 && unit < UNITS.length - 1; unit++) amount /= 1024;
     const digits = amount < 9.995 ? 2 : amount < 99.95 ? 1 : 0;
     return `${value < 0 ? "-" : ""}${amount.toFixed(digits)} ${UNITS[unit]}`;
@@ -26,19 +27,21 @@ const count = (value) => Math.round(value).toLocaleString("en-US");
 const counted = (value, noun) => `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
 const signed = (format, value) => (value > 0 ? "+" : "") + format(value);
 const percent = (part, whole) => {
-    const share = whole > 0 ? 100 * part / whole : 0;
+    const share = whole > 0 ? (100 * part) / whole : 0;
     return share > 0 && share < 1 ? "<1 %" : `${Math.round(share)} %`;
 };
 const time = (seconds) => {
     const two = (value) => String(Math.floor(value)).padStart(2, "0");
-    const whole = Math.round(seconds), minutes = Math.floor(whole / 60), hours = Math.floor(minutes / 60);
+    const whole = Math.round(seconds),
+        minutes = Math.floor(whole / 60),
+        hours = Math.floor(minutes / 60);
     if (seconds < 9.995) return `${Math.max(0, seconds).toFixed(2)} s`;
     if (whole < 60) return `${seconds.toFixed(1)} s`;
     if (hours === 0) return `${minutes} min ${two(whole % 60)} s`;
     if (hours < 48) return `${hours} h ${two(minutes % 60)} min`;
     return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 };
-const exact = (value) => value < 1024 ? bytes(value) : `${bytes(value)} (${count(value)} bytes)`;
+const exact = (value) => (value < 1024 ? bytes(value) : `${bytes(value)} (${count(value)} bytes)`);
 
 /* Names of functions and files may order their letters from right to left: kept apart from what follows. */
 const name = (text, attributes) => h("bdi", attributes, String(text));

@@ -10,18 +10,45 @@ const PRINTED_ROWS = 20; /* unfolded on paper */
  */
 class Table {
     constructor(columns, options) {
-        Object.assign(this, {columns, options, rows: [], shown: options.rows ?? PAGE_ROWS, sort: options.sort, down: true});
+        Object.assign(this, {
+            columns,
+            options,
+            rows: [],
+            shown: options.rows ?? PAGE_ROWS,
+            sort: options.sort,
+            down: true,
+        });
         this.body = h("tbody", {onkeydown: (event) => this.key(event)});
-        this.heads = columns.map((column, index) => h("th", {scope: "col", class: column.number && "n"},
-            h("button", {type: "button", title: column.help, onclick: () => this.choose(index)},
-              column.title)));
-        this.more = h("button", {type: "button", class: "more", onclick: () => {
-            this.shown += 10 * PAGE_ROWS;
-            this.draw();
-        }});
-        this.element = h("div", {class: "scroll"},
-            h("table", {"aria-label": options.label, class: options.detail && "wide"}, h("thead", {}, h("tr", {}, this.heads)), this.body),
-            this.more);
+        this.heads = columns.map((column, index) =>
+            h(
+                "th",
+                {scope: "col", class: column.number && "n"},
+                h(
+                    "button",
+                    {type: "button", title: column.help, onclick: () => this.choose(index)},
+                    column.title,
+                ),
+            ),
+        );
+        this.more = h("button", {
+            type: "button",
+            class: "more",
+            onclick: () => {
+                this.shown += 10 * PAGE_ROWS;
+                this.draw();
+            },
+        });
+        this.element = h(
+            "div",
+            {class: "scroll"},
+            h(
+                "table",
+                {"aria-label": options.label, class: options.detail && "wide"},
+                h("thead", {}, h("tr", {}, this.heads)),
+                this.body,
+            ),
+            this.more,
+        );
     }
 
     show(rows) {
@@ -38,14 +65,21 @@ class Table {
 
     order() {
         if (this.sort != null) {
-            const value = this.columns[this.sort].value, way = this.down ? -1 : 1;
+            const value = this.columns[this.sort].value,
+                way = this.down ? -1 : 1;
             this.rows.sort((a, b) => {
-                const x = value(a), y = value(b);
-                return way * (typeof x === "string" ? x.localeCompare(y) : x - y) || a.index - b.index;
+                const x = value(a),
+                    y = value(b);
+                return (
+                    way * (typeof x === "string" ? x.localeCompare(y) : x - y) || a.index - b.index
+                );
             });
         }
         this.heads.forEach((head, index) => {
-            head.setAttribute("aria-sort", index !== this.sort ? "none" : this.down ? "descending" : "ascending");
+            head.setAttribute(
+                "aria-sort",
+                index !== this.sort ? "none" : this.down ? "descending" : "ascending",
+            );
         });
         this.draw();
     }
@@ -53,8 +87,11 @@ class Table {
     draw() {
         const rows = this.rows.slice(0, this.shown).map((row) => this.line(row));
         if (rows.length === 0)
-            rows.push(h("tr", {}, h("td", {colspan: this.columns.length, class: "none"}, "nothing here")));
-        if (this.options.detail) rows[0].setAttribute("tabindex", "0"); /* arrows lead to the others */
+            rows.push(
+                h("tr", {}, h("td", {colspan: this.columns.length, class: "none"}, "nothing here")),
+            );
+        if (this.options.detail)
+            rows[0].setAttribute("tabindex", "0"); /* arrows lead to the others */
         this.body.replaceChildren(...rows);
         const left = this.rows.length - this.shown;
         this.more.hidden = left <= 0;
@@ -63,10 +100,25 @@ class Table {
 
     line(row) {
         const unfolds = this.options.detail != null;
-        const line = h("tr", {tabindex: unfolds && "-1", class: unfolds && "unfolds", "data-index": row.index,
-                              "aria-expanded": unfolds && "false"},
-            this.columns.map((column) => h("td", {class: column.number && "n",
-                "data-value": column.number && String(column.value(row))}, column.cell(row))));
+        const line = h(
+            "tr",
+            {
+                tabindex: unfolds && "-1",
+                class: unfolds && "unfolds",
+                "data-index": row.index,
+                "aria-expanded": unfolds && "false",
+            },
+            this.columns.map((column) =>
+                h(
+                    "td",
+                    {
+                        class: column.number && "n",
+                        "data-value": column.number && String(column.value(row)),
+                    },
+                    column.cell(row),
+                ),
+            ),
+        );
         if (unfolds) line.addEventListener("click", () => this.toggle(line, row));
         line.row = row;
         return line;
@@ -76,8 +128,14 @@ class Table {
         const open = line.getAttribute("aria-expanded") === "true";
         line.setAttribute("aria-expanded", String(!open));
         if (open) line.nextElementSibling.remove();
-        else line.after(h("tr", {class: "detail"},
-            h("td", {colspan: this.columns.length}, this.options.detail(row))));
+        else
+            line.after(
+                h(
+                    "tr",
+                    {class: "detail"},
+                    h("td", {colspan: this.columns.length}, this.options.detail(row)),
+                ),
+            );
     }
 
     /* Paper cannot be clicked. */
@@ -85,7 +143,8 @@ class Table {
         let opened = [];
         const toggle = (line) => this.toggle(line, line.row);
         addEventListener("beforeprint", () => {
-            opened = [...this.body.querySelectorAll("tr.unfolds")].slice(0, PRINTED_ROWS)
+            opened = [...this.body.querySelectorAll("tr.unfolds")]
+                .slice(0, PRINTED_ROWS)
                 .filter((line) => line.getAttribute("aria-expanded") === "false");
             opened.forEach(toggle);
         });
@@ -95,7 +154,9 @@ class Table {
     key(event) {
         const line = event.target.closest("tr.unfolds");
         if (!line || event.target !== line) return;
-        const step = {ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling"}[event.key];
+        const step = {ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling"}[
+            event.key
+        ];
         let to = line;
         if (step) {
             do to = to[step];

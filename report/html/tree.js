@@ -15,7 +15,9 @@ class FlameTree {
             this.own[node] += value;
             this.grown[node] += growth ?? 0;
         }
-        this.leaves = [...new Set(weights.map(([node]) => node))].filter((node) => this.own[node] > 0);
+        this.leaves = [...new Set(weights.map(([node]) => node))].filter(
+            (node) => this.own[node] > 0,
+        );
         data.names ??= FlameTree.names(data);
         if (!inverted) this.sum();
         this.root = {name: "all", value: 0, growth: 0, frame: null, parent: null};
@@ -37,10 +39,13 @@ class FlameTree {
     }
 
     sum() {
-        const {parents} = this.data, size = parents.length;
+        const {parents} = this.data,
+            size = parents.length;
         this.total = this.own.slice();
         this.totalGrown = this.grown.slice();
-        this.first = new Int32Array(size); /* child of a node, and the next child of its parent; 0: none */
+        this.first = new Int32Array(
+            size,
+        ); /* child of a node, and the next child of its parent; 0: none */
         this.next = new Int32Array(size);
         for (let node = size - 1; node > 0; node--) {
             if (this.total[node] === 0) continue;
@@ -57,11 +62,20 @@ class FlameTree {
         if (merged.children) return merged.children;
         const byName = new Map();
         const add = (node, value, growth) => {
-            const frame = this.data.frameOf[node], key = this.data.names[frame];
+            const frame = this.data.frameOf[node],
+                key = this.data.names[frame];
             let child = byName.get(key);
             if (!child) {
-                child = {name: label(this.data.frames[frame]), frame: this.data.frames[frame], value: 0, growth: 0,
-                         nodes: [], values: [], growths: [], parent: merged};
+                child = {
+                    name: label(this.data.frames[frame]),
+                    frame: this.data.frames[frame],
+                    value: 0,
+                    growth: 0,
+                    nodes: [],
+                    values: [],
+                    growths: [],
+                    parent: merged,
+                };
                 byName.set(key, child);
             }
             child.value += value;
@@ -73,10 +87,13 @@ class FlameTree {
             }
         };
         if (this.inverted) this.outwards(merged, add);
-        else for (const parent of merged.nodes)
-            for (let node = this.first[parent]; node !== 0; node = this.next[node])
-                add(node, this.total[node], this.totalGrown[node]);
-        merged.children = [...byName.values()].sort((a, b) => b.value - a.value || (a.name < b.name ? -1 : 1));
+        else
+            for (const parent of merged.nodes)
+                for (let node = this.first[parent]; node !== 0; node = this.next[node])
+                    add(node, this.total[node], this.totalGrown[node]);
+        merged.children = [...byName.values()].sort(
+            (a, b) => b.value - a.value || (a.name < b.name ? -1 : 1),
+        );
         return merged.children;
     }
 
@@ -90,14 +107,16 @@ class FlameTree {
     /* What of the root is at or under a name that matches; each stack once. */
     matched(match) {
         const {frames, frameOf, parents, names} = this.data;
-        const hits = new Map(), good = new Uint8Array(parents.length);
+        const hits = new Map(),
+            good = new Uint8Array(parents.length);
         const hit = (frame) => {
             const key = names[frame];
             if (!hits.has(key)) hits.set(key, match(label(frames[frame])));
             return hits.get(key);
         };
         let sum = 0;
-        for (let node = 1; node < parents.length; node++) good[node] = good[parents[node]] || hit(frameOf[node]) ? 1 : 0;
+        for (let node = 1; node < parents.length; node++)
+            good[node] = good[parents[node]] || hit(frameOf[node]) ? 1 : 0;
         for (const node of this.leaves) if (good[node]) sum += this.own[node];
         return sum;
     }
