@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages="cmake gcc g++ make pkg-config libjemalloc-dev libdw-dev libelf-dev libsqlite3-dev
-          libjansson-dev zlib1g-dev libcmocka-dev libunwind-dev binutils python3"
+          libjansson-dev zlib1g-dev libcmocka-dev libunwind-dev binutils python3 nodejs npm"
 
 say() { printf '%s\n' "examples/run.sh: $*"; }
 
@@ -55,4 +55,4 @@ say "LD_PRELOAD=build/lib/libpoolprof.so build/bin/game $*"
 LD_PRELOAD="$PWD/build/lib/libpoolprof.so" build/bin/game "$@"
 
 say "above: what the game says of itself, and the report that poolprof printed when it ended."
-say "more of it: build/bin/poolprof report --top 100, or --format json"
+say "more of it: build/bin/poolprof report --top 100, or --format html -o report.html"

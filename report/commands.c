@@ -16,24 +16,32 @@
 #include "aggregate.h"
 #include "csv.h"
 #include "folded.h"
+#include "heaptrack.h"
+#include "html.h"
 #include "json.h"
 #include "locate.h"
+#include "massif.h"
 #include "pprof.h"
 #include "profile.h"
+#include "progress.h"
 #include "scan.h"
 #include "symbol.h"
 #include "text.h"
 #include "verdict.h"
 #include "view.h"
 
-enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PPROF, FORMAT_FOLDED, FORMAT_CSV, FORMAT_COUNT };
+enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PPROF, FORMAT_FOLDED, FORMAT_CSV, FORMAT_HTML,
+              FORMAT_HEAPTRACK, FORMAT_MASSIF, FORMAT_COUNT };
 
 /* Those with sites and figures and no other choice than how many. */
 static bool (*const renderers[FORMAT_COUNT])(const struct model *model, FILE *to, size_t top) = {
     [FORMAT_JSON] = json_render,
     [FORMAT_PPROF] = pprof_render,
     [FORMAT_FOLDED] = folded_render,
-    [FORMAT_CSV] = csv_render};
+    [FORMAT_CSV] = csv_render,
+    [FORMAT_HTML] = html_render,
+    [FORMAT_HEAPTRACK] = heaptrack_render,
+    [FORMAT_MASSIF] = massif_render};
 
 struct request {
     char *path;   /* malloc'ed */
@@ -50,7 +58,9 @@ static const char report_help[] =
     "FILE is a profile or a segment, PID a running profiled process; without it, the newest\n"
     "profile in this directory.\n"
     "  --format FORMAT               text, the default; json: everything; pprof: for go tool pprof;\n"
-    "                                folded: for flame graphs; csv: a row per site\n"
+    "                                folded: for flame graphs; csv: a row per site;\n"
+    "                                html: a page for the browser; heaptrack: for heaptrack_gui and\n"
+    "                                heaptrack_print; massif: for ms_print, massif-visualizer\n"
     "  -o, --output FILE             instead of standard output\n"
     "  --sort bytes|objects|age      order of the sites; bytes is the default\n"
     "  --top N                       sites shown; 0: all; 20 for text, all otherwise\n"
@@ -94,13 +104,14 @@ static bool parse_count(const char *text, size_t *value) {
 }
 
 static int parse_option(int option, struct request *request) {
-    static const char *const formats[] = {"text", "json", "pprof", "folded", "csv"};
+    static const char *const formats[] = {"text", "json", "pprof", "folded",
+                                          "csv",  "html", "heaptrack", "massif"};
     static const char *const orders[] = {"bytes", "objects", "age"};
     int choice;
     switch (option) {
     case 'f':
         if ((choice = choose("--format", optarg, formats, FORMAT_COUNT,
-                             "text, json, pprof, folded, csv")) < 0)
+                             "text, json, pprof, folded, csv, html, heaptrack, massif")) < 0)
             return STATUS_USAGE;
         request->format = (enum format)choice;
         return 0;
@@ -266,10 +277,21 @@ struct model *report_read(const char *path, char *why, size_t why_bytes) {
 
 /* ---- writing ---- */
 
+/* What may be gigabytes, with a line about it unless it goes to the terminal itself. */
+static bool render_told(const struct request *request, const struct model *model, FILE *to) {
+    struct progress progress;
+    FILE *told = isatty(fileno(to)) ? NULL : progress_stream(&progress, to);
+    if (told == NULL) return renderers[request->format](model, to, request->top);
+    bool good = renderers[request->format](model, told, request->top);
+    if (fclose(told) != 0) good = false;
+    progress_end(&progress);
+    return good && fflush(to) == 0 && ferror(to) == 0;
+}
+
 static bool render(const struct request *request, struct model *model, FILE *to) {
     if (renderers[request->format] != NULL) {
         model_sort(model, model->sites, model->site_count, request->sort);
-        return renderers[request->format](model, to, request->top);
+        return render_told(request, model, to);
     }
     struct text_options options = {.top = request->top_set ? request->top : TEXT_TOP_DEFAULT,
                                    .sort = request->sort,
@@ -286,8 +308,11 @@ static int check_leaks(const struct model *model) {
 }
 
 static int write_report(const struct request *request, struct model *model) {
-    if (request->format == FORMAT_PPROF && request->output == NULL && isatty(STDOUT_FILENO))
-        return usage_error("report", "pprof is no text for a terminal: -o FILE, or a pipe");
+    bool is_page = request->format == FORMAT_HTML, for_people = !is_page && request->format != FORMAT_PPROF;
+    if (!for_people && request->output == NULL && isatty(STDOUT_FILENO))
+        return usage_error("report", "%s is no text for a terminal: -o FILE, or a pipe", is_page ? "html" : "pprof");
+    if (is_page && !html_is_there())
+        return unreadable("--format html", HTML_MISSING);
     FILE *to = request->output != NULL ? fopen(request->output, "we") : stdout;
     if (to == NULL) return unreadable(request->output, strerror(errno));
     bool good = render(request, model, to);

@@ -8,6 +8,7 @@
 
 #include "commands.h"
 #include "diff_render.h"
+#include "html.h"
 #include "text.h"
 
 static const char help[] =
@@ -17,13 +18,16 @@ static const char help[] =
     "  --check                exit status 1 if outstanding bytes grew by more than --max-growth;\n"
     "                         if both were scanned for leaks, lost bytes (with the indirectly lost)\n"
     "  --max-growth BYTES     0 is the default; 64K, 10M, 1G will do\n"
-    "  --format text|json     text is the default\n"
-    "  --top N                changed sites shown; 0: all; 20 for text, all for json\n"
+    "  --format FORMAT        text, the default; json; html: a page for the browser\n"
+    "  -o, --output FILE      instead of standard output\n"
+    "  --top N                changed sites shown; 0: all; 20 for text, all otherwise\n"
     "  --no-colour            no colour even on a terminal (NO_COLOR does the same)\n";
 
 struct request {
     const char *paths[2];
-    bool check, growth_set, json, top_set, no_colour;
+    enum { FORMAT_TEXT, FORMAT_JSON, FORMAT_HTML, FORMAT_COUNT } format;
+    const char *output; /* NULL: standard output */
+    bool check, growth_set, top_set, no_colour;
     uint64_t growth_bytes;
     size_t top;
 };
@@ -48,6 +52,16 @@ static bool parse_bytes(const char *text, uint64_t *value) {
     return !__builtin_mul_overflow(*value, UINT64_C(1024) << 10 * (unit - units), value);
 }
 
+static int parse_format(const char *word, struct request *request) {
+    static const char *const formats[] = {"text", "json", "html"};
+    for (int i = 0; i < FORMAT_COUNT; i++) {
+        if (strcmp(formats[i], word) != 0) continue;
+        request->format = i;
+        return 0;
+    }
+    return usage_error("diff", "--format: '%s' is not one of text, json, html", word);
+}
+
 static int parse_option(int option, struct request *request) {
     const char *end;
     uint64_t count;
@@ -57,10 +71,8 @@ static int parse_option(int option, struct request *request) {
         request->growth_set = true;
         if (parse_bytes(optarg, &request->growth_bytes)) return 0;
         return usage_error("diff", "--max-growth: '%s' is not a number of bytes, like 64K", optarg);
-    case 'f':
-        request->json = strcmp(optarg, "json") == 0;
-        if (request->json || strcmp(optarg, "text") == 0) return 0;
-        return usage_error("diff", "--format: '%s' is not one of text, json", optarg);
+    case 'f': return parse_format(optarg, request);
+    case 'o': request->output = optarg; return 0;
     case 't':
         request->top_set = parse_count(optarg, &count, &end) && *end == 0;
         if (!request->top_set)
@@ -76,13 +88,14 @@ static int parse_option(int option, struct request *request) {
 static int parse(int argc, char **argv, struct request *request) {
     static const struct option options[] = {
         {"check", no_argument, NULL, 'k'},     {"max-growth", required_argument, NULL, 'g'},
-        {"format", required_argument, NULL, 'f'}, {"top", required_argument, NULL, 't'},
+        {"format", required_argument, NULL, 'f'}, {"output", required_argument, NULL, 'o'},
+        {"top", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
         {"no-colour", no_argument, NULL, 'c'}, {"no-color", no_argument, NULL, 'c'},
-        {"help", no_argument, NULL, 'h'},      {NULL, 0, NULL, 0}};
+        {NULL, 0, NULL, 0}};
     int option;
     optind = 1;
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":o:h", options, NULL)) != -1) {
         const char *word = argv[optind - 1];
         if (option == ':') return usage_error("diff", "%s needs a value", word);
         if (option == '?')
@@ -109,20 +122,35 @@ static int check(const struct request *request, const struct diff *diff) {
     return STATUS_FOUND;
 }
 
+static bool render(const struct request *request, const struct diff *diff, FILE *to) {
+    switch (request->format) {
+    case FORMAT_JSON: return diff_json_render(diff, to, request->top);
+    case FORMAT_HTML: return html_diff_render(diff, to, request->top);
+    default:
+        return diff_text_render(diff, to, request->top_set ? request->top : TEXT_TOP_DEFAULT,
+                                !request->no_colour && text_wants_colour(to));
+    }
+}
+
+static int unwritable(const char *what, const char *why) {
+    fprintf(stderr, "poolprof diff: %s: %s\n", what, why);
+    return STATUS_UNREADABLE;
+}
+
 static int show(const struct request *request, const struct model *before,
                 const struct model *after) {
     struct diff diff;
+    if (request->format == FORMAT_HTML && !html_is_there())
+        return unwritable("--format html", HTML_MISSING);
+    FILE *to = request->output != NULL ? fopen(request->output, "we") : stdout;
+    if (to == NULL) return unwritable(request->output, strerror(errno));
     diff_init(&diff, before, after);
-    bool good = request->json
-                    ? diff_json_render(&diff, stdout, request->top)
-                    : diff_text_render(&diff, stdout,
-                                       request->top_set ? request->top : TEXT_TOP_DEFAULT,
-                                       !request->no_colour && text_wants_colour(stdout));
+    bool good = render(request, &diff, to);
+    if (to != stdout && fclose(to) != 0) good = false;
     int status = check(request, &diff);
     diff_fini(&diff);
     if (good) return status;
-    fprintf(stderr, "poolprof diff: standard output: %s\n", strerror(errno));
-    return STATUS_UNREADABLE;
+    return unwritable(request->output != NULL ? request->output : "standard output", strerror(errno));
 }
 
 int diff_main(int argc, char **argv) {

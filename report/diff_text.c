@@ -25,7 +25,7 @@ static void put_name(FILE *to, const struct model *model) {
 static void put_verdict(const struct text *text, const struct diff *diff) {
     uint64_t before = diff->total_before.bytes, after = diff->total_after.bytes;
     char bytes[2 * WORDS_BYTES], objects[WORDS_BYTES];
-    fprintf(text->to, "%spoolprof: %s memory ", text->bold, diff->measure);
+    fprintf(text->to, "%s memory ", diff->measure);
     if (before == after) fputs("did not change", text->to);
     else
         fprintf(text->to, "%s by %s", after > before ? "grew" : "shrank",
@@ -39,7 +39,6 @@ static void put_verdict(const struct text *text, const struct diff *diff) {
     put_name(text->to, diff->before);
     fputs(" to ", text->to);
     put_name(text->to, diff->after);
-    fprintf(text->to, "%s\n", text->plain);
 }
 
 static void put_total(const struct text *text, const char *what, const struct model *model,
@@ -53,7 +52,9 @@ static void put_total(const struct text *text, const char *what, const struct mo
 }
 
 static void put_head(const struct text *text, const struct diff *diff) {
+    fprintf(text->to, "%spoolprof: ", text->bold);
     put_verdict(text, diff);
+    fprintf(text->to, "%s\n", text->plain);
     put_total(text, "before", diff->before, diff->total_before);
     put_total(text, "after", diff->after, diff->total_after);
     fprintf(text->to, "  sites   %zu new, %zu gone, %zu grown, %zu shrunk, %zu the same\n",
@@ -87,6 +88,10 @@ static void put_site(const struct text *text, size_t number, const struct diff_s
     struct text stack_text = *text;
     stack_text.model = site->stack_of;
     text_put_stack(&stack_text, site->stack);
+}
+
+void diff_text_verdict(const struct diff *diff, FILE *to) {
+    put_verdict(&(struct text){.to = to, .bold = "", .plain = ""}, diff);
 }
 
 bool diff_text_render(const struct diff *diff, FILE *to, size_t top, bool colour) {

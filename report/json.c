@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "frame.h"
 #include "words.h"
 
 #define FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(9) | JSON_ENCODE_ANY)
@@ -43,6 +44,14 @@ void json_time(int64_t realtime_ns, char to[32]) {
              (unsigned)utc.tm_min, (unsigned)utc.tm_sec, (unsigned)(rest_ns / 1000000));
 }
 
+struct report {
+    const struct model *model;
+    struct frame_labels frames; /* each frame's text is made once: stacks are many times longer */
+    bool nodes;                 /* stacks as numbers of nodes; else as lists of frames */
+    FILE *to;
+    size_t top;
+};
+
 /* ---- writing ---- */
 
 static void put(FILE *to, json_t *value) {
@@ -57,8 +66,9 @@ static void put_member(FILE *to, const char *key, json_t *value) {
 
 /* Lists: one element a line. */
 static void open_list(FILE *to, const char *key) { fprintf(to, "\"%s\": [", key); }
+static void begin_element(FILE *to, size_t index) { fputs(index > 0 ? ",\n " : "\n ", to); }
 static void put_element(FILE *to, size_t index, json_t *value) {
-    fputs(index > 0 ? ",\n " : "\n ", to);
+    begin_element(to, index);
     put(to, value);
 }
 static void close_list(FILE *to) { fputs("]", to); }
@@ -123,7 +133,39 @@ static json_t *stack_value(const struct model *model, const struct model_stack *
 }
 
 json_t *json_stack(const struct model *model, uint32_t stack) {
-    return stack_value(model, &model->stacks[stack < model->stack_count ? stack : 0]);
+    return stack_value(model, model_stack(model, stack));
+}
+
+static uint32_t leaf_of(const struct report *report, uint32_t stack) {
+    return report->frames.stacks.leaf_of[stack < report->model->stack_count ? stack : 0];
+}
+
+static json_t *stack_at(const struct report *report, uint32_t stack) {
+    return report->nodes ? json_integer(leaf_of(report, stack)) : json_stack(report->model, stack);
+}
+
+static char *frame_text(const struct model *model, const struct model_frame *frame) {
+    json_t *value = frame_value(model, frame);
+    char *text = json_dumps(value, FLAGS);
+    json_decref(value);
+    return text;
+}
+
+/* The same as stack_at's, written at once. */
+static void put_stack(struct report *report, uint32_t stack) {
+    struct frame_labels *frames = &report->frames;
+    if (report->nodes) {
+        fprintf(report->to, "%" PRIu32, leaf_of(report, stack));
+        return;
+    }
+    size_t number = stack < report->model->stack_count ? stack : 0;
+    size_t count = frame_ids(&frames->stacks, number, &frames->ids, &frames->room);
+    fputc('[', report->to);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) fputc(',', report->to);
+        fputs(frames->texts[frames->ids[i]], report->to);
+    }
+    fputc(']', report->to);
 }
 
 static const char *allocator_name(unsigned makers) {
@@ -132,11 +174,12 @@ static const char *allocator_name(unsigned makers) {
     return makers == 0 ? names[0] : makers < sizeof names / sizeof *names ? names[makers] : "mixed";
 }
 
+/* All but its stack. */
 static json_t *site_value(const struct model *model, const struct model_site *site) {
     const struct model_stack *stack =
         &model->stacks[site->stack < model->stack_count ? site->stack : 0];
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, "
-                     "s:o, s:b, s:o}",
+                     "s:o, s:b}",
                      "kind", model_kind_names[site->kind], "objects", count_of(site->objects),
                      "bytes", count_of(site->bytes), "oldest_s", number(site->oldest_s), "newest_s",
                      number(site->newest_s), "thread",
@@ -147,24 +190,33 @@ static json_t *site_value(const struct model *model, const struct model_site *si
                      "suspect_objects", count_of(site->suspect_objects), "suspect_bytes",
                      count_of(site->suspect_bytes), "stale_objects", count_of(site->stale_objects),
                      "retained_bytes", count_of(site->retained_bytes), "truncated",
-                     stack->truncated, "stack", stack_value(model, stack));
+                     stack->truncated);
 }
 
-static void put_sites(FILE *to, const struct model *model, const struct model_site *sites,
-                      size_t count) {
-    open_list(to, "sites");
-    for (size_t i = 0; i < count; i++)
-        put_element(to, i, site_value(model, &sites[i]));
-    close_list(to);
+static void put_sites(struct report *report, const struct model_site *sites, size_t count) {
+    open_list(report->to, "sites");
+    for (size_t i = 0; i < count; i++) {
+        json_t *value = site_value(report->model, &sites[i]);
+        begin_element(report->to, i);
+        fputc('{', report->to);
+        json_dumpf(value, report->to, FLAGS | JSON_EMBED);
+        fputs(",\"stack\":", report->to);
+        put_stack(report, sites[i].stack);
+        fputc('}', report->to);
+        json_decref(value);
+    }
+    close_list(report->to);
 }
 
-static void put_peak(FILE *to, const struct model *model) {
+static void put_peak(struct report *report) {
+    const struct model *model = report->model;
+    FILE *to = report->to;
     fputs(",\n\"peak\": {\"t_s\": ", to);
     put(to, number(model->peak.t_s));
     fputs(", \"bytes\": ", to);
     put(to, count_of(model->peak.bytes));
     fputs(", ", to);
-    put_sites(to, model, model->peak_sites, model->peak_site_count);
+    put_sites(report, model->peak_sites, model->peak_site_count);
     fputs("}", to);
 }
 
@@ -199,38 +251,37 @@ static void put_tags(FILE *to, const struct model *model) {
     close_list(to);
 }
 
-static json_t *slabs_value(const struct model *model) {
+static json_t *slabs_value(const struct report *report) {
+    const struct model *model = report->model;
     json_t *pins = json_array();
     for (size_t i = 0; i < model->slabs.pin_count; i++) {
         const struct model_pin *pin = &model->slabs.pins[i];
-        uint32_t stack = pin->stack < model->stack_count ? pin->stack : 0;
         json_array_append_new(pins, json_pack("{s:o, s:o, s:o, s:o}", "slabs", count_of(pin->slabs), "objects",
                                               count_of(pin->objects), "unused_bytes",
                                               count_of(pin->unused_bytes), "stack",
-                                              stack_value(model, &model->stacks[stack])));
+                                              stack_at(report, pin->stack)));
     }
     return json_pack("{s:o, s:o, s:o, s:o, s:o}", "slabs", count_of(model->slabs.slabs), "sparse_slabs",
                      count_of(model->slabs.sparse), "shared_slabs", count_of(model->slabs.shared),
                      "unused_bytes", count_of(model->slabs.unused_bytes), "pins", pins);
 }
 
-static json_t *lap_value(const struct model *model, const struct model_lap *lap) {
+static json_t *lap_value(const struct report *report, const struct model_lap *lap) {
     json_t *sites = json_array();
-    for (size_t i = 0; i < lap->site_count; i++) {
-        uint32_t stack = lap->sites[i].stack < model->stack_count ? lap->sites[i].stack : 0;
+    for (size_t i = 0; i < lap->site_count; i++)
         json_array_append_new(sites, json_pack("{s:o, s:o}", "allocations",
                                                count_of(lap->sites[i].allocations), "stack",
-                                               stack_value(model, &model->stacks[stack])));
-    }
+                                               stack_at(report, lap->sites[i].stack)));
     return json_pack("{s:o, s:o, s:o, s:o}", "number", count_of(lap->number), "t_s", number(lap->t_s),
                      "allocations", count_of(lap->allocations), "sites", sites);
 }
 
 /* Allocations per frame of the program. */
-static json_t *laps_value(const struct model *model) {
+static json_t *laps_value(const struct report *report) {
+    const struct model *model = report->model;
     json_t *worst = json_array();
     for (size_t i = 0; i < model->laps.worst_count; i++)
-        json_array_append_new(worst, lap_value(model, &model->laps.worst[i]));
+        json_array_append_new(worst, lap_value(report, &model->laps.worst[i]));
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "count", count_of(model->laps.count), "min",
                      count_of(model->laps.least), "median", count_of(model->laps.median), "p99",
                      count_of(model->laps.p99), "max", count_of(model->laps.most), "worst", worst);
@@ -310,20 +361,22 @@ static json_t *overhead_value(const struct model *model) {
                      number(objects > 0 ? (double)model->tracker_bytes / objects : 0));
 }
 
-bool json_render(const struct model *model, FILE *to, size_t top) {
-    size_t count = top > 0 && top < model->site_count ? top : model->site_count;
+static bool render(struct report *report) {
+    const struct model *model = report->model;
+    FILE *to = report->to;
+    size_t count = report->top > 0 && report->top < model->site_count ? report->top : model->site_count;
     fputs("{\"schema\": \"poolprof.report/1\"", to);
     put_member(to, "process", process_value(model));
     put_member(to, "totals", totals_value(model));
     put_member(to, "sampling", sampling_value(model));
     put_member(to, "leaks", leaks_value(model));
     fputs(",\n", to);
-    put_sites(to, model, model->sites, count);
-    put_peak(to, model);
+    put_sites(report, model->sites, count);
+    put_peak(report);
     put_pools(to, model);
     put_tags(to, model);
-    put_member(to, "fragmentation", slabs_value(model));
-    put_member(to, "frames", laps_value(model));
+    put_member(to, "fragmentation", slabs_value(report));
+    put_member(to, "frames", laps_value(report));
     put_samples(to, model);
     put_alerts(to, model);
     put_children(to, model);
@@ -336,4 +389,29 @@ bool json_render(const struct model *model, FILE *to, size_t top) {
     put_member(to, "profile", json_text(model->profile_path));
     fputs("}\n", to);
     return fflush(to) == 0 && ferror(to) == 0;
+}
+
+bool json_render(const struct model *model, FILE *to, size_t top) {
+    struct report report = {.model = model, .to = to, .top = top};
+    frame_labels_init(&report.frames, model, frame_text);
+    bool good = render(&report);
+    frame_labels_fini(&report.frames);
+    return good;
+}
+
+bool json_render_tables(const struct model *model, FILE *to, size_t top) {
+    struct report report = {.model = model, .nodes = true, .to = to, .top = top};
+    const struct profile_stacks *tables = &report.frames.stacks;
+    frame_labels_init(&report.frames, model, frame_text);
+    fputs("{\"frames\": [null", to);
+    for (size_t id = 1; id < tables->frame_count; id++)
+        fprintf(to, ",\n %s", report.frames.texts[id]);
+    fputs("],\n\"nodes\": [0,0", to);
+    for (size_t id = 1; id < tables->node_count; id++)
+        fprintf(to, ",%" PRIu32 ",%" PRIu32, tables->nodes[id].parent, tables->nodes[id].frame);
+    fputs("],\n\"report\": ", to);
+    bool good = render(&report);
+    fputs("}\n", to);
+    frame_labels_fini(&report.frames);
+    return good && fflush(to) == 0 && ferror(to) == 0;
 }

@@ -15,6 +15,11 @@
    the stream has an error afterwards. */
 bool json_render(const struct model *model, FILE *to, size_t top);
 
+/* The same with each distinct frame once, for pages that draw it: {"frames": [null, ...], "nodes": [0, 0,
+   parent, frame, ...], "report": {...}}, where "stack" is the number of its innermost node, 0 if there is
+   none; parents come before their children. */
+bool json_render_tables(const struct model *model, FILE *to, size_t top);
+
 /* The value of "stack": a list of frames, as in a site. Whoever includes jansson.h knows the type. */
 struct json_t *json_stack(const struct model *model, uint32_t stack);
 

@@ -116,7 +116,7 @@ static struct numbered number_nodes(struct adding *adding, const struct profile_
     for (size_t id = 1; id < tree->frame_count; id++)
         frames[id] = frame_number(adding, tree->frames[id]);
     for (size_t id = 1; id < tree->node_count; id++) { /* parents come first */
-        const struct profile_node *node = &tree->nodes[id];
+        const struct model_node *node = &tree->nodes[id];
         const struct model_frame *frame = tree->frames[node->frame];
         const uint32_t pair[2] = {to.nodes[node->parent], frames[node->frame]};
         to.named[id] = to.named[node->parent] + (frame->function != NULL);
@@ -172,7 +172,7 @@ uint32_t *merge_stacks_add(struct merge_stacks *stacks, const struct model *from
     uint32_t *numbers = model_alloc(from->stack_count, sizeof *numbers);
     for (size_t i = 0; i < from->stack_count; i++) {
         uint32_t leaf = tree.leaf_of[i];
-        numbers[i] = add_stack(&adding, &from->stacks[i], numbered.nodes[leaf], numbered.named[leaf]);
+        numbers[i] = add_stack(&adding, model_stack(from, (uint32_t)i), numbered.nodes[leaf], numbered.named[leaf]);
     }
     free(numbered.nodes);
     free(numbered.named);

@@ -66,6 +66,34 @@ struct model *model_create(void) {
     return model;
 }
 
+static void free_tree(struct model_tree *tree) {
+    if (tree == NULL) return;
+    free(tree->frames);
+    free(tree->nodes);
+    free(tree);
+}
+
+/* The oldest of those that were made gives way. */
+static void unfold(const struct model *model, uint32_t number) {
+    struct model_tree *tree = model->tree;
+    struct model_stack *stack = &model->stacks[number];
+    uint32_t *place = &tree->unfolded[tree->unfolded_at++ % MODEL_UNFOLDED], at = stack->leaf;
+    if (*place != 0) {
+        free(model->stacks[*place].frames);
+        model->stacks[*place].frames = NULL;
+    }
+    *place = number;
+    stack->frames = model_alloc(stack->count, sizeof *stack->frames);
+    for (size_t i = 0; i < stack->count; i++, at = tree->nodes[at].parent)
+        stack->frames[i] = tree->frames[tree->nodes[at].frame];
+}
+
+const struct model_stack *model_stack(const struct model *model, uint32_t stack) {
+    if (stack >= model->stack_count) stack = 0;
+    if (model->stacks[stack].leaf != 0 && model->stacks[stack].frames == NULL) unfold(model, stack);
+    return &model->stacks[stack];
+}
+
 static void free_texts(struct model_texts *texts) {
     for (size_t i = 0; i < texts->room; i++)
         free(texts->slots[i]);
@@ -116,6 +144,7 @@ void model_destroy(struct model *model) {
     free(model->alerts);
     free(model->children);
     free(model->blind_spots);
+    free_tree(model->tree);
     free_texts(model->texts);
     free(model);
 }
@@ -244,4 +273,15 @@ static int compare_sites(const void *left, const void *right, void *order) {
 void model_sort(const struct model *model, struct model_site *sites, size_t count,
                 enum model_order order) {
     if (count > 1) qsort_r(sites, count, sizeof *sites, compare_sites, &order);
+}
+
+static int compare_pointers(const void *left, const void *right, void *order) {
+    return compare_sites(*(const struct model_site *const *)left, *(const struct model_site *const *)right, order);
+}
+
+const struct model_site **model_sorted(const struct model *model, enum model_order order) {
+    const struct model_site **sites = model_alloc(model->site_count, sizeof *sites);
+    for (size_t i = 0; i < model->site_count; i++) sites[i] = &model->sites[i];
+    if (model->site_count > 1) qsort_r(sites, model->site_count, sizeof *sites, compare_pointers, &order);
+    return sites;
 }

@@ -27,9 +27,24 @@ struct model_frame {
 };
 
 struct model_stack {
-    struct model_frame *frames; /* innermost first */
+    struct model_frame *frames; /* innermost first; read them by model_stack() */
     size_t count;
+    uint32_t leaf; /* its innermost node in model.tree, from which frames are made; 0: they are there */
     bool truncated;
+};
+
+/* The stacks of a profile as they are stored: a million of them in 30 MB. */
+struct model_node {
+    uint32_t parent, frame; /* ids; parent 0: outermost */
+};
+#define MODEL_UNFOLDED 256u
+struct model_tree {
+    struct model_frame *frames; /* by id, from 1 */
+    size_t frame_count;
+    struct model_node *nodes;   /* by id, from 1; parents come first */
+    size_t node_count;
+    uint32_t unfolded[MODEL_UNFOLDED]; /* the stacks whose frames were made last */
+    unsigned unfolded_at;
 };
 
 struct model_module {
@@ -170,6 +185,7 @@ struct model {
     size_t module_count; /* [0] is "no module" */
     struct model_stack *stacks;
     size_t stack_count; /* [0] is the unknown stack */
+    struct model_tree *tree; /* NULL: all stacks have their frames */
     struct model_site *sites;
     size_t site_count;
     struct {
@@ -228,6 +244,11 @@ void model_add_child(struct model *model, struct model_child child);
 void model_add_blind_spot(struct model *model, const char *what, uint64_t count,
                           const char *detail);
 
+/* The stack of that index, with its frames; an index that is none gives the unknown stack. Frames may be
+   made from the tree and then are valid for MODEL_UNFOLDED - 1 further calls: whoever looks at all stacks
+   looks at the tree instead (profile_stacks.h). */
+const struct model_stack *model_stack(const struct model *model, uint32_t stack);
+
 /* The model's one copy of a text; equal texts give equal pointers. NULL gives NULL. */
 char *model_text(struct model *model, const char *text);
 /* What people call the program: the name it was started as, or its file's. */
@@ -240,6 +261,8 @@ void model_set(char **field, const char *text);
 enum model_order { MODEL_BY_BYTES, MODEL_BY_OBJECTS, MODEL_BY_AGE };
 void model_sort(const struct model *model, struct model_site *sites, size_t count,
                 enum model_order order);
+/* The model's sites in that order; the caller frees the list. */
+const struct model_site **model_sorted(const struct model *model, enum model_order order);
 
 /* Memory that must be there, as in any program for people: exits with status 3 where it is not. */
 void *model_alloc(size_t count, size_t bytes);                           /* zeroed */

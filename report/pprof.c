@@ -139,17 +139,17 @@ struct found {
 };
 
 /* What is known of a module's code; pprof looks for the rest itself where nothing is. */
-static struct found *look_for_names(const struct model *model) {
+static struct found *look_for_names(const struct pprof *pprof) {
+    const struct model *model = pprof->model;
     struct found *found = model_alloc(model->module_count, sizeof *found);
-    for (size_t i = 0; i < model->stack_count; i++)
-        for (size_t j = 0; j < model->stacks[i].count; j++) {
-            const struct model_frame *frame = &model->stacks[i].frames[j];
-            struct found *of = &found[frame->module < model->module_count ? frame->module : 0];
-            of->functions |= frame->function != NULL;
-            of->files |= frame->file != NULL;
-            of->lines |= frame->line > 0;
-            of->inlined |= frame->line > 0; /* who knows lines knows what was inlined */
-        }
+    for (size_t id = 1; id < pprof->stacks.frame_count; id++) {
+        const struct model_frame *frame = pprof->stacks.frames[id];
+        struct found *of = &found[frame->module < model->module_count ? frame->module : 0];
+        of->functions |= frame->function != NULL;
+        of->files |= frame->file != NULL;
+        of->lines |= frame->line > 0;
+        of->inlined |= frame->line > 0; /* who knows lines knows what was inlined */
+    }
     return found;
 }
 
@@ -176,7 +176,7 @@ static void put_mapping(struct pprof *pprof, size_t module_number, const struct 
 /* The program itself first: pprof names the profile after it. */
 static void put_mappings(struct pprof *pprof) {
     const struct model *model = pprof->model;
-    struct found *found = look_for_names(model);
+    struct found *found = look_for_names(pprof);
     for (int is_main = 1; is_main >= 0; is_main--)
         for (size_t i = 1; i < model->module_count; i++)
             if (((model->modules[i].flags & PP_MODULE_MAIN) != 0) == is_main)
@@ -272,7 +272,7 @@ static uint64_t run_location(struct pprof *pprof, const struct model_frame *fram
 }
 
 static void add_locations(struct pprof *pprof, size_t stack_number) {
-    const struct model_stack *stack = &pprof->model->stacks[stack_number];
+    const struct model_stack *stack = model_stack(pprof->model, (uint32_t)stack_number);
     struct proto *to = &pprof->locations_of;
     frame_ids(&pprof->stacks, stack_number, &pprof->ids, &pprof->id_room);
     to->used = 0;

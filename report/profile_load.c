@@ -17,30 +17,29 @@
 
 #include "profile.h"
 #include "profile_schema.h"
+#include "progress.h"
 
 #define TEXT_MAX (1 << 20)
-#define FRAMES_MAX 2048u /* of one stack: 128 calls with 16 inlined ones each */
 #define ROWS_MAX 0x7fffffffu
 #define STEPS_AT_ONCE 10000
 #define STEPS_FREE 2000000 /* virtual machine steps for any file ... */
 #define STEPS_PER_BYTE 100 /* ... and for each of its bytes: a row needs about 30 steps */
 #define FRAMES_FREE                                                                                \
-    (1 << 20)             /* unfolded frames of any file, and for each of its bytes: a site and */
-#define FRAMES_PER_BYTE 8 /* its own end of a stack take about 70 bytes */
+    (1 << 20)             /* frames of all stacks in any file, and for each of its bytes: a site */
+#define FRAMES_PER_BYTE 8 /* and its own end of a stack take about 70 bytes */
 
 struct loader {
     sqlite3 *database;
     sqlite3_stmt *statement;
     struct model *model;
-    struct model_frame *frames; /* by id; [0] unused */
-    size_t frame_count;
-    uint32_t *node_parent, *node_frame; /* by id */
-    size_t node_count;
+    struct model_tree *tree; /* the model's */
+    uint32_t *depth;         /* by id of a node: frames from it outwards */
     uint32_t *stack_of; /* by id and truncated: index into model.stacks + 1 */
     size_t stack_room;
     int64_t steps_left, frames_left;
     bool damaged;
     const char *where; /* the table that was being read */
+    struct progress progress;
 };
 
 /* ---- values: a wrong type reads as 0 or NULL, which every field allows ---- */
@@ -198,39 +197,44 @@ static bool dense(struct loader *loader, size_t id) {
 }
 
 static void load_frames(struct loader *loader) {
+    struct model_tree *tree = loader->tree;
     size_t room = 0, id = 1;
     if (!begin(loader, "frames", PROFILE_FRAME_COLUMNS, "id")) return;
-    loader->frames = model_grow(NULL, 0, &room, sizeof *loader->frames);
+    tree->frames = model_grow(NULL, 0, &room, sizeof *tree->frames);
     for (; next(loader); id++) {
         if (!dense(loader, id)) continue;
-        loader->frames = model_grow(loader->frames, id, &room, sizeof *loader->frames);
+        tree->frames = model_grow(tree->frames, id, &room, sizeof *tree->frames);
         uint64_t module = (uint64_t)integer(loader, 4);
         if (module >= loader->model->module_count) damaged(loader);
-        loader->frames[id] = (struct model_frame){.function = interned(loader, 1),
+        tree->frames[id] = (struct model_frame){.function = interned(loader, 1),
                                                   .file = interned(loader, 2),
                                                   .line = (unsigned)integer(loader, 3),
                                                   .module = (uint32_t)module,
                                                   .address = (uint64_t)integer(loader, 5),
                                                   .inlined = integer(loader, 6) != 0};
     }
-    loader->frame_count = id;
+    tree->frame_count = id;
 }
 
 static void load_nodes(struct loader *loader) {
-    size_t parent_room = 0, frame_room = 0, id = 1;
-    loader->node_count = 1;
+    struct model_tree *tree = loader->tree;
+    size_t room = 1, depth_room = 1, id = 1;
+    tree->node_count = 1;
+    tree->nodes = model_alloc(1, sizeof *tree->nodes);
+    loader->depth = model_alloc(1, sizeof *loader->depth);
     if (!begin(loader, "stacks", PROFILE_STACK_COLUMNS, "id")) return;
     for (; next(loader); id++) {
         uint64_t parent = (uint64_t)integer(loader, 1), frame = (uint64_t)integer(loader, 2);
         if (!dense(loader, id)) continue;
-        loader->node_parent = model_grow(loader->node_parent, id, &parent_room, sizeof(uint32_t));
-        loader->node_frame = model_grow(loader->node_frame, id, &frame_room, sizeof(uint32_t));
-        if (parent >= id || frame == 0 || frame >= loader->frame_count) damaged(loader);
-        loader->node_parent[id] = (uint32_t)parent;
-        loader->node_frame[id] = (uint32_t)frame;
+        if (parent >= id || frame == 0 || frame >= tree->frame_count) damaged(loader);
+        if (loader->damaged) continue;
+        tree->nodes = model_grow(tree->nodes, id, &room, sizeof *tree->nodes);
+        loader->depth = model_grow(loader->depth, id, &depth_room, sizeof *loader->depth);
+        tree->nodes[id] = (struct model_node){.parent = (uint32_t)parent, .frame = (uint32_t)frame};
+        loader->depth[id] = loader->depth[parent] + 1;
     }
-    loader->node_count = id;
-    loader->stack_of = model_alloc(loader->node_count * 2, sizeof(uint32_t));
+    tree->node_count = id;
+    loader->stack_of = model_alloc(tree->node_count * 2, sizeof(uint32_t));
 }
 
 /* The model's stack for columns (stack, truncated). */
@@ -238,25 +242,17 @@ static uint32_t stack_at(struct loader *loader, int column) {
     struct model *model = loader->model;
     uint64_t leaf = (uint64_t)integer(loader, column);
     bool truncated = integer(loader, column + 1) != 0;
-    size_t count = 0;
-    if (leaf >= loader->node_count) damaged(loader);
+    if (leaf >= loader->tree->node_count) damaged(loader);
     if (leaf == 0 || loader->damaged) return 0;
     uint32_t *known = &loader->stack_of[leaf * 2 + truncated];
     if (*known != 0) return *known;
-    for (uint32_t at = (uint32_t)leaf; at != 0 && count < FRAMES_MAX; at = loader->node_parent[at])
-        count++;
-    loader->frames_left -= (int64_t)count;
+    loader->frames_left -= loader->depth[leaf];
     if (loader->frames_left < 0) damaged(loader);
     if (loader->damaged) return 0;
     model->stacks = model_grow(model->stacks, model->stack_count, &loader->stack_room,
                                sizeof *model->stacks);
-    struct model_stack *stack = &model->stacks[model->stack_count];
-    *stack = (struct model_stack){.count = count, .truncated = truncated};
-    stack->frames = model_alloc(count, sizeof *stack->frames);
-    uint32_t at = (uint32_t)leaf;
-    for (size_t i = 0; i < count; i++, at = loader->node_parent[at])
-        stack->frames[i] = loader->frames[loader->node_frame[at]];
-    if (at != 0) stack->truncated = true;
+    model->stacks[model->stack_count] = (struct model_stack){
+        .leaf = (uint32_t)leaf, .count = loader->depth[leaf], .truncated = truncated};
     *known = (uint32_t)model->stack_count++;
     return *known;
 }
@@ -458,6 +454,7 @@ static void load_rest(struct loader *loader) {
 static int count_steps(void *argument) {
     struct loader *loader = argument;
     loader->steps_left -= STEPS_AT_ONCE;
+    if (loader->where != NULL) progress_tell(&loader->progress, "reading the profile: %s", loader->where);
     return loader->steps_left < 0;
 }
 
@@ -558,17 +555,18 @@ static void load_all(struct loader *loader) {
 
 struct model *profile_load(const char *path, char *why, size_t why_bytes) {
     struct loader loader = {.model = model_create()};
+    loader.tree = loader.model->tree = model_alloc(1, sizeof *loader.tree);
+    progress_begin(&loader.progress);
     bool good = check_format(&loader, path, why, why_bytes);
     if (good) {
         load_all(&loader);
         if (loader.damaged) snprintf(why, why_bytes, "damaged profile: table %s", loader.where);
         good = !loader.damaged;
     }
+    progress_end(&loader.progress);
     sqlite3_finalize(loader.statement);
     sqlite3_close(loader.database);
-    free(loader.frames);
-    free(loader.node_parent);
-    free(loader.node_frame);
+    free(loader.depth);
     free(loader.stack_of);
     if (good) {
         model_set(&loader.model->profile_path, path);

@@ -3,6 +3,7 @@
 #include "profile_stacks.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define ROOM_FIRST 1024u /* a power of two */
 
@@ -34,7 +35,7 @@ static bool same_frame(const struct model_frame *a, const struct model_frame *b)
            a->line == b->line && a->module == b->module && a->inlined == b->inlined;
 }
 
-static uint64_t hash_node(const struct profile_node *node) {
+static uint64_t hash_node(const struct model_node *node) {
     return mix(mix(1, node->parent), node->frame);
 }
 
@@ -74,13 +75,13 @@ static uint32_t frame_id(struct making *making, const struct model_frame *frame)
     return (uint32_t)stacks->frame_count++;
 }
 
-static uint32_t node_id(struct making *making, struct profile_node node) {
+static uint32_t node_id(struct making *making, struct model_node node) {
     struct profile_stacks *stacks = making->stacks;
     struct ids *ids = &making->nodes;
     uint64_t hash = hash_node(&node);
     make_room(making, ids, stacks->node_count);
     for (size_t at = hash & (ids->room - 1); ids->slots[at] != 0; at = (at + 1) & (ids->room - 1)) {
-        const struct profile_node *known = &stacks->nodes[ids->slots[at]];
+        const struct model_node *known = &stacks->nodes[ids->slots[at]];
         if (known->parent == node.parent && known->frame == node.frame) return ids->slots[at];
     }
     stacks->nodes = model_grow(stacks->nodes, stacks->node_count, &making->node_room,
@@ -90,16 +91,32 @@ static uint32_t node_id(struct making *making, struct profile_node node) {
     return (uint32_t)stacks->node_count++;
 }
 
+/* What came from a profile is a tree already. */
+static void take_tree(struct profile_stacks *stacks, const struct model *model) {
+    const struct model_tree *tree = model->tree;
+    stacks->frame_count = tree->frame_count;
+    stacks->node_count = tree->node_count;
+    stacks->frames = model_alloc(tree->frame_count, sizeof *stacks->frames);
+    stacks->nodes = model_alloc(tree->node_count, sizeof *stacks->nodes);
+    for (size_t id = 1; id < tree->frame_count; id++) stacks->frames[id] = &tree->frames[id];
+    memcpy(stacks->nodes, tree->nodes, tree->node_count * sizeof *tree->nodes);
+    for (size_t i = 0; i < model->stack_count; i++) stacks->leaf_of[i] = model->stacks[i].leaf;
+}
+
 void profile_stacks_init(struct profile_stacks *stacks, const struct model *model) {
     struct making making = {.stacks = stacks};
     *stacks = (struct profile_stacks){.frame_count = 1, .node_count = 1};
     stacks->leaf_of = model_alloc(model->stack_count, sizeof *stacks->leaf_of);
+    if (model->tree != NULL) {
+        take_tree(stacks, model);
+        return;
+    }
     for (size_t i = 0; i < model->stack_count; i++) {
         const struct model_stack *stack = &model->stacks[i];
         uint32_t parent = 0;
         for (size_t j = stack->count; j-- > 0;)
             parent = node_id(&making,
-                             (struct profile_node){.parent = parent,
+                             (struct model_node){.parent = parent,
                                                    .frame = frame_id(&making, &stack->frames[j])});
         stacks->leaf_of[i] = parent;
     }

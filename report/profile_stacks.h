@@ -8,14 +8,10 @@
 
 #include "model.h"
 
-struct profile_node {
-    uint32_t parent, frame; /* ids; parent 0: outermost */
-};
-
 struct profile_stacks {
     const struct model_frame **frames; /* by id, from 1 */
     size_t frame_count;
-    struct profile_node *nodes; /* by id, from 1; parents come first */
+    struct model_node *nodes; /* by id, from 1; parents come first */
     size_t node_count;
     uint32_t *leaf_of; /* by index of model.stacks: its innermost node; 0: no frames */
 };

@@ -138,7 +138,7 @@ static bool matches_frame(const char *pattern, const struct model *model, const 
 
 static struct suppression *find(struct suppressions *suppressions, const struct model *model,
                                 uint32_t index) {
-    const struct model_stack *stack = &model->stacks[index < model->stack_count ? index : 0];
+    const struct model_stack *stack = model_stack(model, index);
     for (size_t i = 0; i < suppressions->count; i++)
         for (size_t j = 0; j < stack->count; j++)
             if (matches_frame(suppressions->items[i].pattern, model, &stack->frames[j]))
@@ -232,7 +232,7 @@ static char *line_of(const char *name) {
 }
 
 char *suppress_line(const struct model *model, const struct model_site *site) {
-    const struct model_stack *stack = &model->stacks[site->stack < model->stack_count ? site->stack : 0];
+    const struct model_stack *stack = model_stack(model, site->stack);
     const char *name = NULL;
     for (size_t i = 0; i < stack->count; i++) {
         const struct model_frame *frame = &stack->frames[i];

@@ -13,13 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "progress.h"
 #include "symbol_cache.h"
 #include "symbol_module.h"
 #include "words.h"
 
 #define STACK_BYTES (64u << 20) /* reserved, not used: for nested templates in the demangler */
 #define TICK_NS 80000000
-#define PROGRESS_AFTER_S 1.0
 #define MODULES_NAMED 4u /* in the blind spot's detail */
 
 struct work {
@@ -138,23 +138,9 @@ static void *worker(void *argument) {
     return NULL;
 }
 
-static double now_s(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static void show_progress(struct work *work, bool last) {
-    if (last) fputs("\r\033[K", stderr);
-    else
-        fprintf(stderr, "\rpoolprof: looking up %zu of %zu addresses\033[K",
-                atomic_load(&work->done), work->count);
-    fflush(stderr);
-}
-
 static void wait_for(struct work *work, const struct symbol_options *options) {
-    double started_s = now_s();
-    bool terminal = !options->quiet && isatty(2) == 1, shown = false;
+    struct progress progress;
+    progress_begin(&progress);
     pthread_mutex_lock(&work->lock);
     do {
         struct timespec until;
@@ -165,14 +151,12 @@ static void wait_for(struct work *work, const struct symbol_options *options) {
         if (!work->finished) pthread_cond_timedwait(&work->ended, &work->lock, &until);
         pthread_mutex_unlock(&work->lock);
         if (options->tick != NULL) options->tick(options->context);
-        if (terminal && now_s() - started_s > PROGRESS_AFTER_S) {
-            show_progress(work, false);
-            shown = true;
-        }
+        if (!options->quiet)
+            progress_tell(&progress, "looking up %zu of %zu addresses", atomic_load(&work->done), work->count);
         pthread_mutex_lock(&work->lock);
     } while (!work->finished);
     pthread_mutex_unlock(&work->lock);
-    if (shown) show_progress(work, true);
+    progress_end(&progress);
 }
 
 static void run(struct work *work, const struct symbol_options *options) {

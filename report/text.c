@@ -135,7 +135,6 @@ static void put_verdict(const struct text *text) {
     char objects[WORDS_BYTES], bytes[WORDS_BYTES], sites[WORDS_BYTES];
     uint64_t recorded = 0;
     for (int kind = 0; kind < MODEL_KIND_COUNT; kind++) recorded += model->kinds[kind].objects;
-    fprintf(to, "%spoolprof: ", text->bold);
     put_leaks(text);
     words_counted(model->totals.outstanding_objects, "object", objects);
     words_bytes(model->totals.outstanding_bytes, bytes);
@@ -157,7 +156,13 @@ static void put_verdict(const struct text *text) {
                 words_counted(model->errors.mismatched_frees, "mismatched free", objects));
     if (model->errors.misuses > 0)
         fprintf(to, "; %s", words_counted(model->errors.misuses, "misuse", objects));
-    fprintf(to, "%s\n", text->plain);
+}
+
+/* What figures the report has, where it is not all of them. */
+static void put_mode(const struct text *text) {
+    const struct model *model = text->model;
+    FILE *to = text->to;
+    char bytes[WORDS_BYTES];
     if (!model->tracked) fputs("tracking was off (POOLPROF_TRACK): totals only, no sites\n", to);
     if (model->sampling_bytes != 0)
         fprintf(to, "sampled (POOLPROF_TRACK): one block in %s has a stack, so sites and tags are estimates "
@@ -240,16 +245,13 @@ static void put_sites(const struct text *text, const struct text_options *option
     const struct model *model = text->model;
     size_t shown = model->site_count;
     if (options->top > 0 && shown > options->top) shown = options->top;
-    struct model_site *sites = model_alloc(model->site_count, sizeof *sites);
-    for (size_t i = 0; i < model->site_count; i++)
-        sites[i] = model->sites[i];
-    model_sort(model, sites, model->site_count, options->sort);
+    const struct model_site **sites = model_sorted(model, options->sort);
     for (size_t i = 0; i < shown; i++)
-        put_site(text, &sites[i], i + 1);
+        put_site(text, sites[i], i + 1);
     uint64_t rest_bytes = 0;
     char count[WORDS_BYTES], bytes[WORDS_BYTES];
     for (size_t i = shown; i < model->site_count; i++)
-        rest_bytes += sites[i].bytes;
+        rest_bytes += sites[i]->bytes;
     if (shown < model->site_count)
         fprintf(text->to, "\n%s more with %s%s are not shown (--top 0 shows all)\n",
                 words_counted(model->site_count - shown, "site", count), text->about,
@@ -520,16 +522,30 @@ static void put_more(const struct text *text) {
     free(safe);
 }
 
+static struct text plain_text(const struct model *model, FILE *to) {
+    return (struct text){.model = model, .to = to, .bold = "", .dim = "", .alarm = "", .plain = "",
+                         .about = model->sampling_bytes != 0 ? "about " : ""};
+}
+
+void text_verdict(const struct model *model, FILE *to) {
+    struct text text = plain_text(model, to);
+    put_verdict(&text);
+    fputc('\n', to);
+    put_mode(&text);
+}
+
 bool text_render(const struct model *model, FILE *to, const struct text_options *options) {
-    struct text text = {.model = model, .to = to, .bold = "", .dim = "", .alarm = "", .plain = "",
-                        .about = model->sampling_bytes != 0 ? "about " : ""};
+    struct text text = plain_text(model, to);
     if (options->colour) {
         text.bold = "\033[1m";
         text.dim = "\033[2m";
         text.alarm = "\033[1;31m";
         text.plain = "\033[0m";
     }
+    fprintf(to, "%spoolprof: ", text.bold);
     put_verdict(&text);
+    fprintf(to, "%s\n", text.plain);
+    put_mode(&text);
     put_sites(&text, options);
     put_errors(&text);
     put_pools(&text);

@@ -18,6 +18,10 @@ struct text_options {
 /* False if the stream has an error afterwards. */
 bool text_render(const struct model *model, FILE *to, const struct text_options *options);
 
+/* The report's first lines: what was lost and outstanding; and if so, that sites are estimates or that
+   there are none. Without colour. */
+void text_verdict(const struct model *model, FILE *to);
+
 /* One line for a child process, with newline: name, pid, end, what is outstanding, profile. */
 void text_child_line(const struct model_child *child, FILE *to);
 

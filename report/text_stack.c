@@ -33,10 +33,6 @@ struct line {
     size_t repeats;
 };
 
-static const struct model_stack *stack_at(const struct text *text, uint32_t stack) {
-    return &text->model->stacks[stack < text->model->stack_count ? stack : 0];
-}
-
 static const char *module_name(const struct text *text, const struct model_frame *frame) {
     if (frame->module >= text->model->module_count) return "";
     return words_base(text->model->modules[frame->module].path);
@@ -149,7 +145,7 @@ static int column_of(const struct line *lines, size_t count) {
 }
 
 void text_put_stack(const struct text *text, uint32_t index) {
-    const struct model_stack *stack = stack_at(text, index);
+    const struct model_stack *stack = model_stack(text->model, index);
     if (stack->count == 0) {
         fputs(INDENT "the stack is not known\n", text->to);
         return;
@@ -174,7 +170,7 @@ void text_put_stack(const struct text *text, uint32_t index) {
 }
 
 void text_put_place(const struct text *text, uint32_t index) {
-    const struct model_stack *stack = stack_at(text, index);
+    const struct model_stack *stack = model_stack(text->model, index);
     if (stack->count == 0) {
         fputs("the stack is not known", text->to);
         return;

@@ -1,6 +1,7 @@
 """Every format has the JSON report's figures, and the programs that it is for can read it."""
 import gzip
 import os
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -266,6 +267,25 @@ def nothing():
             check(pprof_of(box, profile).samples == [], profile)
 
 
+def bounded():
+    """100,000 stacks of 200 frames, 800 MB as lists of frames: reported in 200 MB of address space."""
+    with Sandbox() as box:
+        profile = profile_of(box, GAME, "--frames", "10", LEAK_CHECK="off")
+        with sqlite3.connect(profile) as database:
+            for table in ("sites", "ages", "peak_sites", "pins", "worst_frames", "frame_sites"):
+                database.execute(f"DELETE FROM {table}")
+            count, = database.execute("SELECT count(*) FROM stacks").fetchone()
+            database.executemany("INSERT INTO stacks VALUES(?, ?, ?)",
+                                 ((count + i, count + i - 1 if i <= 200 else count + 200, 1 + i % 9) for i in range(1, 100001)))
+            database.execute("INSERT INTO sites(id, kind, stack, objects, bytes, thread) SELECT id - ?, 'outstanding', id, "
+                             "1, id, 't' FROM stacks WHERE id > ?", (count, count))
+        database.close()
+        limit = 200 << 20
+        done = poolprof("report", profile, "--top", "3",
+                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+        check(b"100,000 sites" in done.stdout, done.stdout[:500])
+
+
 def usage():
     with Sandbox() as box:
         profile = made(box)[0]
@@ -279,4 +299,4 @@ def usage():
 
 
 if __name__ == "__main__":
-    main({f.__name__: f for f in (random, program, golden, csv, folded, go, nothing, usage)})
+    main({f.__name__: f for f in (random, program, golden, csv, folded, go, nothing, bounded, usage)})

@@ -44,7 +44,7 @@ def words():
         for option in set(options):
             check(option in man.replace("\\-", "-"), command, option, "is not in the man page")
     told = poolprof("report", "--help").stdout.decode()
-    for form in ("pprof", "folded", "csv"):
+    for form in ("pprof", "folded", "csv", "html", "heaptrack", "massif"):
         check(form in told and form in man and f"--format {form}" in guide, form)
 
 

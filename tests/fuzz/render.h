@@ -13,7 +13,9 @@
 #include "csv.h"
 #include "diff_render.h"
 #include "folded.h"
+#include "heaptrack.h"
 #include "json.h"
+#include "massif.h"
 #include "merge.h"
 #include "pprof.h"
 #include "text.h"
@@ -28,6 +30,20 @@ static inline void render_lines(const struct model *model,
     fclose(to);
     for (size_t i = 0; i < bytes; i++)
         if ((unsigned char)text[i] < ' ' && text[i] != '\n' && text[i] != '\r') abort();
+    free(text);
+}
+
+/* JSON, whatever the names are. */
+static inline void render_json(const struct model *model,
+                               bool (*render)(const struct model *, FILE *, size_t)) {
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *to = open_memstream(&text, &bytes);
+    if (!render(model, to, 0)) abort();
+    fclose(to);
+    json_t *parsed = json_loadb(text, bytes, JSON_ALLOW_NUL, NULL);
+    if (parsed == NULL) abort();
+    json_decref(parsed);
     free(text);
 }
 
@@ -59,16 +75,13 @@ static inline void render_all(const struct model *model) {
     fclose(to);
     if (memchr(text, '\033', bytes) != NULL) abort(); /* no name may command the terminal */
     free(text);
-    to = open_memstream(&text, &bytes);
-    if (!json_render(model, to, 0)) abort();
-    fclose(to);
-    json_t *parsed = json_loadb(text, bytes, JSON_ALLOW_NUL, NULL);
-    if (parsed == NULL) abort();
-    json_decref(parsed);
-    free(text);
+    render_json(model, json_render);
+    render_json(model, json_render_tables);
     diff_and_merge(model);
     render_lines(model, folded_render);
     render_lines(model, csv_render);
+    render_lines(model, heaptrack_render);
+    render_lines(model, massif_render);
     to = open_memstream(&text, &bytes);
     if (!pprof_render(model, to, 0)) abort();
     fclose(to);

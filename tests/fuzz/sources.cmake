@@ -1,6 +1,7 @@
 # What the fuzzers are made of; run.sh reads this list too: one path a line, from the repository's root.
 set(fuzz_sources
   report/model.c
+  report/progress.c
   report/view.c
   report/aggregate.c
   report/aggregate_model.c
@@ -22,6 +23,8 @@ set(fuzz_sources
   report/pprof.c
   report/folded.c
   report/csv.c
+  report/heaptrack.c
+  report/massif.c
   report/diff.c
   report/diff_text.c
   report/diff_json.c

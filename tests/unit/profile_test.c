@@ -61,7 +61,7 @@ static void same_text(const char *a, const char *b) {
 }
 
 static void same_stack(const struct model *a, uint32_t ai, const struct model *b, uint32_t bi) {
-    const struct model_stack *left = &a->stacks[ai], *right = &b->stacks[bi];
+    const struct model_stack *left = model_stack(a, ai), *right = model_stack(b, bi);
     assert_int_equal(left->count, right->count);
     if (left->count > 0) assert_int_equal(left->truncated, right->truncated);
     for (size_t i = 0; i < left->count; i++) {
@@ -225,22 +225,28 @@ static int64_t ask(const char *path, const char *sql) {
     return value;
 }
 
+/* Stacks that share all but the innermost frame. */
+static struct model *many_stacks(uint32_t stacks, size_t depth) {
+    struct model *model = model_create();
+    model->stacks = realloc(model->stacks, (stacks + 1) * sizeof *model->stacks);
+    model->stack_count = stacks + 1;
+    for (uint32_t i = 1; i <= stacks; i++) {
+        model->stacks[i] = (struct model_stack){.count = depth};
+        model->stacks[i].frames = model_alloc(depth, sizeof(struct model_frame));
+        for (size_t j = 0; j < depth; j++)
+            model->stacks[i].frames[j] =
+                (struct model_frame){.address = j == 0 ? 1000 + i : j % 5,
+                                     .function = model_text(model, j % 2 ? "f" : "g")};
+    }
+    return model;
+}
+
 /* 2,000 stacks of 40 frames that share all but the innermost: 2,000 + 39 rows, not 80,000. */
 static void size_grows_with_what_is_different(void **state) {
     (void)state;
     enum { STACKS = 2000, DEPTH = 40 };
     char why[512];
-    struct model *model = model_create();
-    model->stacks = realloc(model->stacks, (STACKS + 1) * sizeof *model->stacks);
-    model->stack_count = STACKS + 1;
-    for (uint64_t i = 1; i <= STACKS; i++) {
-        model->stacks[i] = (struct model_stack){.count = DEPTH};
-        model->stacks[i].frames = model_alloc(DEPTH, sizeof(struct model_frame));
-        for (uint64_t j = 0; j < DEPTH; j++)
-            model->stacks[i].frames[j] =
-                (struct model_frame){.address = j == 0 ? 1000 + i : j % 5,
-                                     .function = model_text(model, j % 2 ? "f" : "g")};
-    }
+    struct model *model = many_stacks(STACKS, DEPTH);
     char *used = profile_save(model, path_of("x.poolprof"), why, sizeof why);
     assert_int_equal(ask(used, "SELECT count(*) FROM stacks"), STACKS + DEPTH - 1);
     assert_int_equal(ask(used, "SELECT count(*) FROM frames"), STACKS + 10);
@@ -461,6 +467,33 @@ static void refuses_damage(void **state) {
     }
 }
 
+/* Frames are made when a stack is looked at, and stay for the next MODEL_UNFOLDED - 1 looks. */
+static void frames_are_made_when_needed(void **state) {
+    (void)state;
+    enum { STACKS = 2000, DEPTH = 40 };
+    char why[512];
+    struct model *model = many_stacks(STACKS, DEPTH);
+    model->sites = model_alloc(STACKS, sizeof *model->sites);
+    model->site_count = STACKS;
+    for (uint32_t i = 0; i < STACKS; i++) model->sites[i].stack = i + 1;
+    char *used = profile_save(model, path_of("y.poolprof"), why, sizeof why);
+    struct model *loaded = profile_load(used, why, sizeof why);
+    if (loaded == NULL) fail_msg("%s", why);
+    for (int turn = 0; turn < 2; turn++)
+        for (uint32_t i = 0; i < STACKS; i++) same_stack(model, i + 1, loaded, loaded->sites[i].stack);
+    const struct model_stack *first = model_stack(loaded, loaded->sites[7].stack);
+    const struct model_frame *frames = first->frames;
+    for (uint32_t i = 100; i < 100 + MODEL_UNFOLDED - 1; i++) model_stack(loaded, loaded->sites[i].stack);
+    assert_ptr_equal(first->frames, frames);
+    assert_int_equal(frames[0].address, 1000 + 8);
+    model_stack(loaded, loaded->sites[1000].stack);
+    assert_null(first->frames);
+    assert_int_equal(model_stack(loaded, UINT32_MAX)->count, 0);
+    free(used);
+    model_destroy(loaded);
+    model_destroy(model);
+}
+
 /* 200,000 stacks that share one long tail: unfolded it would be more memory than any machine has.
  */
 static void refuses_to_unfold_a_bomb(void **state) {
@@ -589,6 +622,7 @@ int main(void) {
         TEST(refuses_what_is_no_profile),
         TEST(refuses_other_versions),
         TEST(refuses_damage),
+        TEST(frames_are_made_when_needed),
         TEST(refuses_to_unfold_a_bomb),
         TEST(refuses_truncation_anywhere),
         TEST(wrong_types_read_as_nothing),
