@@ -1,6 +1,6 @@
 /*
- * The flame graph, root on top. Rows are made of what is wide enough to be seen, so the page stays light
- * whatever the tree holds; a library that draws every node (d3-flame-graph) takes minutes for 100,000 stacks.
+ * The flame graph, root on top. Only what is wide enough to be seen is laid out, so that the page stays light
+ * whatever the tree holds; libraries (d3-flame-graph) lay out every node up front.
  */
 
 const SEEN = 0.0008; /* of the graph's width: one pixel of 1200 */
