@@ -55,9 +55,9 @@ static uint64_t tracker_max(const struct pp_options *options) {
     return limit < PP_MIB(1) ? PP_MIB(1) : pp_round_down(limit, PP_MIB(1));
 }
 
-/* Lays the areas out behind the header; returns the file's size. */
+/* Lays the areas out behind the header and the tree's rules; returns the file's size. */
 static uint64_t lay_out(struct pp_area areas[PP_AREA_COUNT], uint64_t max) {
-    uint64_t at = PP_SEGMENT_HEADER_BYTES;
+    uint64_t at = PP_SEGMENT_TREE_BYTES;
     for (unsigned i = 0; i < PP_AREA_COUNT; i++) {
         uint64_t bytes = pp_round_up(max / 64 * plans[i].share, PP_PAGE_BYTES);
         if (bytes < plans[i].first_bytes) bytes = plans[i].first_bytes;
