@@ -100,12 +100,13 @@ static enum symbol_outcome resolve_module(struct work *work, uint32_t module,
                                           struct symbol_place *places, size_t count) {
     enum symbol_outcome outcome;
     if (work->cache == NULL)
-        return symbol_module_resolve(work->model, module, places, count, work->root, &work->done);
+        return symbol_module_resolve(work->model, module, places, count, work->root, NULL, &work->done);
     struct symbol_place *missing = model_alloc(count, sizeof *missing);
     size_t unknown = symbol_cache_fill(work->cache, work->model, module, places, count, missing, &outcome);
     atomic_fetch_add(&work->done, count - unknown);
     if (unknown > 0) {
-        outcome = symbol_module_resolve(work->model, module, missing, unknown, work->root, &work->done);
+        outcome = symbol_module_resolve(work->model, module, missing, unknown, work->root,
+                                        symbol_cache_file(work->cache, work->model, module), &work->done);
         symbol_cache_keep(work->cache, work->model, module, missing, unknown, outcome);
     }
     /* Both are sorted by address: the missing ones go back to their places. */

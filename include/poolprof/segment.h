@@ -332,7 +332,8 @@ struct pp_tree {
     _Atomic uint32_t started;     /* program: 1 once it has started a watcher, which may not serve yet */
     _Atomic uint32_t given_up;    /* program: the heartbeat + 1 for whose sake a child waited in vain */
     _Atomic uint32_t rules;       /* program: whether the rules have memory behind them (tree_rules.c) */
-    uint32_t reserved[10];
+    _Atomic uint32_t members;     /* program: counts the processes that have joined */
+    uint32_t reserved[9];
 };
 
 struct pp_tree_rule {
