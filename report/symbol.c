@@ -116,11 +116,31 @@ static enum symbol_outcome resolve_module(struct work *work, uint32_t module,
     return outcome;
 }
 
+/* The places of one module end before this one. */
+static size_t next_module(const struct work *work, size_t first) {
+    size_t next = first;
+    while (next < work->count && work->places[next].module == work->places[first].module)
+        next++;
+    return next;
+}
+
+/* Nothing is to be read: it takes no thread of its own. */
+static bool all_known(const struct work *work) {
+    if (work->cache == NULL) return false;
+    for (size_t first = 0, next; first < work->count; first = next) {
+        uint32_t module = work->places[first].module;
+        next = next_module(work, first);
+        if (module != 0 &&
+            !symbol_cache_knows(work->cache, work->model, module, work->places + first, next - first))
+            return false;
+    }
+    return true;
+}
+
 static void resolve_all(struct work *work) {
     for (size_t first = 0, next; first < work->count; first = next) {
         uint32_t module = work->places[first].module;
-        for (next = first; next < work->count && work->places[next].module == module; next++) {
-        }
+        next = next_module(work, first);
         if (module == 0) {
             atomic_fetch_add(&work->done, next - first);
             continue;
@@ -302,7 +322,8 @@ void symbol_resolve(struct model *model, const struct symbol_options *options) {
     unsetenv("DEBUGINFOD_URLS"); /* libdwfl would ask the network */
     collect(&work);
     work.outcomes = model_alloc(model->module_count, sizeof *work.outcomes);
-    if (work.count > 0) run(&work, options);
+    if (all_known(&work)) resolve_all(&work);
+    else if (work.count > 0) run(&work, options);
     for (size_t i = 0; i < model->stack_count; i++)
         if (model->stacks[i].count > 0) expand_stack(&work, &model->stacks[i]);
     count_missing(&work);

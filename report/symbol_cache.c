@@ -71,6 +71,14 @@ static struct model_frame *copy_frames(struct model *texts, const struct model_f
     return frames;
 }
 
+bool symbol_cache_knows(const struct symbol_cache *cache, const struct model *model, uint32_t module,
+                        const struct symbol_place *places, size_t count) {
+    uint64_t build = build_of(&model->modules[module]);
+    for (size_t i = 0; i < count; i++)
+        if (build == 0 || slot_of(cache, build, places[i].address)->build == 0) return false;
+    return true;
+}
+
 size_t symbol_cache_fill(const struct symbol_cache *cache, struct model *model, uint32_t module,
                          struct symbol_place *places, size_t count, struct symbol_place *missing,
                          enum symbol_outcome *outcome) {

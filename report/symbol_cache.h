@@ -17,6 +17,10 @@ struct symbol_cache;
 struct symbol_cache *symbol_cache_create(void);
 void symbol_cache_destroy(struct symbol_cache *cache);
 
+/* Whether all of a module's places are known. */
+bool symbol_cache_knows(const struct symbol_cache *cache, const struct model *model, uint32_t module,
+                        const struct symbol_place *places, size_t count);
+
 /* Fills those of a module's places that are known and copies the others to `missing` (room for all).
    Returns how many are missing; *outcome is how the module's file was when it was last read. */
 size_t symbol_cache_fill(const struct symbol_cache *cache, struct model *model, uint32_t module,
