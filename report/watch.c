@@ -108,8 +108,8 @@ static void *listen_for_bell(void *context) {
         if (rung != heard) {
             heard = rung;
             family_search(&watch->family);
+            scanner_serve(&watch->scanner); /* first: somebody waits for it */
             eventfd_write(watch->bell, 1);
-            scanner_serve(&watch->scanner);
         }
         syscall(SYS_futex, &watch->tree->doorbell, FUTEX_WAIT, heard, NULL, NULL, 0);
     }
