@@ -111,14 +111,18 @@ void symbol_file_close(struct symbol_file *file) {
     free(file);
 }
 
-/* false: it is not worth its memory, or may not be what it was. */
+/* false: it is not worth its memory, or may not be what it was, or is on a file system that somebody may
+   want to unmount. */
 static bool may_be_kept(struct symbol_file *file) {
     const char *separate;
+    struct symbol_stamp root;
     dwfl_module_info(file->module, NULL, NULL, NULL, NULL, NULL, NULL, &separate);
     model_set(&file->debug_path, separate);
     return stamp_of(NULL, file->fd, &file->stamp) &&
            (separate == NULL || stamp_of(separate, -1, &file->debug_stamp)) &&
-           file->stamp.size + file->debug_stamp.size <= KEPT_BYTES_MAX;
+           file->stamp.size + file->debug_stamp.size <= KEPT_BYTES_MAX && stamp_of("/", -1, &root) &&
+           file->stamp.device == root.device &&
+           (separate == NULL || file->debug_stamp.device == root.device);
 }
 
 /* Takes the descriptor over. NULL: *outcome says why. */

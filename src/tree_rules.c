@@ -8,7 +8,7 @@
 #include "os.h"
 #include "segment.h"
 
-enum { PROBES = 8, WINDOW = 65536 / sizeof(struct pp_tree_rule), LARGE = PP_MIB(8) };
+enum { PROBES = 8, WINDOW = 65536 / sizeof(struct pp_tree_rule), LARGE = PP_MIB(8), LEAST_MEMORY = PP_MIB(16) };
 
 /* Of pp_tree.rules. */
 enum { NO_MEMORY_YET, MAKING, READY, REFUSED };
@@ -27,9 +27,11 @@ static bool is_ready(void) {
     return root != NULL && atomic_load_explicit(&root->tree.rules, memory_order_acquire) == READY;
 }
 
-/* false: another process is at it, or there is none to be had. */
+/* false: another process is at it, or there is none to be had. Who has little memory for its own records
+   leaves it to others. */
 static bool make_ready(void) {
     uint32_t none = NO_MEMORY_YET;
+    if (PP_LOAD(&pp_segment.header->options.TRACKER_MAX) < LEAST_MEMORY) return false;
     if (root == NULL || PP_LOAD(&root->tree.rules) != NO_MEMORY_YET ||
         !atomic_compare_exchange_strong(&root->tree.rules, &none, MAKING))
         return false;
