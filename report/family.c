@@ -8,11 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "death.h"
 #include "scanner.h"
 #include "symbol_cache.h"
+
+#define SEARCH_S 0.2 /* between searches where nobody has joined */
 
 static void note_seen(struct family *family, uint32_t pid, uint64_t nonce) {
     family->seen = model_grow(family->seen, family->seen_count, &family->seen_room, sizeof *family->seen);
@@ -95,32 +98,36 @@ void family_list(const struct family *family, struct model *model) {
 
 /* "PID.NONCE"; false: another kind of file. */
 static bool parse_name(const char *name, uint32_t *pid, uint64_t *nonce) {
-    char end;
-    unsigned long long number;
-    if (sscanf(name, "%u.%16llx%c", pid, &number, &end) != 2)
+    char *end;
+    *pid = (uint32_t)strtoul(name, &end, 10);
+    if (end == name || *end != '.')
         return false;
-    *nonce = number;
-    return true;
+    const char *second = end + 1;
+    *nonce = strtoull(second, &end, 16);
+    return end != second && *end == 0;
 }
 
 /* The part of a header that is read once, up to what changes. */
 #define IDENTITY_BYTES offsetof(struct pp_segment_header, areas)
 
-/* Reads a new file's identity; false: it is no segment, or not published yet. */
+/* Reads a new file's identity; false: it is no segment, or not published yet. One of another version
+   is read, too: it will never be one of ours. */
 static bool read_identity(int fd, struct pp_segment_header *header) {
     struct stat file;
     return fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && file.st_uid == geteuid() &&
            pread(fd, header, IDENTITY_BYTES, 0) == (ssize_t)IDENTITY_BYTES &&
-           !memcmp(header->magic, PP_SEGMENT_MAGIC, sizeof header->magic) &&
-           header->version == PP_SEGMENT_VERSION;
+           !memcmp(header->magic, PP_SEGMENT_MAGIC, sizeof header->magic);
 }
 
-/* True if it was seen before; it is still there, then. */
+/* True if it was seen before; it is still there, then. A directory is listed in much the same order each
+   time: the next is mostly the one after the last. */
 static bool is_seen(struct family *family, uint32_t pid, uint64_t nonce) {
-    for (size_t i = 0; i < family->seen_count; i++) {
-        if (family->seen[i].nonce != nonce || family->seen[i].pid != pid)
+    for (size_t i = 1; i <= family->seen_count; i++) {
+        size_t at = (family->seen_last + i) % family->seen_count;
+        if (family->seen[at].nonce != nonce || family->seen[at].pid != pid)
             continue;
-        family->seen[i].round = family->round;
+        family->seen[at].round = family->round;
+        family->seen_last = at;
         return true;
     }
     return false;
@@ -135,7 +142,7 @@ static void recruit(struct family *family, int directory, const char *name, uint
     bool readable = read_identity(fd, &header);
     if (readable)
         note_seen(family, pid, nonce); /* another tree's too: it need not be read again */
-    if (!readable || header.tree_nonce != family->nonce) {
+    if (!readable || header.version != PP_SEGMENT_VERSION || header.tree_nonce != family->nonce) {
         close(fd);
         return;
     }
@@ -155,18 +162,41 @@ static void scan(struct family *family, DIR *directory) {
         if (parse_name(entry->d_name, &pid, &nonce) && !is_seen(family, pid, nonce))
             recruit(family, dirfd(directory), entry->d_name, pid, nonce);
     }
-    for (size_t i = 0; i < family->seen_count;)
+    size_t kept = 0;
+    for (size_t i = 0; i < family->seen_count; i++)
         if (family->seen[i].round == family->round)
-            i++;
-        else
-            family->seen[i] = family->seen[--family->seen_count];
+            family->seen[kept++] = family->seen[i];
+    family->seen_count = kept;
+}
+
+static double now_s(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Under the lock. The count first: who joins later is in the next search. */
+static bool is_due(struct family *family) {
+    uint32_t members = family->tree ? atomic_load(&family->tree->members) : 0;
+    double now = now_s();
+    if (family->tree && members == family->members && now - family->searched_s < SEARCH_S)
+        return false;
+    family->members = members;
+    family->searched_s = now;
+    return true;
+}
+
+void family_doubt(struct family *family) {
+    pthread_mutex_lock(&family->lock);
+    family->searched_s = 0;
+    pthread_mutex_unlock(&family->lock);
 }
 
 void family_search(struct family *family) {
     if (family->directory < 0)
         return;
     pthread_mutex_lock(&family->lock);
-    int fd = openat(family->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = is_due(family) ? openat(family->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
     if (directory) {
         scan(family, directory);

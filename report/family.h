@@ -35,10 +35,14 @@ struct family {
     struct scanner *scanner; /* is told of each member; NULL: none */
     struct symbol_cache *symbols; /* the members share their libraries */
 
+    const struct pp_tree *tree; /* NULL: not known; tells whether there can be new members */
+
     pthread_mutex_t lock;   /* of all below */
+    uint32_t members;       /* that had joined at the last search */
+    double searched_s;      /* when that was; 0: search in any case */
     uint32_t round;         /* counts searches */
     struct family_seen *seen; /* segments found that are still there */
-    size_t seen_count, seen_room;
+    size_t seen_count, seen_room, seen_last; /* last: the one found last */
     struct family_recruit *recruits; /* oldest first */
     size_t recruit_count, recruit_room;
 };
@@ -56,9 +60,12 @@ void family_forget(struct family *family, size_t count);
 void family_list(const struct family *family, struct model *model);
 
 /* Looks for segments of the tree that are new and keeps each with a pidfd of its process, for
-   family_next. Any thread: the doorbell's does it at once, however busy the main thread is, because how a
+   family_next; if a process has joined since the last search, or that is a while ago (one may have died
+   before it could say so). Any thread: the doorbell's does it at once, however busy the main thread is, because how a
    process died can be told only by a pidfd from before it was reaped. */
 void family_search(struct family *family);
+/* The next search is made in any case. */
+void family_doubt(struct family *family);
 /* The next new member: its segment's descriptor and its pidfd (-1: none to be had), the caller's from
    now on. false: none. */
 bool family_next(struct family *family, int *fd, int *pidfd);

@@ -263,7 +263,7 @@ static void remove_segment(struct finishing *finishing) {
     if (watched->segment_path && !finishing->keep_segment) {
         const struct pp_segment_header *header = watched->header;
         if (header->nonce == header->tree_nonce && finishing->family->others > 0 &&
-            truncate(watched->segment_path, PP_SEGMENT_HEADER_BYTES) == 0) {
+            truncate(watched->segment_path, PP_SEGMENT_TREE_BYTES) == 0) {
             /* Processes that are still to come find their tree by it. */
             finishing->family->root_path = watched->segment_path;
             watched->segment_path = NULL;

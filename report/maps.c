@@ -2,7 +2,6 @@
 #include "maps.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +14,32 @@ static bool is_device(const char *path) {
            strncmp(path, "/dev/zero", 9) != 0;
 }
 
+/* A number and what must come after it; false: it does not. */
+static bool take(char **at, int base, char after, uint64_t *number) {
+    char *end;
+    *number = strtoull(*at, &end, base);
+    if (end == *at || *end != after) return false;
+    *at = end + 1;
+    return true;
+}
+
+/* "START-END rwxp OFFSET MAJOR:MINOR INODE   PATH". A process waits while its mappings are read, so this is
+   not sscanf, which takes a microsecond a line. */
 static bool parse_line(char *line, struct mapping *mapping) {
-    char perms[5] = "";
-    uint64_t inode;
-    int path = 0;
+    uint64_t other, inode;
+    char *at = line;
     *mapping = (struct mapping){0};
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %*x %*x:%*x %" SCNu64 " %n", &mapping->start,
-               &mapping->end, perms, &inode, &path) < 4 ||
+    if (!take(&at, 16, '-', &mapping->start) || !take(&at, 16, ' ', &mapping->end) ||
         mapping->start >= mapping->end)
         return false;
-    const char *name = path > 0 ? line + path : "";
+    const char *perms = at;
+    if (strlen(perms) < 5 || perms[4] != ' ') return false;
+    at += 5;
+    if (!take(&at, 16, ' ', &other) || !take(&at, 16, ':', &other) || !take(&at, 16, ' ', &other)) return false;
+    char *inode_end;
+    inode = strtoull(at, &inode_end, 10);
+    if (inode_end == at) return false;
+    const char *name = inode_end + strspn(inode_end, " ");
     mapping->flags = (perms[0] == 'r' ? MAPS_R : 0u) | (perms[1] == 'w' ? MAPS_W : 0u) |
                      (perms[2] == 'x' ? MAPS_X : 0u) | (perms[3] == 's' ? MAPS_SHARED : 0u);
     if (inode != 0) mapping->flags |= MAPS_FILE;
@@ -52,8 +67,10 @@ int maps_read(struct maps *maps, int pid) {
     size_t room = 0;
     *maps = (struct maps){0};
     snprintf(name, sizeof name, "/proc/%d/maps", pid);
+    char buffer[16384]; /* stdio's own is a quarter of what the kernel gives at once */
     FILE *file = fopen(name, "re");
     if (file == NULL) return errno;
+    setvbuf(file, buffer, _IOFBF, sizeof buffer);
     errno = 0;
     ssize_t length = getdelim(&text, &room, 0, file);
     int error = length > 0 ? 0 : errno != 0 ? errno : ESRCH;

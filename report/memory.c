@@ -30,7 +30,7 @@ void memory_init(struct memory *memory, int pid, size_t cache_bytes) {
     *memory = (struct memory){.pid = pid, .page_count = count};
     memory->pagemap = open(name, O_RDONLY | O_CLOEXEC);
     memory->tags = model_alloc(count, sizeof *memory->tags);
-    memory->pages = model_alloc(count, PAGE);
+    memory->pages = model_buffer(count, PAGE);
 }
 
 void memory_fini(struct memory *memory) {

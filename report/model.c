@@ -28,6 +28,14 @@ void *model_alloc(size_t count, size_t bytes) {
     return memory;
 }
 
+void *model_buffer(size_t count, size_t bytes) {
+    size_t total;
+    if (__builtin_mul_overflow(count, bytes, &total)) no_memory();
+    void *memory = malloc(total > 0 ? total : 1);
+    if (memory == NULL) no_memory();
+    return memory;
+}
+
 void *model_grow(void *array, size_t count, size_t *room, size_t bytes) {
     if (count < *room) return array;
     size_t wanted = *room < 8 ? 8 : *room * 2, total;

@@ -266,6 +266,7 @@ const struct model_site **model_sorted(const struct model *model, enum model_ord
 
 /* Memory that must be there, as in any program for people: exits with status 3 where it is not. */
 void *model_alloc(size_t count, size_t bytes);                           /* zeroed */
+void *model_buffer(size_t count, size_t bytes);                          /* not zeroed */
 void *model_grow(void *array, size_t count, size_t *room, size_t bytes); /* room for one more */
 
 #endif

@@ -80,7 +80,7 @@ bool reach_init(struct reach *reach, const struct reach_object *objects, size_t 
     for (size_t i = 1; i < count; i++)
         if (objects[i].address <= objects[i - 1].address) return false;
     reach->states = model_alloc(count, 1);
-    reach->buffer = model_alloc(1, BUFFER_BYTES);
+    reach->buffer = model_buffer(1, BUFFER_BYTES);
     for (size_t i = 1; i <= count; i++) {
         if (i < count && objects[i].address - objects[i - 1].address < EXTENT_GAP) continue;
         add_extent(reach, from, i, &room);

@@ -2,7 +2,8 @@
  * See scan.h. All of it runs in a thread made for it: ptrace belongs to threads, and with the thread's
  * end the kernel lets go of whatever was still held.
  *
- * A process whose only thread waits for us at its end stands still by itself and needs no ptrace. Where
+ * A process whose only thread waits for us at its end stands still by itself and needs no ptrace, and no
+ * thread of ours: most processes of a build are such ones. Where
  * ptrace is refused and there are other threads, they run on meanwhile, and nothing is known of their
  * registers and stack pointers: their stacks count as a whole, and the report says how many they are.
  */
@@ -37,6 +38,7 @@ struct scanning {
     struct memory memory;
     struct reach reach;
     struct roots roots;
+    bool alone;                  /* its only thread waits for us */
     uint64_t bytes_most;
     double begun_s, progress_s;
 };
@@ -115,10 +117,10 @@ static void take_waiter(struct halted_thread *thread, const struct pp_waiter *wa
 
 static bool stand_still(struct scanning *scanning) {
     const struct pp_waiter *waiter = &view_header(scanning->request->view)->waiter;
-    size_t threads = halt_count_threads(scanning->request->pid);
+    size_t threads = scanning->alone ? 1 : halt_count_threads(scanning->request->pid);
     struct roots *roots = &scanning->roots;
     bool waits = waiter->tid != 0;
-    int error = waits && threads == 1 ? 0 : halt_all(&scanning->halt, scanning->request->pid);
+    int error = scanning->alone ? 0 : halt_all(&scanning->halt, scanning->request->pid);
     roots->all_threads = error == 0;
     scan_ranges_read(&scanning->objects, scanning->request->view);
     /* Halfway through a realloc a block has no record, and all that it points to would seem lost. */
@@ -264,7 +266,7 @@ static void look(struct scanning *scanning) {
 
 static void *run(void *context) {
     struct scanning *scanning = context;
-    prctl(PR_SET_TIMERSLACK, 1); /* short waits are short */
+    if (!scanning->alone) prctl(PR_SET_TIMERSLACK, 1); /* short waits are short */
     scanning->begun_s = scanning->progress_s = now_s();
     look(scanning);
     return NULL;
@@ -273,7 +275,10 @@ static void *run(void *context) {
 struct leaks *scan_process(const struct scan_request *request) {
     struct scanning scanning = {.request = request, .leaks = leaks_create()};
     pthread_t thread;
-    if (pthread_create(&thread, NULL, run, &scanning) == 0) pthread_join(thread, NULL);
+    view_refresh(request->view);
+    scanning.alone = view_header(request->view)->waiter.tid != 0 && halt_count_threads(request->pid) == 1;
+    if (scanning.alone) run(&scanning);
+    else if (pthread_create(&thread, NULL, run, &scanning) == 0) pthread_join(thread, NULL);
     else leaks_refuse(scanning.leaks, "failed: no thread for it");
     return scanning.leaks;
 }

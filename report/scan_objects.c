@@ -48,7 +48,7 @@ static int by_address(const void *left, const void *right) {
 }
 
 static void read_blocks(struct reading *reading, struct list *list) {
-    struct pp_segment_block *blocks = model_alloc(CHUNK, sizeof *blocks);
+    struct pp_segment_block *blocks = model_buffer(CHUNK, sizeof *blocks);
     uint64_t first = 1;
     size_t got;
     bool sorted = true;
@@ -89,7 +89,7 @@ static void read_slots(struct reading *reading, const struct pp_segment_slab *sl
 static void read_slabs(struct reading *reading, struct list *list) {
     uint64_t count = view_count(reading->view, PP_AREA_SLABS);
     struct pp_segment_slab *slabs = model_alloc(count, sizeof *slabs);
-    struct pp_segment_record *records = model_alloc(CHUNK, sizeof *records);
+    struct pp_segment_record *records = model_buffer(CHUNK, sizeof *records);
     size_t got = view_read(reading->view, PP_AREA_SLABS, 1, count, slabs);
     qsort(slabs, got, sizeof *slabs, by_slab);
     for (size_t i = 0; i < got; i++)
@@ -122,19 +122,22 @@ static int by_start(const void *left, const void *right) {
 
 void scan_ranges_read(struct scan_objects *to, const struct view *view) {
     uint64_t count = view_count(view, PP_AREA_RANGES);
-    struct pp_segment_range range;
+    struct pp_segment_range *ranges = model_alloc(count, sizeof *ranges);
+    size_t got = view_read(view, PP_AREA_RANGES, 1, count, ranges);
     free(to->own);
     free(to->given);
     to->own_count = to->given_count = 0;
     to->own = model_alloc(count + 1, sizeof *to->own);
     to->given = model_alloc(count, sizeof *to->given);
-    for (uint64_t i = 1; view_read(view, PP_AREA_RANGES, i, 1, &range) == 1; i++) {
-        struct span span = {range.start, range.end};
+    for (size_t i = 0; i < got; i++) {
+        struct span span = {ranges[i].start, ranges[i].end};
+        uint32_t kind = ranges[i].kind;
         if (span.start >= span.end) continue;
-        if (range.kind == PP_RANGE_LIBRARY) to->library = span;
-        if (range.kind == PP_RANGE_OWN || range.kind == PP_RANGE_LIBRARY) to->own[to->own_count++] = span;
-        if (range.kind == PP_RANGE_ROOT) to->given[to->given_count++] = span;
+        if (kind == PP_RANGE_LIBRARY) to->library = span;
+        if (kind == PP_RANGE_OWN || kind == PP_RANGE_LIBRARY) to->own[to->own_count++] = span;
+        if (kind == PP_RANGE_ROOT) to->given[to->given_count++] = span;
     }
+    free(ranges);
     qsort(to->own, to->own_count, sizeof *to->own, by_start);
 }
 

@@ -100,12 +100,13 @@ static enum symbol_outcome resolve_module(struct work *work, uint32_t module,
                                           struct symbol_place *places, size_t count) {
     enum symbol_outcome outcome;
     if (work->cache == NULL)
-        return symbol_module_resolve(work->model, module, places, count, work->root, &work->done);
+        return symbol_module_resolve(work->model, module, places, count, work->root, NULL, &work->done);
     struct symbol_place *missing = model_alloc(count, sizeof *missing);
     size_t unknown = symbol_cache_fill(work->cache, work->model, module, places, count, missing, &outcome);
     atomic_fetch_add(&work->done, count - unknown);
     if (unknown > 0) {
-        outcome = symbol_module_resolve(work->model, module, missing, unknown, work->root, &work->done);
+        outcome = symbol_module_resolve(work->model, module, missing, unknown, work->root,
+                                        symbol_cache_file(work->cache, work->model, module), &work->done);
         symbol_cache_keep(work->cache, work->model, module, missing, unknown, outcome);
     }
     /* Both are sorted by address: the missing ones go back to their places. */
@@ -115,11 +116,31 @@ static enum symbol_outcome resolve_module(struct work *work, uint32_t module,
     return outcome;
 }
 
+/* The places of one module end before this one. */
+static size_t next_module(const struct work *work, size_t first) {
+    size_t next = first;
+    while (next < work->count && work->places[next].module == work->places[first].module)
+        next++;
+    return next;
+}
+
+/* Nothing is to be read: it takes no thread of its own. */
+static bool all_known(const struct work *work) {
+    if (work->cache == NULL) return false;
+    for (size_t first = 0, next; first < work->count; first = next) {
+        uint32_t module = work->places[first].module;
+        next = next_module(work, first);
+        if (module != 0 &&
+            !symbol_cache_knows(work->cache, work->model, module, work->places + first, next - first))
+            return false;
+    }
+    return true;
+}
+
 static void resolve_all(struct work *work) {
     for (size_t first = 0, next; first < work->count; first = next) {
         uint32_t module = work->places[first].module;
-        for (next = first; next < work->count && work->places[next].module == module; next++) {
-        }
+        next = next_module(work, first);
         if (module == 0) {
             atomic_fetch_add(&work->done, next - first);
             continue;
@@ -285,7 +306,8 @@ void symbol_resolve(struct model *model, const struct symbol_options *options) {
     unsetenv("DEBUGINFOD_URLS"); /* libdwfl would ask the network */
     collect(&work);
     work.outcomes = model_alloc(model->module_count, sizeof *work.outcomes);
-    if (work.count > 0) run(&work, options);
+    if (all_known(&work)) resolve_all(&work);
+    else if (work.count > 0) run(&work, options);
     for (size_t i = 0; i < model->stack_count; i++)
         if (model->stacks[i].count > 0) expand_stack(&work, &model->stacks[i]);
     count_missing(&work);

@@ -12,10 +12,17 @@ struct entry {
     uint32_t outcome;
 };
 
+struct kept {
+    uint64_t build, asked; /* build 0: free */
+    struct symbol_file *file; /* NULL: could not be opened */
+};
+
 struct symbol_cache {
     struct entry *slots;
     size_t count;
     struct model *texts;
+    struct kept files[SYMBOL_CACHE_FILES];
+    uint64_t asked;
 };
 
 struct symbol_cache *symbol_cache_create(void) {
@@ -29,6 +36,8 @@ void symbol_cache_destroy(struct symbol_cache *cache) {
     if (cache == NULL) return;
     for (size_t i = 0; i < SLOTS; i++)
         free(cache->slots[i].frames);
+    for (size_t i = 0; i < SYMBOL_CACHE_FILES; i++)
+        symbol_file_close(cache->files[i].file);
     free(cache->slots);
     model_destroy(cache->texts);
     free(cache);
@@ -62,6 +71,14 @@ static struct model_frame *copy_frames(struct model *texts, const struct model_f
     return frames;
 }
 
+bool symbol_cache_knows(const struct symbol_cache *cache, const struct model *model, uint32_t module,
+                        const struct symbol_place *places, size_t count) {
+    uint64_t build = build_of(&model->modules[module]);
+    for (size_t i = 0; i < count; i++)
+        if (build == 0 || slot_of(cache, build, places[i].address)->build == 0) return false;
+    return true;
+}
+
 size_t symbol_cache_fill(const struct symbol_cache *cache, struct model *model, uint32_t module,
                          struct symbol_place *places, size_t count, struct symbol_place *missing,
                          enum symbol_outcome *outcome) {
@@ -79,6 +96,20 @@ size_t symbol_cache_fill(const struct symbol_cache *cache, struct model *model, 
         *outcome = (enum symbol_outcome)entry->outcome;
     }
     return unknown;
+}
+
+struct symbol_file **symbol_cache_file(struct symbol_cache *cache, const struct model *model, uint32_t module) {
+    uint64_t build = build_of(&model->modules[module]);
+    struct kept *kept = &cache->files[0];
+    if (build == 0) return NULL;
+    for (size_t i = 0; i < SYMBOL_CACHE_FILES && kept->build != build; i++)
+        if (cache->files[i].build == build || cache->files[i].asked < kept->asked) kept = &cache->files[i];
+    if (kept->build != build) {
+        symbol_file_close(kept->file);
+        *kept = (struct kept){.build = build};
+    }
+    kept->asked = ++cache->asked;
+    return &kept->file;
 }
 
 void symbol_cache_keep(struct symbol_cache *cache, const struct model *model, uint32_t module,

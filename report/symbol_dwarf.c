@@ -15,14 +15,15 @@ struct unit {
     size_t places;
 };
 
-struct units {
+struct symbol_units {
     struct unit *items;
     size_t count, room;
     struct range *ranges;
     size_t range_count, range_room;
+    Dwarf_Addr bias;
 };
 
-static void add_ranges(struct units *units, Dwarf_Die *die) {
+static void add_ranges(struct symbol_units *units, Dwarf_Die *die) {
     Dwarf_Addr base, start, end;
     ptrdiff_t offset = 0;
     while ((offset = dwarf_ranges(die, offset, &base, &start, &end)) > 0) {
@@ -40,7 +41,7 @@ static int by_start(const void *left, const void *right) {
     return (a->start > b->start) - (a->start < b->start);
 }
 
-static void read_units(struct units *units, Dwarf *dwarf) {
+static void read_units(struct symbol_units *units, Dwarf *dwarf) {
     Dwarf_CU *cu = NULL;
     Dwarf_Half version;
     uint8_t type;
@@ -65,7 +66,7 @@ static void read_units(struct units *units, Dwarf *dwarf) {
 }
 
 /* The unit of the innermost range; units->count if there is none. */
-static size_t find_unit(const struct units *units, Dwarf_Addr address) {
+static size_t find_unit(const struct symbol_units *units, Dwarf_Addr address) {
     size_t low = 0, high = units->range_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -87,12 +88,12 @@ static int by_unit(const void *left, const void *right) {
     return (a->place > b->place) - (a->place < b->place); /* places are sorted by address */
 }
 
-static void resolve_units(struct symbol_job *job, struct units *units, Dwarf_Addr bias) {
+static void resolve_units(struct symbol_job *job, const struct symbol_units *units) {
     struct assigned *assigned = model_alloc(job->count, sizeof *assigned);
     struct symbol_place **places = model_alloc(job->count, sizeof(struct symbol_place *));
     size_t count = 0;
     for (size_t i = 0; i < job->count; i++) {
-        size_t unit = find_unit(units, job->places[i].address - bias);
+        size_t unit = find_unit(units, job->places[i].address - units->bias);
         if (unit < units->count) assigned[count++] = (struct assigned){unit, i};
     }
     qsort(assigned, count, sizeof *assigned, by_unit);
@@ -101,7 +102,7 @@ static void resolve_units(struct symbol_job *job, struct units *units, Dwarf_Add
         for (next = first; next < count && assigned[next].unit == assigned[first].unit; next++)
             places[next - first] = &job->places[assigned[next].place];
         struct symbol_unit work = {.job = job,
-                                   .bias = bias,
+                                   .bias = units->bias,
                                    .die = unit->die,
                                    .tree = unit->tree,
                                    .places = places,
@@ -113,13 +114,18 @@ static void resolve_units(struct symbol_job *job, struct units *units, Dwarf_Add
     free(assigned);
 }
 
+void symbol_units_destroy(struct symbol_units *units) {
+    if (units == NULL) return;
+    free(units->items);
+    free(units->ranges);
+    free(units);
+}
+
 void symbol_dwarf_resolve(struct symbol_job *job) {
-    struct units units = {0};
-    Dwarf_Addr bias = 0;
-    Dwarf *dwarf = dwfl_module_getdwarf(job->module, &bias);
-    if (dwarf == NULL) return;
-    read_units(&units, dwarf);
-    if (units.range_count > 0) resolve_units(job, &units, bias);
-    free(units.items);
-    free(units.ranges);
+    if (job->file->units == NULL) {
+        struct symbol_units *units = job->file->units = model_alloc(1, sizeof *units);
+        Dwarf *dwarf = dwfl_module_getdwarf(job->file->module, &units->bias);
+        if (dwarf != NULL) read_units(units, dwarf);
+    }
+    if (job->file->units->range_count > 0) resolve_units(job, job->file->units);
 }

@@ -6,10 +6,29 @@
 
 #include "symbol_module.h"
 
+/* A module's file, open, and what has been read of it so far. */
+struct symbol_units;
+struct symbol_table;
+struct symbol_stamp {
+    uint64_t device, inode, size;
+    int64_t changed_ns;
+};
+struct symbol_file {
+    Dwfl *dwfl;
+    Dwfl_Module *module;
+    int fd;
+    char *debug_path; /* of separate debug information; NULL: none */
+    struct symbol_stamp stamp, debug_stamp;
+    struct symbol_units *units; /* NULL: not read */
+    struct symbol_table *table; /* NULL: not read */
+};
+void symbol_units_destroy(struct symbol_units *units);
+void symbol_table_destroy(struct symbol_table *table);
+
 struct symbol_job {
     struct model *model;
     uint32_t module_index;
-    Dwfl_Module *module;
+    struct symbol_file *file;
     struct symbol_place *places; /* sorted by address */
     size_t count;
     _Atomic size_t *done;

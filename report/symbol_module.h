@@ -18,9 +18,13 @@ struct symbol_place {
 enum symbol_outcome { SYMBOL_READ, SYMBOL_NO_FILE, SYMBOL_OTHER_BUILD, SYMBOL_UNREADABLE };
 
 /* `places` are one module's, sorted by address. Fills what it can find and returns how the module's
-   file was. `done` is counted up by one for each place. Names go to the model's texts. */
+   file was. `done` is counted up by one for each place. Names go to the model's texts. `kept`, if not
+   NULL, is the module's file as a former call left it open, or NULL, and is left likewise. */
+struct symbol_file;
 enum symbol_outcome symbol_module_resolve(struct model *model, uint32_t module,
                                           struct symbol_place *places, size_t count,
-                                          const char *root, _Atomic size_t *done);
+                                          const char *root, struct symbol_file **kept,
+                                          _Atomic size_t *done);
+void symbol_file_close(struct symbol_file *file);
 
 #endif

@@ -19,7 +19,7 @@ struct symbol {
     bool sized;
 };
 
-struct table {
+struct symbol_table {
     struct symbol *items;
     size_t count, room;
 };
@@ -42,7 +42,7 @@ static GElf_Addr code_end(Elf *elf, GElf_Word section, Dwarf_Addr bias) {
     return header.sh_addr + header.sh_size + bias;
 }
 
-static void add_symbol(struct table *table, Dwfl_Module *module, int index) {
+static void add_symbol(struct symbol_table *table, Dwfl_Module *module, int index) {
     GElf_Sym symbol;
     GElf_Addr address;
     GElf_Word section;
@@ -69,11 +69,12 @@ static int by_start(const void *left, const void *right) {
     return strcmp(b->name, a->name);
 }
 
-static void read_table(struct table *table, Dwfl_Module *module) {
+static struct symbol_table *read_table(Dwfl_Module *module) {
+    struct symbol_table *table = model_alloc(1, sizeof *table);
     int count = dwfl_module_getsymtab(module);
     for (int i = 1; i < count; i++)
         add_symbol(table, module, i);
-    if (table->count == 0) return;
+    if (table->count == 0) return table;
     qsort(table->items, table->count, sizeof *table->items, by_start);
     GElf_Addr longest = 0, next_start = 0;
     for (size_t i = table->count; i-- > 0;) { /* sizeless ones end where the next begins */
@@ -88,10 +89,17 @@ static void read_table(struct table *table, Dwfl_Module *module) {
         if (table->items[i].end > longest) longest = table->items[i].end;
         table->items[i].longest_end = longest;
     }
+    return table;
+}
+
+void symbol_table_destroy(struct symbol_table *table) {
+    if (table == NULL) return;
+    free(table->items);
+    free(table);
 }
 
 /* Of the symbols that hold the address, the one that starts last; of its names the best. */
-static const struct symbol *find_symbol(const struct table *table, GElf_Addr address) {
+static const struct symbol *find_symbol(const struct symbol_table *table, GElf_Addr address) {
     size_t low = 0, high = table->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -131,16 +139,14 @@ static bool needs_name(const struct symbol_place *place) {
 }
 
 void symbol_table_resolve(struct symbol_job *job) {
-    struct table table = {0};
     size_t unnamed = 0;
     for (size_t i = 0; i < job->count; i++)
         unnamed += needs_name(&job->places[i]);
     if (unnamed == 0) return;
-    read_table(&table, job->module);
+    if (job->file->table == NULL) job->file->table = read_table(job->file->module);
     for (size_t i = 0; i < job->count; i++) {
         if (!needs_name(&job->places[i])) continue;
-        const struct symbol *symbol = find_symbol(&table, job->places[i].address);
+        const struct symbol *symbol = find_symbol(job->file->table, job->places[i].address);
         if (symbol != NULL) name_place(job->model, &job->places[i], symbol);
     }
-    free(table.items);
 }

@@ -191,8 +191,9 @@ static const unsigned char *load_chunk(struct view *view, enum pp_area_id area, 
     }
     if (chunks->at[number] == NULL) {
         /* Zeroed: what the file does not have reads as "not published yet". */
-        unsigned char *chunk = calloc(1, CHUNK_BYTES);
-        if (chunk != NULL) view_read(view, area, number * per_chunk, per_chunk, chunk);
+        uint64_t there = smaller(per_chunk, view->counts[area] - number * per_chunk);
+        unsigned char *chunk = calloc(there, layout[area].stride);
+        if (chunk != NULL) view_read(view, area, number * per_chunk, there, chunk);
         chunks->at[number] = chunk;
     }
     return chunks->at[number];

@@ -111,8 +111,8 @@ static void *listen_for_bell(void *context) {
         if (rung != heard) {
             heard = rung;
             family_search(&watch->family);
+            scanner_serve(&watch->scanner); /* first: somebody waits for it */
             eventfd_write(watch->bell, 1);
-            scanner_serve(&watch->scanner);
         }
         syscall(SYS_futex, &watch->tree->doorbell, FUTEX_WAIT, heard, NULL, NULL, 0);
     }
@@ -253,8 +253,10 @@ static bool first_has_ended(const struct watch *watch) {
 static double turn(struct watch *watch) {
     double next_s = WATCH_LOOK_MAX_S;
     bool first = first_has_ended(watch);
-    if (first)
+    if (first) {
         scanner_serve(&watch->scanner); /* meanwhile a child that it has just started may come up */
+        family_doubt(&watch->family);
+    }
     recruit(watch);
     /* Asked before the search: whoever came and went before the first process ended is in its report. */
     if (first)
@@ -311,6 +313,7 @@ int watch_main(int argc, char **argv) {
     family_init(&watch.family, watch.items[0]->segment_path, watch.items[0]->header->pid,
                 watch.items[0]->header->nonce);
     watch.family.scanner = &watch.scanner;
+    watch.family.tree = watch.tree;
     atomic_store(&watch.tree->watcher_pid, (int32_t)getpid());
     atomic_fetch_add(&watch.tree->heartbeat, 1);
     hang_bell(&watch);
@@ -318,6 +321,7 @@ int watch_main(int argc, char **argv) {
         double next_s = turn(&watch);
         if (watch.count == 0) { /* from here on nobody joins; who did meanwhile has rung */
             atomic_store(&watch.tree->watcher_pid, -1);
+            family_doubt(&watch.family);
             recruit(&watch);
         }
         if (watch.count > 0)

@@ -107,6 +107,7 @@ void pp_handover_start(char *const *envp) {
 void pp_handover_join(struct pp_tree *tree) {
     stub_pid = 0; /* a forked child's parent's */
     joined = tree;
+    atomic_fetch_add(&tree->members, 1);
     pp_os_allow_tracer(PP_LOAD(&tree->watcher_pid));
     pp_tree_ring(tree);
 }

@@ -41,6 +41,7 @@ struct known {
     struct known *older;  /* in order of age: all of them */
     uintptr_t start, end; /* the whole object */
     uint64_t fingerprint; /* of path and build-id or unwind table */
+    uint64_t identity;    /* of build-id and layout */
     struct link_map *map; /* where the loader had it when it was confirmed */
     uintptr_t segment;    /* what the loader then called its start */
     uint32_t generation;  /* last confirmed in */
@@ -219,6 +220,13 @@ static void *take(struct batch *batch, size_t bytes) {
     return batch->at - bytes;
 }
 
+/* Two builds with one build-id (it can be set by hand) are told apart by their sizes, mostly. */
+static uint64_t identity_of(const struct dl_find_object *object, const struct pp_segment_module *module) {
+    uint64_t layout[] = {module->end - module->start, (uintptr_t)object->dlfo_eh_frame - module->start};
+    if (module->build_id_bytes == 0) return 0;
+    return hash_bytes(hash_bytes(1, module->build_id, module->build_id_bytes), layout, sizeof layout) | 1;
+}
+
 /* Records a module not seen before; NULL if there is no room. */
 static struct known *record_module(const struct dl_find_object *object,
                                    const struct pp_segment_module *found, uint64_t fingerprint) {
@@ -238,6 +246,7 @@ static struct known *record_module(const struct dl_find_object *object,
                             .start = found->start,
                             .end = found->end,
                             .fingerprint = fingerprint,
+                            .identity = identity_of(object, found),
                             .index = (uint16_t)index};
     modules.newest = entry;
     return entry;
@@ -335,6 +344,7 @@ bool pp_module_find(uintptr_t pc, struct pp_module *found) {
     *found = (struct pp_module){.start = entry ? entry->start : (uintptr_t)object.dlfo_map_start,
                                 .end = entry ? entry->end : (uintptr_t)object.dlfo_map_end,
                                 .eh_frame_hdr = object.dlfo_eh_frame,
+                                .identity = entry ? entry->identity : 0,
                                 .index = entry ? entry->index : 0};
     return true;
 }

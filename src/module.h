@@ -11,6 +11,7 @@
 struct pp_module {
     uintptr_t start, end;       /* mapped range */
     const void *eh_frame_hdr;   /* PT_GNU_EH_FRAME, or NULL */
+    uint64_t identity;          /* the same wherever and in which process it is mapped; 0: no build-id */
     uint16_t index;             /* in the segment's MODULES; 0: could not be recorded */
 };
 

@@ -30,6 +30,7 @@
 #include "tag.h"
 #include "thread.h"
 #include "tree.h"
+#include "tree_rules.h"
 #include "unwind_fallback.h"
 
 
@@ -126,6 +127,7 @@ static void tell_own_memory(void) {
     for (unsigned i = 0; i < count; i++) pp_segment_own(spans[i].at, spans[i].bytes);
     pp_segment_range(__ehdr_start, (size_t)(_end - __ehdr_start), PP_RANGE_LIBRARY);
     pp_segment_own(pp_segment.header, last->offset + last->limit * last->stride);
+    if (tree.words != NULL) pp_segment_own(tree.header, PP_SEGMENT_TREE_BYTES);
 }
 
 /* From options to a live segment. Also in a forked child that is to be profiled by itself. */
@@ -146,6 +148,7 @@ static enum pp_life begin(bool forked) {
         pp_tag_restart();
         pp_lap_restart();
     }
+    if (tree.words != NULL) pp_tree_rules_open(tree.header);
     tell_own_memory();
     if (forked) pp_segment.header->flags |= PP_SEGMENT_FORKED;
     describe(pp_segment.header);
@@ -195,6 +198,7 @@ static PP_COLD bool start_forked(void) {
     pp_registry_reset();
     pp_module_reset();
     pp_rules_reset();
+    pp_tree_rules_reset();
     pp_stack_reset();
     pp_unwind_fallback_reset();
     pp_thread_reset();

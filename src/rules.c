@@ -12,6 +12,7 @@
 
 #include "lock.h"
 #include "segment.h"
+#include "tree_rules.h"
 
 enum { ENTRIES_FIRST = 256, ENTRIES_MAX = 1 << 20 };
 
@@ -206,8 +207,13 @@ pp_rule pp_rules_find(uintptr_t pc, uint32_t generation) {
     if (look_up(pc, generation, &rule)) return rule;
     /* Outside of all modules nothing is kept: one may be mapped there at any time. */
     if (!pp_module_find(pc - 1, &module)) return irregular(PP_RULE_NONE, 0);
-    struct pp_cfi_range range = {module.start, module.end};
-    rule = PP_RULE_WITH_MODULE(pp_rule_compile(pc - 1, module.eh_frame_hdr, &range), module.index);
+    uint64_t key = pp_tree_rules_key(&module, pc);
+    if (!pp_tree_rules_find(key, &rule)) {
+        struct pp_cfi_range range = {module.start, module.end};
+        rule = pp_rule_compile(pc - 1, module.eh_frame_hdr, &range);
+        pp_tree_rules_keep(key, rule);
+    }
+    rule = PP_RULE_WITH_MODULE(rule, module.index);
     if (module.index) insert(pc, generation, rule);
     return rule;
 }

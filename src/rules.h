@@ -48,6 +48,12 @@ enum pp_rule_kind {
 #define PP_RULE_KIND(rule) ((enum pp_rule_kind)((rule) >> 3 & 0x1fffu))
 #define PP_RULE_NUMBER(rule) ((int64_t)((rule) >> 32 & 0xffffffu) - 0x800000)
 
+/* A rule that a walker follows within the stack it knows, whatever the numbers. */
+PP_INLINE bool pp_rule_is_regular(pp_rule rule) {
+    return (rule & PP_RULE_IRREGULAR) == 0 && PP_RULE_SAVED_AT(rule) >= 8 && PP_RULE_CFA(rule) % 8 == 0 &&
+           PP_RULE_CFA(rule) >= -0x1000000;
+}
+
 /* Compiles the rule for one pc; pure, module bits 0. */
 pp_rule pp_rule_compile(uintptr_t pc, const void *eh_frame_hdr, const struct pp_cfi_range *range);
 

@@ -15,9 +15,10 @@ static _Atomic uint64_t streams; /* of random numbers: threads that began */
 
 void pp_sampled_init(void) {
     int64_t track = PP_LOAD(&pp_segment.header->options.TRACK);
-    pp_sampled_mean = track > PP_TRACK_OFF ? (uint64_t)track : 0;
-    for (size_t i = 0; i < PP_COUNT_OF(pp_sampled_counters); i++)
+    bool used = pp_sampled_mean != 0; /* by the process this one was forked from; else nobody touched them */
+    for (size_t i = 0; used && i < PP_COUNT_OF(pp_sampled_counters); i++)
         if (PP_LOAD(&pp_sampled_counters[i]) != 0) PP_STORE(&pp_sampled_counters[i], 0);
+    pp_sampled_mean = track > PP_TRACK_OFF ? (uint64_t)track : 0;
 }
 
 /* ---- countdowns ---- */

@@ -27,9 +27,9 @@ static const struct {
     [PP_AREA_TEXT] = {1, PP_PAGE_BYTES, 1, UINT32_MAX},
     [PP_AREA_THREADS] = {sizeof(struct pp_segment_thread), PP_PAGE_BYTES, 28, 1 << 20},
     [PP_AREA_MODULES] = {sizeof(struct pp_segment_module), PP_PAGE_BYTES, 1, 1 << 16},
-    [PP_AREA_NODES] = {sizeof(struct pp_segment_node), PP_KIB(8), 32, 1u << 31},
+    [PP_AREA_NODES] = {sizeof(struct pp_segment_node), PP_PAGE_BYTES, 32, 1u << 31},
     [PP_AREA_SITES] = {sizeof(struct pp_segment_site), PP_PAGE_BYTES, 24, 1 << 28},
-    [PP_AREA_BLOCKS] = {sizeof(struct pp_segment_block), PP_KIB(8), 64, 1 << 28},
+    [PP_AREA_BLOCKS] = {sizeof(struct pp_segment_block), PP_PAGE_BYTES, 64, 1 << 28},
     [PP_AREA_RECORDS] = {sizeof(struct pp_segment_record), PP_PAGE_BYTES, 64, 1u << 31},
     [PP_AREA_SLABS] = {sizeof(struct pp_segment_slab), PP_PAGE_BYTES, 4, 1 << 24},
     [PP_AREA_POOLS] = {sizeof(struct pp_segment_pool), PP_PAGE_BYTES, 1, 1 << 16},
@@ -55,9 +55,9 @@ static uint64_t tracker_max(const struct pp_options *options) {
     return limit < PP_MIB(1) ? PP_MIB(1) : pp_round_down(limit, PP_MIB(1));
 }
 
-/* Lays the areas out behind the header; returns the file's size. */
+/* Lays the areas out behind the header and the tree's rules; returns the file's size. */
 static uint64_t lay_out(struct pp_area areas[PP_AREA_COUNT], uint64_t max) {
-    uint64_t at = PP_SEGMENT_HEADER_BYTES;
+    uint64_t at = PP_SEGMENT_TREE_BYTES;
     for (unsigned i = 0; i < PP_AREA_COUNT; i++) {
         uint64_t bytes = pp_round_up(max / 64 * plans[i].share, PP_PAGE_BYTES);
         if (bytes < plans[i].first_bytes) bytes = plans[i].first_bytes;
@@ -196,8 +196,10 @@ bool pp_segment_create(const struct pp_options *options, const char *runtime_dir
     for (unsigned i = 0; i < PP_AREA_COUNT; i++) {
         header->areas[i] = areas[i];
         pp_segment.area_base[i] = (char *)header + areas[i].offset;
-        /* Most programs have no tags and no frames: their first page comes with the first element. */
-        if (i < PP_AREA_TAGS && !grow((enum pp_area_id)i, reserved_elements[i])) return false;
+        /* Most programs have no tags and no frames, a short one has no slabs: their first page comes with
+           the first element. */
+        bool early = i < PP_AREA_TAGS && i != PP_AREA_SLABS && i != PP_AREA_RECORDS;
+        if (early && !grow((enum pp_area_id)i, reserved_elements[i])) return false;
         PP_STORE(&header->areas[i].count, reserved_elements[i]);
     }
     return true;

@@ -76,13 +76,13 @@ static int ancestor(struct chain *chain, uint32_t at) {
 static struct pp_segment_header *map_header(int directory, const char *name) {
     int fd = pp_os_open(directory, name, 02 | 0400000 /* O_RDWR|O_NOFOLLOW */, 0);
     if (fd < 0) return NULL;
-    struct pp_segment_header *header = pp_os_map_shared(fd, PP_SEGMENT_HEADER_BYTES);
+    struct pp_segment_header *header = pp_os_map_shared(fd, PP_SEGMENT_TREE_BYTES);
     pp_os_close(fd);
     if (header == NULL) return NULL;
     if (__builtin_memcmp(header->magic, PP_SEGMENT_MAGIC, 8) == 0 &&
         header->version == PP_SEGMENT_VERSION && header->uid == pp_os_uid())
         return header;
-    pp_os_unmap(header, PP_SEGMENT_HEADER_BYTES);
+    pp_os_unmap(header, PP_SEGMENT_TREE_BYTES);
     return NULL;
 }
 
@@ -112,7 +112,7 @@ static bool take_over(int directory, const char *name, struct pp_tree_place *fou
     struct pp_segment_header *header = map_header(directory, name), *root = header;
     if (header == NULL) return false;
     if (!is_of_living(header)) {
-        pp_os_unmap(header, PP_SEGMENT_HEADER_BYTES);
+        pp_os_unmap(header, PP_SEGMENT_TREE_BYTES);
         return false;
     }
     if (header->tree_nonce != header->nonce) {
@@ -120,21 +120,21 @@ static bool take_over(int directory, const char *name, struct pp_tree_place *fou
         pp_fmt(root_name, sizeof root_name, "%u.%016llx", header->tree_pid,
                (unsigned long long)header->tree_nonce);
         root = map_header(directory, root_name);
-        pp_os_unmap(header, PP_SEGMENT_HEADER_BYTES);
+        pp_os_unmap(header, PP_SEGMENT_TREE_BYTES);
         if (root == NULL) return false;
     }
     if (!watcher_lives(root)) {
-        pp_os_unmap(root, PP_SEGMENT_HEADER_BYTES);
+        pp_os_unmap(root, PP_SEGMENT_TREE_BYTES);
         return false;
     }
     *found = (struct pp_tree_place){.words = &root->tree, .nonce = root->nonce, .pid = root->pid,
                                     .header = root};
-    pp_os_hide_from_fork(root, PP_SEGMENT_HEADER_BYTES);
+    pp_os_hide_from_fork(root, PP_SEGMENT_TREE_BYTES);
     return true;
 }
 
 static void let_go(struct pp_tree_place *place) {
-    pp_os_unmap(place->header, PP_SEGMENT_HEADER_BYTES);
+    pp_os_unmap(place->header, PP_SEGMENT_TREE_BYTES);
 }
 
 struct entry { /* the kernel's struct linux_dirent64 */

@@ -12,7 +12,7 @@ struct pp_tree_place {
     struct pp_tree *words;  /* the tree's; mapped shared; NULL: this process is the first of a tree */
     uint64_t nonce;         /* the first process's */
     uint32_t pid;
-    void *header;           /* the mapping that `words` lies in */
+    struct pp_segment_header *header; /* the mapping that `words` lies in: PP_SEGMENT_TREE_BYTES */
 };
 
 /* Looks for the segment of this process before exec, its parent, grandparent, ... in the directories

@@ -12,8 +12,8 @@
  * an all-zero element as "not published yet".
  *
  * File: header in the first PP_SEGMENT_HEADER_BYTES, then the areas at the offsets the header names.
- * A live file is sparse (each area has room to grow); a saved copy is the same format, compacted,
- * with its own offsets.
+ * A live file is sparse (each area has room to grow) and has the tree's rules between header and areas;
+ * a saved copy is the same format, compacted, with its own offsets and without them.
  */
 #ifndef POOLPROF_SEGMENT_H
 #define POOLPROF_SEGMENT_H
@@ -26,6 +26,10 @@
 
 #define PP_SEGMENT_MAGIC "poolprof" /* 8 bytes, no terminator */
 #define PP_SEGMENT_HEADER_BYTES 16384u
+
+/* What a tree's processes share of its first one's file: header, and unwind rules (src/tree_rules.h). */
+#define PP_TREE_RULES 32768u
+#define PP_SEGMENT_TREE_BYTES (PP_SEGMENT_HEADER_BYTES + PP_TREE_RULES * 16u)
 
 #define PP_TICK_NS 10000000u /* one tick is 10 ms; 32 bits of ticks are 497 days */
 
@@ -326,8 +330,17 @@ struct pp_tree {
     _Atomic int32_t watcher_pid;  /* watcher: its pid once it serves the tree; -1: gave up */
     _Atomic uint32_t started;     /* program: 1 once it has started a watcher, which may not serve yet */
     _Atomic uint32_t given_up;    /* program: the heartbeat + 1 for whose sake a child waited in vain */
-    uint32_t reserved[11];
+    _Atomic uint32_t rules;       /* program: whether the rules have memory behind them (tree_rules.c) */
+    _Atomic uint32_t members;     /* program: counts the processes that have joined */
+    uint32_t reserved[9];
 };
+
+struct pp_tree_rule {
+    _Atomic uint64_t key;   /* of module and offset; 0: free */
+    _Atomic uint64_t rule;  /* stored last; 0: not there yet */
+};
+_Static_assert(PP_SEGMENT_HEADER_BYTES + PP_TREE_RULES * sizeof(struct pp_tree_rule) == PP_SEGMENT_TREE_BYTES,
+               "layout");
 
 /* A thread that waits for the watcher inside one of our functions: where the host's part of its stack
    begins, and what the host had in the registers that calls preserve. */

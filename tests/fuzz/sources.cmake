@@ -33,6 +33,7 @@ set(fuzz_sources
   report/profile.c
   report/profile_load.c
   report/profile_stacks.c
+  report/publish.c
   src/class.c
   src/config.c
   src/fmt.c

@@ -60,24 +60,29 @@ def check_fact(report, line):
         raise Failure(f"what is this fact? {line}")
 
 
+def check_facts(box, pid, program):
+    """All that the program told holds in its profile."""
+    report = box.report(pid, program)
+    check(report["process"]["end"] == "exit" and report["process"]["status"] == 0, report["process"])
+    with open(box.path("expect"), encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    check(lines, "the program told nothing")
+    problems = []
+    for line in lines:
+        try:
+            check_fact(report, line)
+        except Failure as failure:
+            problems.append(str(failure))
+    check(not problems, f"{len(problems)} of {len(lines)} facts wrong:\n  " + "\n  ".join(problems))
+
+
 def run(program):
     with Sandbox() as box:
         done = box.run(program)
         check(done.returncode == 0, "status", done.returncode, done.err)
         check(done.err == "", "words on stderr:", done.err)
         check(done.out == "", "words on stdout:", done.out)
-        report = box.report(done.pid, program)
-        check(report["process"]["end"] == "exit" and report["process"]["status"] == 0, report["process"])
-        with open(box.path("expect"), encoding="utf-8") as file:
-            lines = file.read().splitlines()
-        check(lines, "the program told nothing")
-        problems = []
-        for line in lines:
-            try:
-                check_fact(report, line)
-            except Failure as failure:
-                problems.append(str(failure))
-        check(not problems, f"{len(problems)} of {len(lines)} facts wrong:\n  " + "\n  ".join(problems))
+        check_facts(box, done.pid, program)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ static void signals(void) {
     pid_t child = fork(), parent = getppid();
     if (child == 0) {
         parent = getppid();
-        for (int i = 0; i < 2000 && kill(parent, SIGUSR1) == 0; i++) usleep(50);
+        while (kill(parent, SIGUSR1) == 0) usleep(50); /* until killed: signals on a busy machine merge */
         _exit(0);
     }
     while (handled < 500) {

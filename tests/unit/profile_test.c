@@ -1,6 +1,7 @@
 /* The profile file: nothing is lost in it, nothing is replaced by it, nothing hostile is believed.
  */
 #include "profile.h"
+#include "profile_schema.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -225,15 +226,15 @@ static int64_t ask(const char *path, const char *sql) {
     return value;
 }
 
-/* Stacks that share all but the innermost frame. */
-static struct model *many_stacks(uint32_t stacks, size_t depth) {
+/* Stacks that share all frames but the innermost. */
+static struct model *model_of_stacks(uint64_t stacks, uint64_t depth) {
     struct model *model = model_create();
     model->stacks = realloc(model->stacks, (stacks + 1) * sizeof *model->stacks);
     model->stack_count = stacks + 1;
-    for (uint32_t i = 1; i <= stacks; i++) {
+    for (uint64_t i = 1; i <= stacks; i++) {
         model->stacks[i] = (struct model_stack){.count = depth};
         model->stacks[i].frames = model_alloc(depth, sizeof(struct model_frame));
-        for (size_t j = 0; j < depth; j++)
+        for (uint64_t j = 0; j < depth; j++)
             model->stacks[i].frames[j] =
                 (struct model_frame){.address = j == 0 ? 1000 + i : j % 5,
                                      .function = model_text(model, j % 2 ? "f" : "g")};
@@ -241,19 +242,28 @@ static struct model *many_stacks(uint32_t stacks, size_t depth) {
     return model;
 }
 
-/* 2,000 stacks of 40 frames that share all but the innermost: 2,000 + 39 rows, not 80,000. */
+/* 2,000 stacks of 40 frames: 2,000 + 39 rows, not 80,000. Then so many that the database is made in its
+   file instead of in memory, and a small one again. */
 static void size_grows_with_what_is_different(void **state) {
     (void)state;
-    enum { STACKS = 2000, DEPTH = 40 };
+    static const int64_t shapes[][2] = {{2000, 40}, {60000, 11}, {1, 10}};
     char why[512];
-    struct model *model = many_stacks(STACKS, DEPTH);
-    char *used = profile_save(model, path_of("x.poolprof"), why, sizeof why);
-    assert_int_equal(ask(used, "SELECT count(*) FROM stacks"), STACKS + DEPTH - 1);
-    assert_int_equal(ask(used, "SELECT count(*) FROM frames"), STACKS + 10);
-    assert_int_equal(ask(used, "SELECT count(*) FROM (SELECT DISTINCT parent, frame FROM stacks)"),
-                     STACKS + DEPTH - 1);
-    free(used);
-    model_destroy(model);
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        int64_t stacks = shapes[i][0], depth = shapes[i][1];
+        struct model *model = model_of_stacks((uint64_t)stacks, (uint64_t)depth);
+        char *used = profile_save(model, path_of("x.poolprof"), why, sizeof why);
+        if (used == NULL) fail_msg("%s", why);
+        assert_int_equal(ask(used, "SELECT count(*) FROM stacks"), stacks + depth - 1);
+        assert_true(ask(used, "SELECT count(*) FROM frames") <= stacks + 10);
+        assert_int_equal(ask(used, "SELECT count(*) FROM (SELECT DISTINCT parent, frame FROM stacks)"),
+                         stacks + depth - 1);
+        assert_int_equal(ask(used, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
+        assert_int_equal(ask(used, "PRAGMA application_id"), PROFILE_APPLICATION_ID);
+        unlink(used);
+        free(used);
+        model_destroy(model);
+    }
+    assert_int_equal(files_there(), 0);
 }
 
 static void existing_files_are_kept(void **state) {
@@ -472,7 +482,7 @@ static void frames_are_made_when_needed(void **state) {
     (void)state;
     enum { STACKS = 2000, DEPTH = 40 };
     char why[512];
-    struct model *model = many_stacks(STACKS, DEPTH);
+    struct model *model = model_of_stacks(STACKS, DEPTH);
     model->sites = model_alloc(STACKS, sizeof *model->sites);
     model->site_count = STACKS;
     for (uint32_t i = 0; i < STACKS; i++) model->sites[i].stack = i + 1;
