@@ -3,6 +3,7 @@
  */
 #include "ticker.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 #include "model.h"
@@ -60,11 +61,12 @@ int64_t ticker_turn(struct ticker_item *items, size_t count, int64_t now) {
 static void *run(void *context) {
     struct ticker *ticker = context;
     pthread_mutex_lock(&ticker->lock);
-    for (;;) {
+    while (!ticker->stop) {
         int64_t due = ticker_turn(ticker->items, ticker->count, now_ns(CLOCK_MONOTONIC_COARSE));
         struct timespec until = {.tv_sec = due / 1000000000, .tv_nsec = due % 1000000000};
         pthread_cond_timedwait(&ticker->changed, &ticker->lock, &until);
     }
+    pthread_mutex_unlock(&ticker->lock);
     return NULL;
 }
 
@@ -78,13 +80,23 @@ void ticker_init(struct ticker *ticker) {
     pthread_condattr_destroy(&monotonic);
 }
 
+void ticker_fini(struct ticker *ticker) {
+    pthread_mutex_lock(&ticker->lock);
+    ticker->stop = true;
+    pthread_cond_signal(&ticker->changed);
+    pthread_mutex_unlock(&ticker->lock);
+    if (ticker->running)
+        pthread_join(ticker->thread, NULL);
+    free(ticker->items);
+    pthread_cond_destroy(&ticker->changed);
+    pthread_mutex_destroy(&ticker->lock);
+}
+
 static void start(struct ticker *ticker) {
     pthread_attr_t small;
-    pthread_t thread;
     pthread_attr_init(&small);
     pthread_attr_setstacksize(&small, STACK_BYTES);
-    pthread_attr_setdetachstate(&small, PTHREAD_CREATE_DETACHED);
-    ticker->running = pthread_create(&thread, &small, run, ticker) == 0;
+    ticker->running = pthread_create(&ticker->thread, &small, run, ticker) == 0;
     pthread_attr_destroy(&small);
 }
 

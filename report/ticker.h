@@ -27,10 +27,14 @@ struct ticker {
     pthread_cond_t changed;
     struct ticker_item *items;  /* protected by lock, like the next two */
     size_t count, room;
-    bool running;
+    bool stop;
+    bool running;               /* main thread only, like the next */
+    pthread_t thread;
 };
 
 void ticker_init(struct ticker *ticker);
+/* The thread has ended when it returns. */
+void ticker_fini(struct ticker *ticker);
 /* Without a thread to spare nothing happens: programs ask the kernel. */
 void ticker_add(struct ticker *ticker, struct pp_segment_header *header);
 /* Afterwards `header` is not touched any more. */

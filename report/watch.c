@@ -329,6 +329,7 @@ int watch_main(int argc, char **argv) {
         else {
             family_fini(&watch.family);
             scanner_fini(&watch.scanner);
+            ticker_fini(&watch.ticker);
             return STATUS_DONE;
         }
         sleep_until(&watch, step_ms(&watch, next_s));
