@@ -61,22 +61,7 @@ static char *join_threads(struct model *model, char *a, const char *b) {
 }
 
 static void sum_site(struct model *model, struct model_site *to, const struct model_site *site) {
-    to->objects += site->objects;
-    to->bytes += site->bytes;
-    if (site->oldest_s > to->oldest_s) to->oldest_s = site->oldest_s;
-    if (site->newest_s < to->newest_s) to->newest_s = site->newest_s;
-    to->allocations += site->allocations;
-    to->bytes_allocated += site->bytes_allocated;
-    to->temporary += site->temporary;
-    to->stale_objects += site->stale_objects;
-    to->retained_bytes += site->retained_bytes;
-    to->suspect_objects += site->suspect_objects;
-    to->suspect_bytes += site->suspect_bytes;
-    to->makers |= site->makers;
-    for (int i = 0; i < MODEL_AGE_COUNT; i++) {
-        to->ages.objects[i] += site->ages.objects[i];
-        to->ages.bytes[i] += site->ages.bytes[i];
-    }
+    model_add_figures(to, site);
     to->thread = join_threads(model, to->thread, site->thread);
     bool same_type = to->type != NULL && site->type != NULL && strcmp(to->type, site->type) == 0;
     if (!same_type) to->type = NULL;

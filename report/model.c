@@ -287,6 +287,25 @@ static int compare_pointers(const void *left, const void *right, void *order) {
     return compare_sites(*(const struct model_site *const *)left, *(const struct model_site *const *)right, order);
 }
 
+void model_add_figures(struct model_site *to, const struct model_site *from) {
+    to->objects += from->objects;
+    to->bytes += from->bytes;
+    to->allocations += from->allocations;
+    to->bytes_allocated += from->bytes_allocated;
+    to->temporary += from->temporary;
+    to->stale_objects += from->stale_objects;
+    to->retained_bytes += from->retained_bytes;
+    to->suspect_objects += from->suspect_objects;
+    to->suspect_bytes += from->suspect_bytes;
+    to->makers |= from->makers;
+    if (from->oldest_s > to->oldest_s) to->oldest_s = from->oldest_s;
+    if (from->newest_s < to->newest_s) to->newest_s = from->newest_s;
+    for (int i = 0; i < MODEL_AGE_COUNT; i++) {
+        to->ages.objects[i] += from->ages.objects[i];
+        to->ages.bytes[i] += from->ages.bytes[i];
+    }
+}
+
 const struct model_site **model_sorted(const struct model *model, enum model_order order) {
     const struct model_site **sites = model_alloc(model->site_count, sizeof *sites);
     for (size_t i = 0; i < model->site_count; i++) sites[i] = &model->sites[i];

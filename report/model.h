@@ -264,6 +264,9 @@ void model_sort(const struct model *model, struct model_site *sites, size_t coun
 /* The model's sites in that order; the caller frees the list. */
 const struct model_site **model_sorted(const struct model *model, enum model_order order);
 
+/* Adds the figures of a site that becomes one with another. */
+void model_add_figures(struct model_site *to, const struct model_site *from);
+
 /* Memory that must be there, as in any program for people: exits with status 3 where it is not. */
 void *model_alloc(size_t count, size_t bytes);                           /* zeroed */
 void *model_buffer(size_t count, size_t bytes);                          /* not zeroed */

@@ -154,23 +154,6 @@ static void move(struct model *model, struct model_site *site) {
     model->kinds[MODEL_SUPPRESSED].bytes += site->bytes;
 }
 
-static void add_figures(struct model_site *to, const struct model_site *from) {
-    to->objects += from->objects;
-    to->bytes += from->bytes;
-    to->allocations += from->allocations;
-    to->bytes_allocated += from->bytes_allocated;
-    to->temporary += from->temporary;
-    to->suspect_objects += from->suspect_objects;
-    to->suspect_bytes += from->suspect_bytes;
-    to->makers |= from->makers;
-    if (from->oldest_s > to->oldest_s) to->oldest_s = from->oldest_s;
-    if (from->newest_s < to->newest_s) to->newest_s = from->newest_s;
-    for (int i = 0; i < MODEL_AGE_COUNT; i++) {
-        to->ages.objects[i] += from->ages.objects[i];
-        to->ages.bytes[i] += from->ages.bytes[i];
-    }
-}
-
 /* A site is (kind, stack, tag): what was lost and what was lost with others may be one now. */
 static void merge(struct model *model) {
     size_t kept = 0;
@@ -182,7 +165,7 @@ static void merge(struct model *model) {
             if (other->kind == site->kind && other->stack == site->stack && other->tag == site->tag)
                 same = other;
         }
-        if (same != NULL) add_figures(same, site);
+        if (same != NULL) model_add_figures(same, site);
         else model->sites[kept++] = *site;
     }
     model->site_count = kept;

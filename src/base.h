@@ -43,7 +43,7 @@
 #define PP_BUMP(ptr, by) PP_STORE((ptr), PP_LOAD(ptr) + (by))
 
 /* The same in one instruction, so that a signal handler between load and store cannot lose a count. */
-static inline __attribute__((always_inline)) void pp_add(_Atomic uint64_t *counter, uint64_t by) {
+PP_INLINE void pp_add(_Atomic uint64_t *counter, uint64_t by) {
     __asm__("addq %1, %0" : "+m"(*counter) : "er"(by) : "cc");
 }
 

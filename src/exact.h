@@ -69,7 +69,7 @@ PP_FOREIGN PP_INLINE bool pp_exact_allocate(size_t bytes, enum pp_kind kind, con
         return false;
     }
     char *block = pp_slab_pop(slab, &slot);
-    pp_hot_count(&slab->tally->served);
+    pp_add(&slab->tally->served, 1);
     pp_exact_record(&slab->records[slot], thread, tick, bytes, kind, site);
     pp_add(&share->allocations, 1);
     pp_add(&share->bytes, bytes);
@@ -102,7 +102,7 @@ PP_INLINE bool pp_exact_free(void *block, enum pp_kind kind) {
     if (PP_UNLIKELY(PP_WORD0_HOW(word0) != PP_WORD0_HOW(PP_WORD0(0, kind, 0, PP_STATE_LIVE, 0)))) goto rare;
     _Static_assert(PP_STATE_FREED == PP_STATE_LIVE + 1, "bits 52 and 53, of which 0 to 51 stay as they are");
     __asm__("addb $0x10, 6+%0" : "+m"(record->word0) : : "cc");
-    pp_hot_count(&slab->tally->freed);
+    pp_add(&slab->tally->freed, 1);
     if (block == thread->last) {
         thread->last = NULL;
         pp_count(thread, PP_COUNTER_TEMPORARY, 1);

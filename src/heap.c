@@ -266,7 +266,7 @@ static PP_COLD enum pp_registry_result unsample_slot(struct pp_thread *thread, s
 /* A slot has been served or changes hands by realloc. */
 PP_INLINE void note_slot(struct pp_thread *thread, const struct pp_slab *slab, uint32_t slot,
                          uint64_t bytes, enum pp_kind kind, const void *frame) {
-    pp_hot_count(&thread->tally->classes[slab->class].served);
+    pp_add(&thread->tally->classes[slab->class].served, 1);
     if (PP_UNLIKELY(thread->mode != PP_MODE_EXACT) && !pp_tag_note(thread, bytes)) {
         if (PP_UNLIKELY(pp_sampled_is_due_class(thread->tally, slab->class)))
             sample_slot(thread, slab, slot, bytes, kind, frame);
@@ -283,7 +283,7 @@ PP_INLINE void note_slot(struct pp_thread *thread, const struct pp_slab *slab, u
 PP_INLINE void forget_slot(struct pp_thread *thread, const struct pp_slab *slab, uint32_t slot,
                         const void *block, enum pp_kind kind, const void *frame) {
     struct pp_segment_record *record = &slab->records[slot];
-    pp_hot_count(&thread->tally->classes[slab->class].freed);
+    pp_add(&thread->tally->classes[slab->class].freed, 1);
     if (PP_UNLIKELY(thread->mode == PP_MODE_TOTALS)) {
         if (pp_slab_is_sampled(slab, slot))
             unsample_slot(thread, &thread->records, slab, slot, kind, frame);
@@ -355,7 +355,7 @@ static PP_COLD void free_pooled_nested(struct pp_thread *thread, struct pp_slab 
         unsample_slot(thread, NULL, slab, slot, kind, frame) == PP_REGISTRY_BUSY) {
         PP_STORE(&slab->links[slot], PP_SLOT_LIVE);
         if (pp_heap_postpone(thread, (struct pp_pending){.block = block})) {
-            pp_hot_count(&thread->tally->classes[slab->class].freed);
+            pp_add(&thread->tally->classes[slab->class].freed, 1);
             return;
         }
     }

@@ -14,12 +14,7 @@
 #include "pool.h"
 #include "thread.h"
 
-/* One instruction, so that a signal handler between load and store cannot lose a count. */
-PP_INLINE void pp_hot_count(_Atomic uint64_t *counter) {
-    __asm__("incq %0" : "+m"(*counter) : : "cc");
-}
-
-/* The same, and whether 2^63 is reached: the next sample of this class is due (sampled.h). Without
+/* pp_add of 1, and whether 2^63 is reached: the next sample of this class is due (sampled.h). Without
    sampling the count never comes there. The flag is the addition's own: it costs a jump that is not taken. */
 PP_INLINE bool pp_hot_count_due(_Atomic uint64_t *counter) {
     bool due;
@@ -61,7 +56,7 @@ PP_INLINE bool pp_hot_free(void *block) {
         return false;
     thread->limit = 0;
     atomic_signal_fence(memory_order_seq_cst);
-    pp_hot_count(&slab->tally->freed);
+    pp_add(&slab->tally->freed, 1);
     if (PP_UNLIKELY(pp_slab_push(slab, block, slot))) {
         pp_thread_emptied(slab);
         return true;
