@@ -36,7 +36,7 @@ int ppje_mallctl(const char *, void *, size_t *, void *, size_t);
 const char *ppje_malloc_conf =
     "background_thread:false,dss:disabled,stats_print:false,abort_conf:false,retain:true,"
     "dirty_decay_ms:100,muzzy_decay_ms:0,"
-    "lg_tcache_max:18,tcache_nslots_large:4";
+    "lg_tcache_max:19,tcache_nslots_large:4";
 
 #define RANGES_MAX PP_BACKING_RANGES
 #define RANGE_FIRST PP_GIB(16)

@@ -65,12 +65,6 @@ PP_INLINE struct pp_memo_fresh *fresh_at(struct pp_memo *memo, uint32_t k) {
     return (struct pp_memo_fresh *)&memo->words[FRESH_WORD(k)];
 }
 
-/* 0: the word cannot be one. */
-static uint64_t own_of(const struct pp_memo_word *word, uintptr_t sp) {
-    uintptr_t place = (word->at - sp) / sizeof word->value;
-    return place > 0xffff || word->value >> 48 ? 0 : (uint64_t)word->value << 16 | place;
-}
-
 PP_INLINE uintptr_t sp_of(const struct pp_memo *memo, uint32_t frame) {
     return memo->words[memo->first[frame]].at + 8;
 }
@@ -227,34 +221,35 @@ static struct pp_memo_top *free_top(struct pp_memo *memo, uintptr_t pc, uintptr_
     return &set[memo->turn++ % PP_MEMO_WAYS];
 }
 
-/* A top of these own words, outermost first; joins the trunk at `join`. */
+/* A top of these own words, outermost first; joins the trunk at `join`. Words that cannot be packed leave the
+   place free: such a trace is walked again each time. */
 static void put_top(struct pp_memo *memo, const struct pp_regs *regs, uint32_t join,
                     const struct pp_memo_word *own, uint32_t own_count, uint32_t site, bool bp_matters) {
-    uint64_t words[PP_MEMO_OWN];
-    for (uint32_t i = 0; i < own_count; i++) {
-        words[i] = own_of(&own[own_count - 1 - i], regs->sp);
-        if (words[i] == 0) return; /* it will be walked again each time */
-    }
     if (own_count == 0) return;
     struct pp_memo_top *top = free_top(memo, regs->pc, regs->sp);
-    *top = (struct pp_memo_top){.pc = regs->pc,
-                                .sp = regs->sp,
-                                .bp = regs->bp,
-                                .site = site,
-                                .stamp = memo->stamps[join],
-                                .words = memo->first[join],
-                                .join = (uint8_t)join,
-                                .more = (own_count > PP_MEMO_FEW ? PP_MEMO_HAS_MANY : 0) |
-                                        (bp_matters ? PP_MEMO_BP_MATTERS : 0)};
-    for (uint32_t i = 0; i < PP_MEMO_OWN; i++) {
-        uint64_t word = words[i < own_count ? i : own_count - 1];
-        if (i >= PP_MEMO_FEW) {
-            top->many[i - PP_MEMO_FEW] = word;
-            continue;
+    const struct pp_memo_word *word = &own[own_count - 1];
+    uint32_t count = own_count > PP_MEMO_FEW ? PP_MEMO_OWN : PP_MEMO_FEW;
+    uintptr_t wild = 0;
+#pragma GCC unroll 10
+    for (uint32_t i = 0; i < count; i++) {
+        uintptr_t place = (word->at - regs->sp) / sizeof word->value;
+        wild |= place >> 16 | word->value >> 48;
+        if (i < PP_MEMO_FEW) {
+            top->place[i] = (uint16_t)place;
+            top->value[i] = word->value;
+        } else {
+            top->many[i - PP_MEMO_FEW] = (uint64_t)word->value << 16 | place;
         }
-        top->place[i] = (uint16_t)word;
-        top->value[i] = word >> 16;
+        if (word > own) word--;
     }
+    top->pc = wild == 0 ? regs->pc : 0;
+    top->sp = regs->sp;
+    top->bp = regs->bp;
+    top->site = site;
+    top->stamp = wild == 0 ? memo->stamps[join] : UINT32_MAX; /* of no frame: the place is the next to be taken */
+    top->words = memo->first[join];
+    top->join = (uint8_t)join;
+    top->more = (own_count > PP_MEMO_FEW ? PP_MEMO_HAS_MANY : 0) | (bp_matters ? PP_MEMO_BP_MATTERS : 0);
 }
 
 /* A top of the trunk's own trace from frame `number` on: with a few words, so that it outlives changes of
