@@ -68,7 +68,8 @@ def spawned():
 
 
 def thousand():
-    """1,000 children one after the other: the parent is hardly slower, all are listed, the end comes soon."""
+    """1,000 children one after the other: all are listed. What one costs is printed (and measured in
+    tests/bench/start.sh): on a loaded machine it says nothing."""
     with Box() as box:
         env = box.environment()
         env.pop("LD_PRELOAD", None)
@@ -79,8 +80,6 @@ def thousand():
         check(done.returncode == 0 and not done.err, done.returncode, done.err[:500])
         each, plain = (int(re.search(r"ms (\d+)", d.out)[1]) / n for d, n in ((done, 1000), (bare, 300)))
         print(f"a child: bare {plain:.2f} ms, in a tree {each:.2f} ms; all {took:.2f} s")
-        check(each < plain + 3, "a child takes", each, "ms, bare", plain)
-        check(took < each + 10, "took", took, "s")
         with open(box.path("log"), encoding="utf-8") as file:
             report = json_in(file.read())
         check_children(box, report["children"], told(done.out), "leak_leaf", (3, 120))
