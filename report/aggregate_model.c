@@ -13,10 +13,18 @@
 #include <time.h>
 
 #include "aggregate_groups.h"
+#include "fold.h"
 #include "thread_name.h"
 
 #define FRAMES_MAX 512u /* POOLPROF_DEPTH is at most 128 */
 #define ARGV_MAX 65536u
+
+/* A node of the segment in the model's tree, and the way outwards from there. */
+struct way {
+    uint32_t leaf; /* 0: not made */
+    uint16_t count;
+    bool truncated;
+};
 
 struct build {
     struct view *view;
@@ -25,6 +33,9 @@ struct build {
     uint32_t now_tick;
     uint32_t *stack_of; /* by site: index into model.stacks; 0: not built */
     size_t stack_room;
+    struct fold fold;
+    struct way *ways; /* by node */
+    uint64_t way_count;
     uint64_t counters[PP_COUNTER_COUNT];
     struct thread_names names;
     uint64_t sampled; /* see struct walk */
@@ -190,50 +201,62 @@ static struct model_frame frame_of(const struct build *build, uint64_t key, bool
     return (struct model_frame){.module = module, .address = address};
 }
 
-/* Fills `frames` from the node up to the root; returns how many. */
-static size_t climb(struct build *build, uint32_t node, struct model_frame *frames,
-                    bool *truncated) {
-    size_t count = 0;
-    *truncated = true;
-    while (node >= PP_NODE_FIRST) {
+/* Our own frames at the inner end are of no interest to anyone. */
+static uint32_t skip_own_frames(const struct build *build, uint32_t node) {
+    for (unsigned i = 0; node >= PP_NODE_FIRST && i < FRAMES_MAX; i++) {
         const struct pp_segment_node *at = view_element(build->view, PP_AREA_NODES, node);
-        if (at == NULL || at->key == 0 || count == FRAMES_MAX) return count;
+        if (at == NULL || at->key == 0) return node;
+        struct model_frame frame = frame_of(build, at->key, (at->parent & PP_NODE_EXACT) != 0);
         uint32_t parent = at->parent & ~PP_NODE_EXACT;
-        frames[count++] = frame_of(build, at->key, (at->parent & PP_NODE_EXACT) != 0);
-        if (parent >= node) return count;
+        if ((build->model->modules[frame.module].flags & PP_MODULE_SELF) == 0 || parent >= node) return node;
         node = parent;
     }
-    *truncated = node != PP_NODE_ROOT;
-    return count;
+    return node;
 }
 
-/* Our own frames at the inner end are of no interest to anyone. */
-static size_t own_frames(const struct model *model, const struct model_frame *frames,
-                         size_t count) {
-    size_t own = 0;
-    while (own < count && (model->modules[frames[own].module].flags & PP_MODULE_SELF) != 0)
-        own++;
-    return own;
+/* Adds `count` nodes of the segment, innermost first, below what is outwards of them. */
+static struct way fold_nodes(struct build *build, const uint32_t *nodes, size_t count, struct way way) {
+    while (count-- > 0) {
+        const struct pp_segment_node *at = view_element(build->view, PP_AREA_NODES, nodes[count]);
+        struct model_frame frame = frame_of(build, at->key, (at->parent & PP_NODE_EXACT) != 0);
+        way.leaf = fold_node(&build->fold, way.leaf, fold_frame(&build->fold, &frame));
+        way.count++;
+        build->ways[nodes[count]] = way;
+    }
+    return way;
+}
+
+/* The way from the node to the root, made as far as it is not known; too long or broken ones are cut. */
+static struct way way_of(struct build *build, uint32_t node) {
+    uint32_t nodes[FRAMES_MAX];
+    struct way cut = {.truncated = true};
+    size_t count = 0;
+    while (node >= PP_NODE_FIRST && node < build->way_count) {
+        const struct way *known = &build->ways[node];
+        if (known->leaf != 0)
+            return fold_nodes(build, nodes, count, count + known->count <= FRAMES_MAX ? *known : cut);
+        const struct pp_segment_node *at = view_element(build->view, PP_AREA_NODES, node);
+        uint32_t parent = at != NULL ? at->parent & ~PP_NODE_EXACT : node;
+        if (at == NULL || at->key == 0 || count == FRAMES_MAX) return fold_nodes(build, nodes, count, cut);
+        nodes[count++] = node;
+        if (parent >= node) return fold_nodes(build, nodes, count, cut);
+        node = parent;
+    }
+    return fold_nodes(build, nodes, count, (struct way){.truncated = node != PP_NODE_ROOT});
 }
 
 static uint32_t stack_of_site(struct build *build, uint32_t site) {
-    struct model_frame frames[FRAMES_MAX];
     struct model *model = build->model;
-    bool truncated = true;
     if (site == 0) return 0;
     if (build->stack_of[site] != 0) return build->stack_of[site];
     const struct pp_segment_site *at = view_element(build->view, PP_AREA_SITES, site);
-    size_t count = at != NULL && at->node >= PP_NODE_FIRST
-                       ? climb(build, at->node, frames, &truncated)
-                       : 0;
-    if (count == 0) return 0;
-    size_t own = own_frames(model, frames, count);
+    if (at == NULL || at->node < PP_NODE_FIRST) return 0;
+    struct way way = way_of(build, skip_own_frames(build, at->node));
+    if (way.leaf == 0 && way.truncated) return 0;
     model->stacks = model_grow(model->stacks, model->stack_count, &build->stack_room,
                                sizeof *model->stacks);
-    struct model_stack *stack = &model->stacks[model->stack_count];
-    *stack = (struct model_stack){.count = count - own, .truncated = truncated};
-    stack->frames = model_alloc(stack->count, sizeof *stack->frames);
-    memcpy(stack->frames, frames + own, stack->count * sizeof *frames);
+    model->stacks[model->stack_count] = (struct model_stack){
+        .leaf = way.leaf, .count = way.count, .truncated = way.truncated};
     build->stack_of[site] = (uint32_t)model->stack_count++;
     return build->stack_of[site];
 }
@@ -503,6 +526,10 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     groups_init(&build.groups, view_count(view, PP_AREA_SITES));
     build.stack_of = model_alloc(build.groups.site_count, sizeof *build.stack_of);
     build.stack_room = 1;
+    build.way_count = view_count(view, PP_AREA_NODES);
+    build.ways = model_alloc(build.way_count, sizeof *build.ways);
+    build.model->tree = model_alloc(1, sizeof *build.model->tree);
+    fold_begin(&build.fold, build.model->tree);
     walk_set_mean(&walk, view);
     walk_live(view, &walk);
     build.sampled = walk.sampled;
@@ -520,6 +547,8 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     if (peak != NULL) fill_peak(&build, peak);
     fill_blind_spots(&build);
     fill_scan(&build, leaks);
+    fold_end(&build.fold);
+    free(build.ways);
     free(build.stack_of);
     free(build.shares);
     groups_fini(&build.groups);

@@ -1,6 +1,7 @@
 /* `poolprof report`: finds what is meant, reads it, renders it. See commands.h. */
 #include "commands.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -51,6 +52,7 @@ struct request {
     bool top_set, no_symbols, no_colour, check, leaks;
     size_t top;
     const char *output; /* NULL: standard output */
+    struct symbol_options symbols;
 };
 
 static const char report_help[] =
@@ -66,6 +68,10 @@ static const char report_help[] =
     "  --top N                       sites shown; 0: all; 20 for text, all otherwise\n"
     "  --check                       exit status 1 if something is lost\n"
     "  --leaks                       of a PID: look for what is lost; stops it for a moment\n"
+    "  --sysroot DIR                 a copy of the files of the machine it ran on: symbols are looked\n"
+    "                                up there first; files of another build-id are not used\n"
+    "  --debug-dir DIR               separate debug files, laid out like /usr/lib/debug\n"
+    "  --debuginfod                  ask the servers of DEBUGINFOD_URLS; else nothing connects\n"
     "  --no-symbols                  do not look up functions and lines (segments only)\n"
     "  --no-colour                   no colour even on a terminal (NO_COLOR does the same)\n";
 
@@ -103,6 +109,27 @@ static bool parse_count(const char *text, size_t *value) {
     return true;
 }
 
+static int take_folder(const char *option, const char *path, const char **to) {
+    struct stat status;
+    if (stat(path, &status) != 0) return usage_error("report", "%s: %s: %s", option, path, strerror(errno));
+    if (!S_ISDIR(status.st_mode)) return usage_error("report", "%s: %s is no directory", option, path);
+    if (strchr(path, ':') != NULL) /* it separates those of libdwfl */
+        return usage_error("report", "%s: %s: a directory with ':' in its name cannot be searched", option, path);
+    *to = path;
+    return 0;
+}
+
+static int take_servers(struct symbol_options *symbols) {
+    const char *servers = getenv("DEBUGINFOD_URLS");
+    if (servers == NULL || servers[strspn(servers, " ")] == 0)
+        return usage_error("report", "--debuginfod: DEBUGINFOD_URLS names no server; "
+                                     "https://debuginfod.debian.net is Debian's");
+    if (dlopen("libdebuginfod.so.1", RTLD_LAZY) == NULL) /* libdwfl would say nothing */
+        return usage_error("report", "--debuginfod: libdebuginfod.so.1 is not installed");
+    symbols->debuginfod = true;
+    return 0;
+}
+
 static int parse_option(int option, struct request *request) {
     static const char *const formats[] = {"text", "json", "pprof", "folded",
                                           "csv",  "html", "heaptrack", "massif"};
@@ -125,6 +152,9 @@ static int parse_option(int option, struct request *request) {
         if (parse_count(optarg, &request->top)) return 0;
         return usage_error("report", "--top: '%s' is not a number; 0 shows all", optarg);
     case 'o': request->output = optarg; return 0;
+    case 'r': return take_folder("--sysroot", optarg, &request->symbols.sysroot);
+    case 'd': return take_folder("--debug-dir", optarg, &request->symbols.debug_dir);
+    case 'n': return take_servers(&request->symbols);
     case 'l': request->leaks = true; return 0;
     case 'k': request->check = true; return 0;
     case 'y': request->no_symbols = true; return 0;
@@ -141,6 +171,9 @@ static int parse(int argc, char **argv, struct request *request, const char **wh
                                             {"top", required_argument, NULL, 't'},
                                             {"leaks", no_argument, NULL, 'l'},
                                             {"check", no_argument, NULL, 'k'},
+                                            {"sysroot", required_argument, NULL, 'r'},
+                                            {"debug-dir", required_argument, NULL, 'd'},
+                                            {"debuginfod", no_argument, NULL, 'n'},
                                             {"no-symbols", no_argument, NULL, 'y'},
                                             {"no-colour", no_argument, NULL, 'c'},
                                             {"no-color", no_argument, NULL, 'c'},
@@ -250,7 +283,8 @@ static struct model *read_segment(const struct request *request, char *why, size
     if (!live && strcmp(model->process.end, "running") == 0)
         model_set(&model->process.end, "unknown");
     snprintf(root, sizeof root, "/proc/%" PRIu32 "/root", pid);
-    struct symbol_options symbols = {.root = live ? root : NULL};
+    struct symbol_options symbols = request->symbols;
+    symbols.root = live ? root : NULL;
     if (!request->no_symbols) symbol_resolve(model, &symbols);
     if (leaks != NULL) verdict_suppress(model, options, model->process.cwd, warn, NULL);
     leaks_destroy(leaks);
@@ -259,9 +293,18 @@ static struct model *read_segment(const struct request *request, char *why, size
     return model;
 }
 
+/* It has the names that were found when it was written; more may be found elsewhere. */
+static struct model *read_profile(const struct request *request, char *why, size_t why_bytes) {
+    const struct symbol_options *symbols = &request->symbols;
+    struct model *model = profile_load(request->path, why, why_bytes);
+    bool asked = symbols->sysroot != NULL || symbols->debug_dir != NULL || symbols->debuginfod;
+    if (model != NULL && asked && !request->no_symbols) symbol_resolve(model, symbols);
+    return model;
+}
+
 static struct model *read_any(const struct request *request, char *why, size_t why_bytes) {
     switch (content_of(request->path, why, why_bytes)) {
-    case CONTENT_PROFILE: return profile_load(request->path, why, why_bytes);
+    case CONTENT_PROFILE: return read_profile(request, why, why_bytes);
     case CONTENT_SEGMENT: return read_segment(request, why, why_bytes);
     default: return NULL;
     }

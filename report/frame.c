@@ -43,7 +43,7 @@ void frame_labels_init(struct frame_labels *labels, const struct model *model,
     profile_stacks_init(&labels->stacks, model);
     labels->texts = model_alloc(labels->stacks.frame_count, sizeof *labels->texts);
     for (size_t id = 1; id < labels->stacks.frame_count; id++)
-        labels->texts[id] = label(model, labels->stacks.frames[id]);
+        labels->texts[id] = label(model, &labels->stacks.frames[id]);
 }
 
 void frame_labels_fini(struct frame_labels *labels) {

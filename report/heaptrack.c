@@ -96,7 +96,7 @@ static void put_frames(struct heaptrack *heaptrack) {
     for (size_t i = 1; i < model->module_count; i++)
         modules[i] = put_string(heaptrack, model->modules[i].path);
     for (size_t id = 1; id < heaptrack->stacks.frame_count; id++) {
-        const struct model_frame *frame = heaptrack->stacks.frames[id];
+        const struct model_frame *frame = &heaptrack->stacks.frames[id];
         uint64_t function = put_string(heaptrack, frame->function);
         if (frame->file != file) file_number = put_string(heaptrack, file = frame->file);
         fprintf(heaptrack->to, "i %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %x\n", frame->address,

@@ -77,7 +77,7 @@ static void put_label(const struct massif *massif, uint32_t id) {
         return;
     }
     const struct model *model = massif->model;
-    const struct model_frame *frame = massif->stacks.frames[id];
+    const struct model_frame *frame = &massif->stacks.frames[id];
     char *label = frame_label(model, frame), *where = NULL;
     fprintf(massif->to, "0x%" PRIX64 ": %s", frame->address, label);
     if (frame->file != NULL) {

@@ -114,10 +114,10 @@ static struct numbered number_nodes(struct adding *adding, const struct profile_
     struct numbered to = {.nodes = model_alloc(tree->node_count, sizeof *to.nodes),
                           .named = model_alloc(tree->node_count, sizeof *to.named)};
     for (size_t id = 1; id < tree->frame_count; id++)
-        frames[id] = frame_number(adding, tree->frames[id]);
+        frames[id] = frame_number(adding, &tree->frames[id]);
     for (size_t id = 1; id < tree->node_count; id++) { /* parents come first */
         const struct model_node *node = &tree->nodes[id];
-        const struct model_frame *frame = tree->frames[node->frame];
+        const struct model_frame *frame = &tree->frames[node->frame];
         const uint32_t pair[2] = {to.nodes[node->parent], frames[node->frame]};
         to.named[id] = to.named[node->parent] + (frame->function != NULL);
         to.nodes[id] = is_in_key(adding->from, frame)

@@ -81,6 +81,15 @@ static void free_tree(struct model_tree *tree) {
     free(tree);
 }
 
+void model_set_tree(struct model *model, struct model_tree *tree) {
+    for (size_t i = 0; i < model->stack_count; i++) {
+        free(model->stacks[i].frames);
+        model->stacks[i].frames = NULL;
+    }
+    free_tree(model->tree);
+    model->tree = tree;
+}
+
 /* The oldest of those that were made gives way. */
 static void unfold(const struct model *model, uint32_t number) {
     struct model_tree *tree = model->tree;
@@ -204,6 +213,17 @@ void model_add_blind_spot(struct model *model, const char *what, uint64_t count,
     model_set(&spot.detail, detail);
     model->blind_spots = append(model->blind_spots, model->blind_spot_count, sizeof spot);
     model->blind_spots[model->blind_spot_count++] = spot;
+}
+
+void model_drop_blind_spot(struct model *model, const char *what) {
+    for (size_t i = 0; i < model->blind_spot_count; i++) {
+        struct model_blind_spot *spot = &model->blind_spots[i];
+        if (strcmp(spot->what, what) != 0) continue;
+        free(spot->detail);
+        size_t after = --model->blind_spot_count - i;
+        memmove(spot, spot + 1, after * sizeof *spot);
+        return;
+    }
 }
 
 void model_set(char **field, const char *text) {

@@ -244,6 +244,11 @@ void model_add_child(struct model *model, struct model_child child);
 void model_add_blind_spot(struct model *model, const char *what, uint64_t count,
                           const char *detail);
 
+void model_drop_blind_spot(struct model *model, const char *what);
+
+/* Puts another tree in the place of the model's; it is taken over. Stacks' leaves are the caller's to set. */
+void model_set_tree(struct model *model, struct model_tree *tree);
+
 /* The stack of that index, with its frames; an index that is none gives the unknown stack. Frames may be
    made from the tree and then are valid for MODEL_UNFOLDED - 1 further calls: whoever looks at all stacks
    looks at the tree instead (profile_stacks.h). */

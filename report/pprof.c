@@ -143,7 +143,7 @@ static struct found *look_for_names(const struct pprof *pprof) {
     const struct model *model = pprof->model;
     struct found *found = model_alloc(model->module_count, sizeof *found);
     for (size_t id = 1; id < pprof->stacks.frame_count; id++) {
-        const struct model_frame *frame = pprof->stacks.frames[id];
+        const struct model_frame *frame = &pprof->stacks.frames[id];
         struct found *of = &found[frame->module < model->module_count ? frame->module : 0];
         of->functions |= frame->function != NULL;
         of->files |= frame->file != NULL;

@@ -229,7 +229,7 @@ static void write_modules(struct writer *writer, const struct model *model) {
 static void write_stacks(struct writer *writer, const struct profile_stacks *stacks) {
     prepare(writer, "frames", PROFILE_FRAME_COLUMNS, PROFILE_FRAME_COUNT);
     for (size_t i = 1; i < stacks->frame_count; i++) {
-        const struct model_frame *frame = stacks->frames[i];
+        const struct model_frame *frame = &stacks->frames[i];
         put_integer(writer, i);
         put_text(writer, frame->function);
         put_text(writer, frame->file);

@@ -1,6 +1,6 @@
 /*
- * See symbol.h. Frames of all stacks are reduced to their distinct (module, address) pairs; each is
- * looked up once, module by module; then every stack gets its expanded frames.
+ * See symbol.h. Stacks are a tree in which each frame is once; each is looked up, module by module;
+ * then the tree gets what was found in the frames' place (symbol_expand.c).
  */
 #include "symbol.h"
 
@@ -13,8 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fold.h"
 #include "progress.h"
 #include "symbol_cache.h"
+#include "symbol_expand.h"
 #include "symbol_module.h"
 #include "words.h"
 
@@ -24,7 +26,7 @@
 
 struct work {
     struct model *model;
-    const char *root;
+    const struct symbol_options *options;
     struct symbol_cache *cache;
     struct symbol_place *places;
     size_t count;
@@ -43,54 +45,18 @@ static int by_place(const void *left, const void *right) {
     return (a->address > b->address) - (a->address < b->address);
 }
 
-static uint64_t hash_place(uint32_t module, uint64_t address) {
-    uint64_t hash = (address ^ (uint64_t)module << 48) * 0x9e3779b97f4a7c15u;
-    return hash ^ hash >> 32;
-}
-
-/* Distinct places, by a hash set of their numbers + 1: stacks share most of their frames, sorting
-   all of them would be slow. */
-struct place_set {
-    uint32_t *slots;
-    size_t room;       /* a power of two */
-    size_t place_room; /* of work.places */
-};
-
-static uint32_t *slot_of(const struct work *work, const struct place_set *set, uint32_t module,
-                         uint64_t address) {
-    uint64_t at = hash_place(module, address) & (set->room - 1);
-    for (; set->slots[at] != 0; at = (at + 1) & (set->room - 1)) {
-        const struct symbol_place *place = &work->places[set->slots[at] - 1];
-        if (place->address == address && place->module == module) break;
-    }
-    return &set->slots[at];
-}
-
-static void enlarge(const struct work *work, struct place_set *set) {
-    free(set->slots);
-    set->room = set->room > 0 ? set->room * 4 : 1024;
-    set->slots = model_alloc(set->room, sizeof *set->slots);
-    for (size_t i = 0; i < work->count; i++)
-        *slot_of(work, set, work->places[i].module, work->places[i].address) = (uint32_t)i + 1;
-}
-
-static void add_place(struct work *work, struct place_set *set, const struct model_frame *frame) {
-    if (work->count * 2 >= set->room) enlarge(work, set);
-    uint32_t *slot = slot_of(work, set, frame->module, frame->address);
-    if (*slot != 0) return;
-    work->places = model_grow(work->places, work->count, &set->place_room, sizeof *work->places);
-    work->places[work->count++] = (struct symbol_place){.address = frame->address,
-                                                        .module = frame->module};
-    *slot = (uint32_t)work->count;
-}
+/* Has no line yet. What is inlined has, or the debug information lacks it. */
+static bool is_asked_for(const struct model_frame *frame) { return frame->file == NULL && !frame->inlined; }
 
 static void collect(struct work *work) {
-    const struct model *model = work->model;
-    struct place_set set = {0};
-    for (size_t i = 0; i < model->stack_count; i++)
-        for (size_t j = 0; j < model->stacks[i].count; j++)
-            add_place(work, &set, &model->stacks[i].frames[j]);
-    free(set.slots);
+    const struct model_tree *tree = work->model->tree;
+    work->places = model_alloc(tree->frame_count, sizeof *work->places);
+    for (size_t id = 1; id < tree->frame_count; id++) {
+        const struct model_frame *frame = &tree->frames[id];
+        if (!is_asked_for(frame)) continue;
+        work->places[work->count++] = (struct symbol_place){
+            .address = frame->address, .module = frame->module, .frame = (uint32_t)id};
+    }
     if (work->count > 0) qsort(work->places, work->count, sizeof *work->places, by_place);
 }
 
@@ -100,12 +66,12 @@ static enum symbol_outcome resolve_module(struct work *work, uint32_t module,
                                           struct symbol_place *places, size_t count) {
     enum symbol_outcome outcome;
     if (work->cache == NULL)
-        return symbol_module_resolve(work->model, module, places, count, work->root, NULL, &work->done);
+        return symbol_module_resolve(work->model, module, places, count, work->options, NULL, &work->done);
     struct symbol_place *missing = model_alloc(count, sizeof *missing);
     size_t unknown = symbol_cache_fill(work->cache, work->model, module, places, count, missing, &outcome);
     atomic_fetch_add(&work->done, count - unknown);
     if (unknown > 0) {
-        outcome = symbol_module_resolve(work->model, module, missing, unknown, work->root,
+        outcome = symbol_module_resolve(work->model, module, missing, unknown, work->options,
                                         symbol_cache_file(work->cache, work->model, module), &work->done);
         symbol_cache_keep(work->cache, work->model, module, missing, unknown, outcome);
     }
@@ -207,56 +173,7 @@ static void run(struct work *work, const struct symbol_options *options) {
     pthread_mutex_destroy(&work->lock);
 }
 
-/* ---- results ---- */
-
-static bool ends_with(const char *text, const char *end) {
-    size_t length = strlen(text), end_length = strlen(end);
-    return length >= end_length && strcmp(text + length - end_length, end) == 0;
-}
-
-/* The C++ library's own operator new; a program's own stays, it is the caller of malloc. */
-static bool is_library_new(const struct model *model, const struct model_frame *frame) {
-    const char *module = words_base(model->modules[frame->module].path);
-    if (frame->function == NULL || strncmp(frame->function, "operator new", 12) != 0) return false;
-    if (strncmp(module, "libstdc++.so", 12) == 0 || strncmp(module, "libc++.so", 9) == 0)
-        return true;
-    return frame->file != NULL &&
-           (ends_with(frame->file, "/new_op.cc") || ends_with(frame->file, "/new_opv.cc") ||
-            ends_with(frame->file, "/new_opnt.cc") || ends_with(frame->file, "/new_opvnt.cc"));
-}
-
-/* What poolprof.h has inlined into its caller. */
-static bool is_own_inline(const struct model_frame *frame) {
-    return frame->inlined && frame->file != NULL && ends_with(frame->file, "/poolprof/poolprof.h");
-}
-
-static const struct symbol_place *place_of(const struct work *work,
-                                           const struct model_frame *frame) {
-    struct symbol_place key = {.module = frame->module, .address = frame->address};
-    return bsearch(&key, work->places, work->count, sizeof key, by_place);
-}
-
-static void expand_stack(const struct work *work, struct model_stack *stack) {
-    size_t count = 0, used = 0, skip = 0;
-    for (size_t i = 0; i < stack->count; i++) {
-        const struct symbol_place *place = place_of(work, &stack->frames[i]);
-        count += place->count > 0 ? place->count : 1;
-    }
-    struct model_frame *frames = model_alloc(count, sizeof *frames);
-    for (size_t i = 0; i < stack->count; i++) {
-        const struct symbol_place *place = place_of(work, &stack->frames[i]);
-        if (place->count == 0) frames[used++] = stack->frames[i];
-        for (size_t j = 0; j < place->count; j++)
-            frames[used++] = place->frames[j];
-    }
-    while (skip + 1 < used &&
-           (is_library_new(work->model, &frames[skip]) || is_own_inline(&frames[skip])))
-        skip++;
-    memmove(frames, frames + skip, (used - skip) * sizeof *frames);
-    free(stack->frames);
-    stack->frames = frames;
-    stack->count = used - skip;
-}
+/* ---- what is missing ---- */
 
 /* One clause per module that left addresses without a name, as many as fit. */
 static void describe(const struct work *work, const size_t *missing, char *detail, size_t bytes) {
@@ -287,10 +204,13 @@ static void count_missing(const struct work *work) {
     char detail[1400];
     for (size_t i = 0; i < work->count; i++) {
         const struct symbol_place *place = &work->places[i];
-        if (place->count > 0 && place->frames[place->count - 1].function != NULL) continue;
+        const struct model_frame *frame = place->count > 0 ? &place->frames[place->count - 1]
+                                                           : &model->tree->frames[place->frame];
+        if (frame->function != NULL) continue;
         missing[place->module]++;
         total++;
     }
+    model_drop_blind_spot(model, "missing_symbols"); /* of a former time */
     if (total > 0) {
         describe(work, missing, detail, sizeof detail);
         model_add_blind_spot(model, "missing_symbols", total, detail);
@@ -300,17 +220,16 @@ static void count_missing(const struct work *work) {
 
 void symbol_resolve(struct model *model, const struct symbol_options *options) {
     static const struct symbol_options none;
-    struct work work = {.model = model, .root = options != NULL ? options->root : NULL,
-                        .cache = options != NULL ? options->cache : NULL};
     if (options == NULL) options = &none;
-    unsetenv("DEBUGINFOD_URLS"); /* libdwfl would ask the network */
+    struct work work = {.model = model, .options = options, .cache = options->cache};
+    if (!options->debuginfod) unsetenv("DEBUGINFOD_URLS"); /* libdwfl would ask the network */
+    if (model->tree == NULL) fold_model(model);
     collect(&work);
     work.outcomes = model_alloc(model->module_count, sizeof *work.outcomes);
     if (all_known(&work)) resolve_all(&work);
     else if (work.count > 0) run(&work, options);
-    for (size_t i = 0; i < model->stack_count; i++)
-        if (model->stacks[i].count > 0) expand_stack(&work, &model->stacks[i]);
     count_missing(&work);
+    symbol_expand(model, work.places, work.count);
     for (size_t i = 0; i < work.count; i++)
         free(work.places[i].frames);
     free(work.places);

@@ -16,7 +16,9 @@ struct symbol_stamp {
 struct symbol_file {
     Dwfl *dwfl;
     Dwfl_Module *module;
-    int fd;
+    int fd; /* -1: libdwfl found it */
+    Dwfl_Callbacks callbacks;
+    char *search;     /* where separate debug information may be, in libdwfl's form */
     char *debug_path; /* of separate debug information; NULL: none */
     struct symbol_stamp stamp, debug_stamp;
     struct symbol_units *units; /* NULL: not read */
@@ -28,6 +30,7 @@ void symbol_table_destroy(struct symbol_table *table);
 struct symbol_job {
     struct model *model;
     uint32_t module_index;
+    const struct symbol_options *options;
     struct symbol_file *file;
     struct symbol_place *places; /* sorted by address */
     size_t count;

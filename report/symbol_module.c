@@ -11,6 +11,7 @@
 #include "symbol_module.h"
 
 #include <elf.h>
+#include <elfutils/libdwelf.h>
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -52,14 +53,6 @@ static int open_vdso(void) {
     return fd;
 }
 
-static int open_below_root(const char *root, const char *path) {
-    char *full;
-    if (asprintf(&full, "%s%s", root, path) < 0) return -1;
-    int fd = open_regular(full);
-    free(full);
-    return fd;
-}
-
 static bool same_build(Dwfl_Module *module, int fd, const struct model *model,
                        const struct model_module *wanted) {
     const unsigned char *bits;
@@ -77,10 +70,19 @@ static bool same_build(Dwfl_Module *module, int fd, const struct model *model,
 
 /* ---- one module ---- */
 
-static char *debug_path; /* NULL: libdwfl's own, :.debug:/usr/lib/debug */
-static const Dwfl_Callbacks callbacks = {.find_debuginfo = dwfl_standard_find_debuginfo,
-                                         .section_address = dwfl_offline_section_address,
-                                         .debuginfo_path = &debug_path};
+/* Elements of libdwfl's path: a folder, "" for the module's own, ".debug" below that. */
+static char *search_path(const struct symbol_options *options) {
+    char *path = NULL;
+    size_t bytes;
+    FILE *to = open_memstream(&path, &bytes);
+    if (to == NULL) return NULL; /* libdwfl's own */
+    if (options->debug_dir != NULL) fprintf(to, "%s:", options->debug_dir);
+    if (options->sysroot != NULL) fprintf(to, "%s/usr/lib/debug:", options->sysroot);
+    if (options->root != NULL) fprintf(to, "%s/usr/lib/debug:", options->root);
+    fputs(":.debug:/usr/lib/debug", to);
+    fclose(to);
+    return path;
+}
 
 static bool stamp_of(const char *path, int fd, struct symbol_stamp *stamp) {
     struct stat status;
@@ -106,7 +108,8 @@ void symbol_file_close(struct symbol_file *file) {
     symbol_units_destroy(file->units);
     symbol_table_destroy(file->table);
     dwfl_end(file->dwfl);
-    close(file->fd);
+    if (file->fd >= 0) close(file->fd);
+    free(file->search);
     free(file->debug_path);
     free(file);
 }
@@ -125,20 +128,30 @@ static bool may_be_kept(struct symbol_file *file) {
            (separate == NULL || file->debug_stamp.device == root.device);
 }
 
-/* Takes the descriptor over. NULL: *outcome says why. */
-static struct symbol_file *open_file(const struct symbol_job *job, int fd, enum symbol_outcome *outcome) {
-    const struct model_module *wanted = &job->model->modules[job->module_index];
-    *outcome = SYMBOL_NO_FILE;
-    if (fd < 0) return NULL;
+static struct symbol_file *make_file(const struct symbol_job *job, int fd) {
     struct symbol_file *file = model_alloc(1, sizeof *file);
     file->fd = fd;
-    file->dwfl = dwfl_begin(&callbacks);
+    file->search = search_path(job->options);
+    file->callbacks = (Dwfl_Callbacks){.find_elf = dwfl_build_id_find_elf,
+                                       .find_debuginfo = dwfl_standard_find_debuginfo,
+                                       .section_address = dwfl_offline_section_address,
+                                       .debuginfo_path = &file->search};
+    file->dwfl = dwfl_begin(&file->callbacks);
+    return file;
+}
+
+/* Takes the descriptor over. NULL: *outcome says why. */
+static struct symbol_file *open_file(const struct symbol_job *job, int fd, const char *path,
+                                     enum symbol_outcome *outcome) {
+    const struct model_module *wanted = &job->model->modules[job->module_index];
+    if (fd < 0) return NULL;
+    struct symbol_file *file = make_file(job, fd);
     *outcome = SYMBOL_UNREADABLE;
     if (file->dwfl != NULL) {
         /* libdwfl takes its descriptor over; ours is needed for fstat. */
         int given = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         dwfl_report_begin(file->dwfl);
-        file->module = dwfl_report_elf(file->dwfl, wanted->path, wanted->path, given, 0, true);
+        file->module = dwfl_report_elf(file->dwfl, wanted->path, path, given, 0, true);
         if (file->module == NULL && given >= 0) close(given);
         dwfl_report_end(file->dwfl, NULL, NULL);
     }
@@ -149,29 +162,102 @@ static struct symbol_file *open_file(const struct symbol_job *job, int fd, enum 
     return NULL;
 }
 
-static struct symbol_file *find_file(const struct symbol_job *job, const char *root, enum symbol_outcome *outcome) {
+static struct symbol_file *open_path(const struct symbol_job *job, const char *folder, const char *path,
+                                     enum symbol_outcome *outcome) {
+    char *full;
+    if (folder == NULL || asprintf(&full, "%s%s", folder, path) < 0) return NULL;
+    struct symbol_file *file = open_file(job, open_regular(full), full, outcome);
+    free(full);
+    return file;
+}
+
+/* The debug file alone has all that is needed: the program may have been replaced or be elsewhere. */
+static struct symbol_file *open_debug_file(const struct symbol_job *job, enum symbol_outcome *outcome) {
+    static const char folder[] = "/usr/lib/debug";
+    const struct model_module *wanted = &job->model->modules[job->module_index];
+    char name[2 * sizeof wanted->build_id + 32] = "/.build-id/", *to = name + strlen(name);
+    if (wanted->build_id_bytes < 2) return NULL;
+    for (unsigned i = 0; i < wanted->build_id_bytes && i < sizeof wanted->build_id; i++)
+        to += sprintf(to, i == 1 ? "/%02x" : "%02x", wanted->build_id[i]);
+    strcpy(to, ".debug");
+    const char *roots[] = {job->options->sysroot, job->options->root, ""};
+    struct symbol_file *file = open_path(job, job->options->debug_dir, name, outcome);
+    for (size_t i = 0; i < sizeof roots / sizeof *roots && file == NULL; i++) {
+        char *below;
+        if (roots[i] == NULL || asprintf(&below, "%s%s", roots[i], folder) < 0) continue;
+        file = open_path(job, below, name, outcome);
+        free(below);
+    }
+    return file;
+}
+
+/* The file itself from a server; libdwfl then asks for its debug information, too. */
+static struct symbol_file *fetch_file(const struct symbol_job *job, enum symbol_outcome *outcome) {
+    const struct model_module *wanted = &job->model->modules[job->module_index];
+    GElf_Addr low = wanted->start - wanted->bias, bias;
+    if (!job->options->debuginfod || wanted->build_id_bytes == 0) return NULL;
+    struct symbol_file *file = make_file(job, -1);
+    if (file->dwfl != NULL) {
+        dwfl_report_begin(file->dwfl);
+        file->module = dwfl_report_module(file->dwfl, wanted->path, low, wanted->end - wanted->bias);
+        if (file->module != NULL)
+            dwfl_module_report_build_id(file->module, wanted->build_id, wanted->build_id_bytes, 0);
+        dwfl_report_end(file->dwfl, NULL, NULL);
+    }
+    if (file->module != NULL && dwfl_module_getelf(file->module, &bias) != NULL) {
+        *outcome = SYMBOL_READ;
+        return file;
+    }
+    symbol_file_close(file);
+    return NULL;
+}
+
+static bool has_build_id(Elf *elf, const struct model_module *wanted) {
+    const void *bits;
+    ssize_t bytes = dwelf_elf_gnu_build_id(elf, &bits);
+    return bytes == (ssize_t)wanted->build_id_bytes && memcmp(bits, wanted->build_id, (size_t)bytes) == 0;
+}
+
+/* libdwfl compares what it finds on disk, and believes servers. */
+static bool is_honest(const struct symbol_job *job, const struct symbol_file *file) {
+    const struct model_module *wanted = &job->model->modules[job->module_index];
+    GElf_Addr bias;
+    if (!job->options->debuginfod || wanted->build_id_bytes == 0) return true;
+    Dwarf *dwarf = dwfl_module_getdwarf(file->module, &bias);
+    return has_build_id(dwfl_module_getelf(file->module, &bias), wanted) &&
+           (dwarf == NULL || has_build_id(dwarf_getelf(dwarf), wanted));
+}
+
+static struct symbol_file *find_file(const struct symbol_job *job, enum symbol_outcome *outcome) {
     const char *path = job->model->modules[job->module_index].path;
+    const char *folders[] = {job->options->root, job->options->sysroot, ""};
     struct symbol_file *file = NULL;
     *outcome = SYMBOL_NO_FILE;
-    if (strcmp(path, "[vdso]") == 0) return open_file(job, open_vdso(), outcome);
+    if (strcmp(path, "[vdso]") == 0) return open_file(job, open_vdso(), path, outcome);
     if (path[0] != '/') return NULL;
-    if (root != NULL) file = open_file(job, open_below_root(root, path), outcome);
-    return file != NULL ? file : open_file(job, open_regular(path), outcome);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders && file == NULL; i++)
+        file = open_path(job, folders[i], path, outcome);
+    if (file == NULL) file = open_debug_file(job, outcome);
+    if (file == NULL) file = fetch_file(job, outcome);
+    if (file == NULL || is_honest(job, file)) return file;
+    *outcome = SYMBOL_OTHER_BUILD;
+    symbol_file_close(file);
+    return NULL;
 }
 
 enum symbol_outcome symbol_module_resolve(struct model *model, uint32_t module,
                                           struct symbol_place *places, size_t count,
-                                          const char *root, struct symbol_file **kept,
+                                          const struct symbol_options *options, struct symbol_file **kept,
                                           _Atomic size_t *done) {
     struct symbol_job job = {
-        .model = model, .module_index = module, .places = places, .count = count, .done = done};
+        .model = model, .module_index = module, .options = options, .places = places, .count = count, .done = done};
     enum symbol_outcome outcome = SYMBOL_READ;
     size_t before = atomic_load(done);
     if (kept != NULL && *kept != NULL && !is_unchanged(*kept)) {
         symbol_file_close(*kept);
         *kept = NULL;
     }
-    job.file = kept != NULL && *kept != NULL ? *kept : find_file(&job, root, &outcome);
+    job.file = kept != NULL && *kept != NULL ? *kept : find_file(&job, &outcome);
     if (job.file != NULL) {
         symbol_dwarf_resolve(&job);
         symbol_table_resolve(&job);

@@ -5,12 +5,13 @@
 
 #include <stdatomic.h>
 
-#include "model.h"
+#include "symbol.h"
 
 /* A distinct (module, address) and what it turned out to be. */
 struct symbol_place {
     uint64_t address;
     uint32_t module;
+    uint32_t frame;              /* of the model's tree */
     uint32_t count;             /* of frames; 0: nothing is known */
     struct model_frame *frames; /* innermost first; malloc'ed */
 };
@@ -23,7 +24,7 @@ enum symbol_outcome { SYMBOL_READ, SYMBOL_NO_FILE, SYMBOL_OTHER_BUILD, SYMBOL_UN
 struct symbol_file;
 enum symbol_outcome symbol_module_resolve(struct model *model, uint32_t module,
                                           struct symbol_place *places, size_t count,
-                                          const char *root, struct symbol_file **kept,
+                                          const struct symbol_options *options, struct symbol_file **kept,
                                           _Atomic size_t *done);
 void symbol_file_close(struct symbol_file *file);
 

@@ -7,7 +7,7 @@ mode=${1:-all}
 root=$([ "$(id -u)" -eq 0 ] || echo sudo)
 
 packages="cmake make gcc g++ clang git pkg-config python3 valgrind binutils libcmocka-dev libjemalloc-dev libdw-dev
-  libelf-dev libsqlite3-dev libjansson-dev libunwind-dev zlib1g-dev sqlite3 procps heaptrack"
+  libelf-dev libsqlite3-dev libjansson-dev libunwind-dev zlib1g-dev sqlite3 procps heaptrack libdebuginfod1"
 # Not by package: a nodejs from elsewhere brings npm along, and Debian's would not go with it.
 command -v npm >/dev/null || packages="$packages nodejs npm"
 # Not installed here, for it is large: chromium, without which the tests of the HTML report are skipped.

@@ -8,6 +8,8 @@ set(fuzz_sources
   report/aggregate_pools.c
   report/aggregate_slabs.c
   report/aggregate_tags.c
+  report/fold.c
+  report/symbol_expand.c
   report/thread_name.c
   report/leaks.c
   report/reach.c

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "aggregate.h"
+#include "symbol_expand.h"
 
 #define GAME 0x400000u
 #define LIBC 0x7f0000000000u
@@ -42,29 +43,29 @@ static uint64_t memory_address(const struct model *model, const struct model_fra
     return frame->address + model->modules[frame->module].bias;
 }
 
-static void name_stack(struct model *model, struct model_stack *stack) {
-    struct model_frame *frames = model_alloc(stack->count * 2, sizeof *frames);
-    size_t used = 0;
-    for (size_t i = 0; i < stack->count; i++) {
-        size_t before = used;
-        for (size_t j = 0; j < COUNT(names); j++) {
-            if (names[j].address != memory_address(model, &stack->frames[i])) continue;
-            frames[used] = stack->frames[i];
-            frames[used].function = model_text(model, names[j].function);
-            frames[used].file = model_text(model, names[j].file);
-            frames[used].line = names[j].line;
-            frames[used++].inlined = names[j].inlined != 0;
-        }
-        if (used == before) frames[used++] = stack->frames[i];
+/* Innermost first; freed by the caller. */
+static struct symbol_place name_frame(struct model *model, uint32_t id) {
+    const struct model_frame *frame = &model->tree->frames[id];
+    struct symbol_place place = {.frame = id, .frames = model_alloc(COUNT(names), sizeof *frame)};
+    for (size_t i = 0; i < COUNT(names); i++) {
+        if (names[i].address != memory_address(model, frame)) continue;
+        struct model_frame *named = &place.frames[place.count++];
+        *named = *frame;
+        named->function = model_text(model, names[i].function);
+        named->file = model_text(model, names[i].file);
+        named->line = names[i].line;
+        named->inlined = names[i].inlined != 0;
     }
-    free(stack->frames);
-    stack->frames = frames;
-    stack->count = used;
+    return place;
 }
 
 static void add_names(struct model *model) {
-    for (size_t i = 0; i < model->stack_count; i++)
-        if (model->stacks[i].count > 0) name_stack(model, &model->stacks[i]);
+    size_t count = model->tree->frame_count;
+    struct symbol_place *places = model_alloc(count, sizeof *places);
+    for (size_t id = 1; id < count; id++) places[id] = name_frame(model, (uint32_t)id);
+    symbol_expand(model, places, count);
+    for (size_t id = 1; id < count; id++) free(places[id].frames);
+    free(places);
 }
 
 /* ---- segments ---- */

@@ -22,7 +22,7 @@ static void stacks_are_innermost_first(void **state) {
     uint32_t site = segment_builder_site(&builder, inner, 0, 0, 0);
     segment_builder_block(&builder, (struct segment_builder_block){.site = site});
     struct model *model = model_of(&builder);
-    const struct model_stack *stack = &model->stacks[model->sites[0].stack];
+    const struct model_stack *stack = model_stack(model, model->sites[0].stack);
     assert_int_equal(stack->count, 3);
     assert_false(stack->truncated);
     assert_int_equal(stack->frames[0].module, 0);
@@ -48,7 +48,7 @@ static void own_frames_are_not_shown(void **state) {
     uint32_t site = segment_builder_site(&builder, node, 0, 0, 0);
     segment_builder_block(&builder, (struct segment_builder_block){.site = site});
     struct model *model = model_of(&builder);
-    const struct model_stack *stack = &model->stacks[model->sites[0].stack];
+    const struct model_stack *stack = model_stack(model, model->sites[0].stack);
     assert_int_equal(stack->count, 2);
     assert_int_equal(stack->frames[0].module, game);
     model_destroy(model);
@@ -83,11 +83,11 @@ static void damaged_stacks_end_as_truncated(void **state) {
     const size_t frames[] = {1, 1, 1, 0, 1, 2, 0, 0, 0};
     assert_int_equal(model->site_count, sizeof nodes / sizeof *nodes);
     for (size_t i = 0; i < model->site_count; i++) { /* by bytes: the order of `nodes` */
-        const struct model_stack *stack = &model->stacks[model->sites[i].stack];
+        const struct model_stack *stack = model_stack(model, model->sites[i].stack);
         assert_int_equal(stack->count, frames[i]);
         assert_int_equal(stack->truncated, i != 2);
     }
-    assert_int_equal(model->stacks[model->sites[2].stack].frames[0].module, 0);
+    assert_int_equal(model_stack(model, model->sites[2].stack)->frames[0].module, 0);
     model_destroy(model);
     segment_builder_fini(&builder);
 }
@@ -102,7 +102,7 @@ static void deep_stacks_are_cut(void **state) {
     segment_builder_block(&builder, (struct segment_builder_block){
                                         .site = segment_builder_site(&builder, node, 0, 0, 0)});
     struct model *model = model_of(&builder);
-    const struct model_stack *stack = &model->stacks[model->sites[0].stack];
+    const struct model_stack *stack = model_stack(model, model->sites[0].stack);
     assert_in_range(stack->count, 128, 4096);
     assert_true(stack->truncated);
     model_destroy(model);

@@ -105,7 +105,7 @@ static void agrees_with_the_oracle(void **state) {
     uint64_t objects = 0;
     for (size_t i = 0; i < model->site_count; i++) {
         const struct model_site *site = &model->sites[i];
-        const struct model_frame *frame = &model->stacks[site->stack].frames[0];
+        const struct model_frame *frame = &model_stack(model, site->stack)->frames[0];
         uint32_t id = (uint32_t)(frame->address + 0x1000 + 1 - 0x2000);
         uint32_t tag = site->tag == NULL ? 0 : (uint32_t)atoi(site->tag + 1);
         check_site(model, site, blocks, COUNT, id, tag, now, 300 * SECOND);
@@ -389,7 +389,7 @@ static void the_peak_keeps_its_own_figures(void **state) {
     assert_int_equal(model->site_count, 1);
     assert_int_equal(model->peak_site_count, 2);
     assert_int_equal(model->peak_sites[0].bytes, 5000);
-    assert_int_equal(model->stacks[model->peak_sites[0].stack].frames[0].address, 0xff);
+    assert_int_equal(model_stack(model, model->peak_sites[0].stack)->frames[0].address, 0xff);
     assert_int_equal(model->peak_sites[1].stack, model->sites[0].stack);
     assert_string_equal(model->peak_sites[1].tag, "#1");
     assert_true(model->peak.t_s == 12.5);

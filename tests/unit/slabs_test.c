@@ -105,7 +105,7 @@ static void who_keeps_sparse_slabs_is_named(void **state) {
     assert_int_equal(model->slabs.pins[0].slabs, 2);
     assert_int_equal(model->slabs.pins[0].objects, 4);
     assert_int_equal(model->slabs.pins[0].unused_bytes, (97 + 99) * 64);
-    assert_int_equal(model->stacks[model->slabs.pins[0].stack].frames[0].address, 0xff);
+    assert_int_equal(model_stack(model, model->slabs.pins[0].stack)->frames[0].address, 0xff);
     assert_int_equal(model->slabs.pins[1].slabs, 1);
     assert_int_equal(model->slabs.pins[1].objects, 25);
     model_destroy(model);

@@ -117,7 +117,7 @@ static const struct symbol_options quiet = {.quiet = true};
 static const struct model_frame *resolved(struct model *model, size_t expected) {
     symbol_resolve(model, &quiet);
     assert_int_equal(model->stacks[1].count, expected);
-    return model->stacks[1].frames;
+    return model_stack(model, 1)->frames;
 }
 
 static void expect_frame(const struct model_frame *frame, const char *function, const char *file,
@@ -276,7 +276,7 @@ static void stripped_files_give_what_they_have(void **state) {
     struct model *model = model_of("", &caller, 1);
     model_set(&model->modules[1].path, copy);
     expect_frame(resolved(model, 1), "outer_function", NULL, 0, false);
-    assert_null(model->stacks[1].frames[0].file);
+    assert_null(model_stack(model, 1)->frames[0].file);
     assert_int_equal(model->blind_spot_count, 0);
     model_destroy(model);
     unlink(copy);
@@ -377,8 +377,8 @@ static void every_kind_of_debug_information(void **state) {
         struct model *model = compiled(folder, "x.c", c_source, command);
         if (model == NULL) continue;
         if (model->stacks[1].count < 2) fail_msg("%s: nothing inlined", compilers[i]);
-        expect_frame(&model->stacks[1].frames[0], "deep", "x.c", 4, true);
-        expect_frame(&model->stacks[1].frames[1], "visible", "x.c", 7, false);
+        expect_frame(&model_stack(model, 1)->frames[0], "deep", "x.c", 4, true);
+        expect_frame(&model_stack(model, 1)->frames[1], "visible", "x.c", 7, false);
         model_destroy(model);
         tried++;
     }
@@ -396,7 +396,7 @@ static void names_without_linkage_are_qualified(void **state) {
         snprintf(command, sizeof command, "%s x.cc -o p -Wl,--build-id=none", compilers[i]);
         struct model *model = compiled(folder, "x.cc", cc_source, command);
         if (model == NULL) continue;
-        const char *function = model->stacks[1].frames[0].function;
+        const char *function = model_stack(model, 1)->frames[0].function;
         if (strstr(function, "(anonymous namespace)::Local::hidden<") == NULL)
             fail_msg("%s: '%s'", compilers[i], function);
         model_destroy(model);
@@ -418,12 +418,12 @@ static void roots_are_tried_first(void **state) {
     model_set(&model->modules[1].path, "/prog");
     struct symbol_options options = {.root = root, .quiet = true};
     symbol_resolve(model, &options);
-    assert_non_null(model->stacks[1].frames[0].function);
+    assert_non_null(model_stack(model, 1)->frames[0].function);
     model_destroy(model);
     /* Nothing below the root: the path itself. */
     model = model_of("", &caller, 1);
     symbol_resolve(model, &options);
-    assert_non_null(model->stacks[1].frames[0].function);
+    assert_non_null(model_stack(model, 1)->frames[0].function);
     model_destroy(model);
     unlink(path);
     rmdir(root);
@@ -441,7 +441,7 @@ static void each_address_is_looked_up_once(void **state) {
     symbol_resolve(model, &quiet);
     size_t plains = 0, outers = 0, unknown = 0;
     for (size_t i = 0; i < model->stacks[1].count; i++) {
-        const char *function = model->stacks[1].frames[i].function;
+        const char *function = model_stack(model, 1)->frames[i].function;
         unknown += function == NULL;
         plains += function != NULL && strcmp(function, "plain_function") == 0;
         outers += function != NULL && strcmp(function, "outer_function") == 0;
@@ -473,7 +473,7 @@ static void resolve_by(struct symbol_cache *cache, struct model *model) {
 }
 
 static void expect_function(struct model *model, const char *function) {
-    const struct model_stack *stack = &model->stacks[1];
+    const struct model_stack *stack = model_stack(model, 1);
     const char *found = stack->frames[stack->count - 1].function;
     if (found == NULL || function == NULL) assert_ptr_equal(found, function);
     else assert_string_equal(found, function);
