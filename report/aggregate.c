@@ -34,6 +34,7 @@ void groups_init(struct groups *groups, uint64_t site_count) {
 void groups_fini(struct groups *groups) {
     free(groups->first);
     free(groups->items);
+    free(groups->ages.items);
     free(groups->seen);
 }
 
@@ -152,8 +153,7 @@ static void add_block(struct walk *walk, uint64_t word0, uint64_t word1, uint64_
     if (birth > group->newest_tick) group->newest_tick = birth;
     group->makers |= 1u << PP_WORD0_KIND(word0);
     unsigned bucket = age_bucket(walk, birth);
-    group->ages.objects[bucket] += objects;
-    group->ages.bytes[bucket] += bytes;
+    model_add_age(&groups->ages, &group->ages, bucket, objects, bytes);
     if (birth < walk->suspect_before_tick) {
         group->suspect_objects += objects;
         group->suspect_bytes += bytes;

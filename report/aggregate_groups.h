@@ -24,7 +24,7 @@ struct group {
     uint64_t objects, bytes;
     uint64_t suspect_objects, suspect_bytes;
     double objects_left, bytes_left; /* when sampled: of estimates, what whole numbers have left over */
-    struct model_ages ages;
+    uint32_t ages; /* the first in groups.ages */
 };
 
 struct groups {
@@ -32,6 +32,7 @@ struct groups {
     uint64_t site_count;
     struct group *items;
     size_t count, room;
+    struct model_ages ages;
     uint64_t *seen; /* set of group << 20 | thread */
     size_t seen_count, seen_room;
 };

@@ -89,6 +89,7 @@ static void fill_process(struct build *build) {
     struct model *model = build->model;
     model->process.pid = header->pid;
     model->process.parent = header->parent_pid;
+    model->process.nonce = header->nonce;
     model->process.started_realtime_ns = header->started_realtime_ns;
     model->process.duration_s = seconds(build->now_tick);
     set_view_text(&model->process.exe, build->view, header->exe);
@@ -356,6 +357,8 @@ static void fill_sites(struct build *build) {
     model->sites = model_alloc(build->groups.count, sizeof *model->sites);
     for (size_t i = 1; i < build->groups.count; i++)
         fill_site(build, &build->groups.items[i], &model->sites[model->site_count++]);
+    model->ages = build->groups.ages;
+    build->groups.ages = (struct model_ages){0};
     model_sort(model, model->sites, model->site_count, MODEL_BY_BYTES);
 }
 

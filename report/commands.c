@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "aggregate.h"
+#include "core.h"
 #include "csv.h"
 #include "folded.h"
 #include "heaptrack.h"
@@ -57,7 +58,7 @@ struct request {
 
 static const char report_help[] =
     "usage: poolprof report [FILE|PID] [options]\n"
-    "FILE is a profile or a segment, PID a running profiled process; without it, the newest\n"
+    "FILE is a profile, a segment or a core dump, PID a running profiled process; without it, the newest\n"
     "profile in this directory.\n"
     "  --format FORMAT               text, the default; json: everything; pprof: for go tool pprof;\n"
     "                                folded: for flame graphs; csv: a row per site;\n"
@@ -234,10 +235,10 @@ static int find(struct request *request, const char *what) {
 
 /* ---- reading ---- */
 
-enum content { CONTENT_PROFILE, CONTENT_SEGMENT, CONTENT_OTHER };
+enum content { CONTENT_PROFILE, CONTENT_SEGMENT, CONTENT_CORE, CONTENT_OTHER };
 
 static enum content content_of(const char *path, char *why, size_t why_bytes) {
-    char start[16] = "";
+    char start[CORE_START_BYTES] = "";
     struct stat status;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &status) != 0) {
@@ -251,9 +252,9 @@ static enum content content_of(const char *path, char *why, size_t why_bytes) {
              S_ISDIR(status.st_mode) ? " (a directory)"
              : got == 0              ? " (empty)"
                                      : "");
-    if (got == sizeof start && memcmp(start, "SQLite format 3", 16) == 0) return CONTENT_PROFILE;
+    if (got >= 16 && memcmp(start, "SQLite format 3", 16) == 0) return CONTENT_PROFILE;
     if (got >= 8 && memcmp(start, PP_SEGMENT_MAGIC, 8) == 0) return CONTENT_SEGMENT;
-    return CONTENT_OTHER;
+    return got > 0 && core_is_start(start, (size_t)got) ? CONTENT_CORE : CONTENT_OTHER;
 }
 
 static int64_t now_monotonic_ns(void) {
@@ -302,10 +303,37 @@ static struct model *read_profile(const struct request *request, char *why, size
     return model;
 }
 
+static struct model *read_any(const struct request *request, char *why, size_t why_bytes);
+
+/* Its segment, if that is still there, else its profile. */
+static struct model *read_core(const struct request *request, char *why, size_t why_bytes) {
+    struct core core;
+    struct request other = *request;
+    struct model *model = NULL;
+    other.path = NULL;
+    if (core_read(&core, request->path, why, why_bytes)) {
+        bool is_left = core.segment != NULL && access(core.segment, R_OK) == 0;
+        if (is_left) model_set(&other.path, core.segment);
+        else if (core.segment != NULL) other.path = core_profile(&core, request->path);
+        snprintf(why, why_bytes, core.segment == NULL
+                     ? "a core dump of process %" PRIu32 "%s%s, which was not profiled"
+                     : "a core dump of process %" PRIu32 "%s%s; its profile, where such a report comes from, is "
+                       "neither beside it nor here nor where it was written: copy it here",
+                 core.pid, core.program[0] != 0 ? ", " : "", core.program);
+        if (is_left && locate_is_live(core.pid, core.segment))
+            fprintf(stderr, "poolprof report: %s: the process lives on; this is what it holds now\n", request->path);
+        if (other.path != NULL) model = read_any(&other, why, why_bytes);
+        free(other.path);
+    }
+    core_fini(&core);
+    return model;
+}
+
 static struct model *read_any(const struct request *request, char *why, size_t why_bytes) {
     switch (content_of(request->path, why, why_bytes)) {
     case CONTENT_PROFILE: return read_profile(request, why, why_bytes);
     case CONTENT_SEGMENT: return read_segment(request, why, why_bytes);
+    case CONTENT_CORE: return read_core(request, why, why_bytes);
     default: return NULL;
     }
 }

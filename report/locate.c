@@ -33,14 +33,12 @@ bool locate_is_live(uint32_t pid, const char *path) {
     return found || refused;
 }
 
-/* "PID.NONCE"; 0: another name. */
-static uint32_t pid_of_name(const char *name) {
-    uint64_t nonce;
-    uint32_t pid;
+bool locate_segment_name(const char *path, uint32_t *pid, uint64_t *nonce) {
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
     int end = 0;
-    if (name[0] < '1' || name[0] > '9') return 0;
-    if (sscanf(name, "%9" SCNu32 ".%16" SCNx64 "%n", &pid, &nonce, &end) != 2) return 0;
-    return name[end] == 0 ? pid : 0;
+    if (name[0] < '1' || name[0] > '9') return false;
+    if (sscanf(name, "%9" SCNu32 ".%16" SCNx64 "%n", pid, nonce, &end) != 2) return false;
+    return name[end] == 0;
 }
 
 struct found {
@@ -56,8 +54,9 @@ static void look_into(struct found *found, const char *directory) {
     bool ours = fstat(dirfd(entries), &status) == 0 &&
                 (status.st_uid == geteuid() || geteuid() == 0);
     for (struct dirent *entry; ours && (entry = readdir(entries)) != NULL;) {
-        struct locate_segment segment = {.pid = pid_of_name(entry->d_name)};
-        if (segment.pid == 0) continue;
+        struct locate_segment segment = {0};
+        uint64_t nonce;
+        if (!locate_segment_name(entry->d_name, &segment.pid, &nonce)) continue;
         if (fstatat(dirfd(entries), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
         if (!S_ISREG(status.st_mode)) continue;
         if (asprintf(&segment.path, "%s/%s", directory, entry->d_name) < 0) continue;

@@ -27,6 +27,9 @@ void locate_segments_free(struct locate_segment *segments, size_t count);
  * none. */
 char *locate_segment_of(uint32_t pid);
 
+/* Whether a path ends like a segment's, PID.NONCE. */
+bool locate_segment_name(const char *path, uint32_t *pid, uint64_t *nonce);
+
 struct locate_profile {
     char *name;
     struct timespec changed;

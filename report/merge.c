@@ -79,12 +79,14 @@ static void add_site(const struct addition *addition, struct keys *keys, struct 
     copy.thread = model_text(model, site->thread);
     const uint64_t key[3] = {copy.kind, copy.stack, (uintptr_t)copy.tag}; /* one copy of each text */
     uint32_t row = keys_number(keys, key, sizeof key, &is_new);
-    if (!is_new) {
+    if (is_new) {
+        copy.ages = 0;
+        *sites = model_grow(*sites, *count, room, sizeof copy);
+        (*sites)[(*count)++] = copy;
+    } else {
         sum_site(model, &(*sites)[row], &copy);
-        return;
     }
-    *sites = model_grow(*sites, *count, room, sizeof copy);
-    (*sites)[(*count)++] = copy;
+    model_add_ages(&model->ages, &(*sites)[row].ages, &addition->from->ages, site->ages);
 }
 
 static void add_sites(struct addition *addition) {

@@ -156,6 +156,7 @@ void model_destroy(struct model *model) {
     free(model->modules);
     free(model->stacks);
     free(model->sites);
+    free(model->ages.items);
     free(model->peak_sites);
     free(model->samples);
     free(model->alerts);
@@ -307,6 +308,28 @@ static int compare_pointers(const void *left, const void *right, void *order) {
     return compare_sites(*(const struct model_site *const *)left, *(const struct model_site *const *)right, order);
 }
 
+void model_add_age(struct model_ages *ages, uint32_t *first, unsigned bucket, uint64_t objects, uint64_t bytes) {
+    uint32_t before = 0, at = *first;
+    for (; at != 0 && ages->items[at].bucket < bucket; at = ages->items[at].next)
+        before = at;
+    if (at == 0 || ages->items[at].bucket != bucket) {
+        if (ages->count == 0) ages->count = 1; /* 0 is none */
+        ages->items = model_grow(ages->items, ages->count, &ages->room, sizeof *ages->items);
+        ages->items[ages->count] = (struct model_age){.next = at, .bucket = bucket};
+        at = (uint32_t)ages->count++;
+        *(before != 0 ? &ages->items[before].next : first) = at;
+    }
+    ages->items[at].objects += objects;
+    ages->items[at].bytes += bytes;
+}
+
+void model_add_ages(struct model_ages *ages, uint32_t *first, const struct model_ages *from, uint32_t from_first) {
+    for (uint32_t at = from_first; at != 0; at = from->items[at].next) {
+        const struct model_age age = from->items[at]; /* a copy: it may be the list that grows */
+        model_add_age(ages, first, age.bucket, age.objects, age.bytes);
+    }
+}
+
 void model_add_figures(struct model_site *to, const struct model_site *from) {
     to->objects += from->objects;
     to->bytes += from->bytes;
@@ -320,10 +343,6 @@ void model_add_figures(struct model_site *to, const struct model_site *from) {
     to->makers |= from->makers;
     if (from->oldest_s > to->oldest_s) to->oldest_s = from->oldest_s;
     if (from->newest_s < to->newest_s) to->newest_s = from->newest_s;
-    for (int i = 0; i < MODEL_AGE_COUNT; i++) {
-        to->ages.objects[i] += from->ages.objects[i];
-        to->ages.bytes[i] += from->ages.bytes[i];
-    }
 }
 
 const struct model_site **model_sorted(const struct model *model, enum model_order order) {

@@ -70,8 +70,15 @@ extern const char *const model_kind_names[MODEL_KIND_COUNT];
 #define MODEL_AGE_COUNT 8
 extern const double model_age_under_s[MODEL_AGE_COUNT];
 
+/* Of one age; most sites have one or two. */
+struct model_age {
+    uint32_t next; /* the site's next older one: an index into the same list; 0: none */
+    uint32_t bucket;
+    uint64_t objects, bytes;
+};
 struct model_ages {
-    uint64_t objects[MODEL_AGE_COUNT], bytes[MODEL_AGE_COUNT];
+    struct model_age *items; /* from 1 */
+    size_t count, room;
 };
 
 /* (kind, stack, tag) */
@@ -87,7 +94,7 @@ struct model_site {
     uint64_t stale_objects, retained_bytes;
     uint64_t suspect_objects, suspect_bytes; /* older than leak_age_s */
     unsigned makers;                         /* bit 1 << PP_KIND_*: which functions allocated */
-    struct model_ages ages;
+    uint32_t ages;                           /* the first in model.ages; 0: not known */
 };
 
 /* An object pool: of a size class, or named by the program. */
@@ -170,6 +177,7 @@ struct model {
         char *end; /* "exit", "_exit", "quick_exit", "signal:N", "exec", "running", ... */
         int status;
         char *cwd, *host;
+        uint64_t nonce;     /* of its segment; 0: not known */
     } process;
     struct {
         uint64_t allocations, frees, bytes_allocated, outstanding_objects, outstanding_bytes;
@@ -188,6 +196,7 @@ struct model {
     struct model_tree *tree; /* NULL: all stacks have their frames */
     struct model_site *sites;
     size_t site_count;
+    struct model_ages ages;
     struct {
         double t_s;
         uint64_t bytes;
@@ -269,8 +278,13 @@ void model_sort(const struct model *model, struct model_site *sites, size_t coun
 /* The model's sites in that order; the caller frees the list. */
 const struct model_site **model_sorted(const struct model *model, enum model_order order);
 
-/* Adds the figures of a site that becomes one with another. */
+/* Adds the figures of a site that becomes one with another; not its ages. */
 void model_add_figures(struct model_site *to, const struct model_site *from);
+
+/* Adds to the bucket of a site whose first is *first. */
+void model_add_age(struct model_ages *ages, uint32_t *first, unsigned bucket, uint64_t objects, uint64_t bytes);
+/* Adds a site's ages, from the same list or another model's. */
+void model_add_ages(struct model_ages *ages, uint32_t *first, const struct model_ages *from, uint32_t from_first);
 
 /* Memory that must be there, as in any program for people: exits with status 3 where it is not. */
 void *model_alloc(size_t count, size_t bytes);                           /* zeroed */

@@ -154,6 +154,8 @@ static void write_meta(struct writer *writer, const struct model *model) {
     put_text(writer, "format"), put_text(writer, PROFILE_FORMAT), put_row(writer);
     put_text(writer, "version"), put_integer(writer, PROFILE_VERSION), put_row(writer);
     put_text(writer, "written_by"), put_text(writer, "poolprof " PP_VERSION), put_row(writer);
+    if (model->process.nonce != 0)
+        put_text(writer, "nonce"), put_integer(writer, model->process.nonce), put_row(writer);
     if (model->sampling_bytes != 0)
         put_text(writer, "sampling_bytes"), put_integer(writer, model->sampling_bytes), put_row(writer);
     finish(writer);
@@ -288,15 +290,16 @@ static void write_sites(struct writer *writer, const struct model *model,
 static void write_ages(struct writer *writer, const struct model *model) {
     prepare(writer, "ages", PROFILE_AGE_COLUMNS, PROFILE_AGE_COUNT);
     for (size_t i = 0; i < model->site_count; i++) {
-        const struct model_ages *ages = &model->sites[i].ages;
-        for (unsigned bucket = 0; bucket < MODEL_AGE_COUNT; bucket++) {
-            if (ages->objects[bucket] == 0) continue;
+        const struct model_age *age;
+        for (uint32_t at = model->sites[i].ages; at != 0; at = age->next) {
+            age = &model->ages.items[at];
+            if (age->objects == 0) continue;
             put_integer(writer, i + 1);
-            put_integer(writer, bucket);
-            if (bucket + 1 < MODEL_AGE_COUNT) put_real(writer, model_age_under_s[bucket]);
+            put_integer(writer, age->bucket);
+            if (age->bucket + 1 < MODEL_AGE_COUNT) put_real(writer, model_age_under_s[age->bucket]);
             else put_text(writer, NULL);
-            put_integer(writer, ages->objects[bucket]);
-            put_integer(writer, ages->bytes[bucket]);
+            put_integer(writer, age->objects);
+            put_integer(writer, age->bytes);
             put_row(writer);
         }
     }

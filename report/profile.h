@@ -22,6 +22,9 @@ char *profile_save(const struct model *model, const char *path, char *why, size_
 /* NULL: not a profile, or damaged, or of a newer version; `why` holds one line. */
 struct model *profile_load(const char *path, char *why, size_t why_bytes);
 
+/* Of the segment that the profile at `path` was made from; 0: not known, or no profile. */
+uint64_t profile_nonce(const char *path);
+
 /* True for names like x.7.poolprof and x.7.poolprof.2 */
 bool profile_is_name(const char *name);
 

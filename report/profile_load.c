@@ -309,8 +309,8 @@ static void load_ages(struct loader *loader) {
             damaged(loader);
             continue;
         }
-        model->sites[site].ages.objects[bucket] = count_at(loader, 3);
-        model->sites[site].ages.bytes[bucket] = count_at(loader, 4);
+        model_add_age(&model->ages, &model->sites[site].ages, (unsigned)bucket, count_at(loader, 3),
+                      count_at(loader, 4));
     }
 }
 
@@ -510,6 +510,11 @@ static bool is_whole(struct loader *loader, const char *path) {
     return stat(path, &status) == 0 && pages > 0 && pages <= status.st_size / page_bytes;
 }
 
+/* 0: it has none. */
+static uint64_t ask_nonce(struct loader *loader) {
+    return (uint64_t)ask(loader, "SELECT coalesce((SELECT value FROM main.meta WHERE key = 'nonce'), 0)");
+}
+
 static bool check_format(struct loader *loader, const char *path, char *why, size_t why_bytes) {
     const char *reason = NULL;
     int64_t version = -1;
@@ -529,6 +534,7 @@ static bool check_format(struct loader *loader, const char *path, char *why, siz
     if (version == PROFILE_VERSION) {
         int64_t bytes = ask(loader, "SELECT value FROM main.meta WHERE key = 'sampling_bytes'");
         loader->model->sampling_bytes = bytes > 0 ? (uint64_t)bytes : 0;
+        loader->model->process.nonce = ask_nonce(loader);
         return true;
     }
     snprintf(why, why_bytes, "profile of version %" PRId64 "; this poolprof reads version %d%s",
@@ -574,4 +580,12 @@ struct model *profile_load(const char *path, char *why, size_t why_bytes) {
     }
     model_destroy(loader.model);
     return NULL;
+}
+
+uint64_t profile_nonce(const char *path) {
+    struct loader loader = {0};
+    uint64_t nonce = open_database(&loader, path) && only_tables(&loader) ? ask_nonce(&loader) : 0;
+    sqlite3_finalize(loader.statement);
+    sqlite3_close(loader.database);
+    return nonce;
 }

@@ -2,6 +2,7 @@
  * The schema of a profile, shared by profile.c (writes) and profile_load.c (reads).
  *
  * meta          format = "poolprof.profile", version, written_by; figures that are about the file.
+ *               nonce: with the pid, which process it was (core dumps);
  *               sampling_bytes, if there: POOLPROF_TRACK=sample:BYTES, and what sites, ages, peak_sites, tags
  *               and frame_sites say are estimates
  * processes     one row: what ran, how it ended, totals. argv is a JSON array

@@ -165,8 +165,12 @@ static void merge(struct model *model) {
             if (other->kind == site->kind && other->stack == site->stack && other->tag == site->tag)
                 same = other;
         }
-        if (same != NULL) model_add_figures(same, site);
-        else model->sites[kept++] = *site;
+        if (same == NULL) {
+            model->sites[kept++] = *site;
+            continue;
+        }
+        model_add_figures(same, site);
+        model_add_ages(&model->ages, &same->ages, &model->ages, site->ages);
     }
     model->site_count = kept;
 }

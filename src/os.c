@@ -31,16 +31,21 @@ void *pp_os_map(size_t bytes) {
 void *pp_os_reserve(size_t bytes) {
     int64_t at = pp_syscall6(SYS_mmap, 0, (int64_t)bytes, PROT_NONE,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return failed(at) ? NULL : (void *)at;
+    if (failed(at)) return NULL;
+    pp_os_advise((void *)at, bytes, MADV_DONTDUMP); /* gcore writes 64 GiB of it out otherwise */
+    return (void *)at;
 }
 
 bool pp_os_commit(void *at, size_t bytes) {
-    return pp_syscall3(SYS_mprotect, (int64_t)at, (int64_t)bytes, PROT_READ | PROT_WRITE) == 0;
+    if (pp_syscall3(SYS_mprotect, (int64_t)at, (int64_t)bytes, PROT_READ | PROT_WRITE) != 0) return false;
+    pp_os_advise(at, bytes, MADV_DODUMP);
+    return true;
 }
 
 void pp_os_decommit(void *at, size_t bytes) {
     pp_syscall3(SYS_madvise, (int64_t)at, (int64_t)bytes, MADV_DONTNEED);
     pp_syscall3(SYS_mprotect, (int64_t)at, (int64_t)bytes, PROT_NONE);
+    pp_os_advise(at, bytes, MADV_DONTDUMP);
 }
 
 int64_t pp_os_map_at(void *at, size_t bytes, int protection, int flags) {

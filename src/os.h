@@ -12,7 +12,7 @@
 /* Private anonymous memory, zeroed, readable and writable, not charged before it is touched.
    NULL when refused. `bytes` is rounded up to pages. */
 void *pp_os_map(size_t bytes);
-/* Address space without memory: PROT_NONE. NULL when refused. */
+/* Address space without memory: PROT_NONE, not in core dumps. NULL when refused. */
 void *pp_os_reserve(size_t bytes);
 /* Makes a part of a reservation (page aligned) readable and writable. */
 bool pp_os_commit(void *at, size_t bytes);

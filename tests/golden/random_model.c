@@ -35,8 +35,8 @@ static void fill_site(struct model *model, struct model_site *site) {
                                 .makers = (unsigned)random() % 16};
     for (int i = 0; i < MODEL_AGE_COUNT; i++) {
         if (random() % 2) continue;
-        site->ages.objects[i] = 1 + any();
-        site->ages.bytes[i] = any();
+        uint64_t objects = 1 + any();
+        model_add_age(&model->ages, &site->ages, i, objects, any());
     }
 }
 
