@@ -2,8 +2,8 @@
  * exec: the end of a program image, told to the watcher before it happens and taken back if it fails.
  * execl and its like call execve inside libc, past any interposition, so all nine names are here; the
  * variadic ones copy their list as libc does. And quick_exit, whose handlers are not told the status,
- * abort; prctl, by which a program puts itself into a sandbox; and ptrace, whose users wait for each of
- * their children, hidden or not.
+ * abort; prctl, by which a program puts itself into a sandbox; ptrace, whose users wait for each of
+ * their children, hidden or not; and the registration of fork handlers.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,11 +12,13 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "backing.h"
 #include "names.h"
 #include "os.h"
 #include "process.h"
 
 typedef char *const *list;
+typedef void (*handler)(void);
 
 /* libc's own, looked up by our constructor (process.c there): later the loader's lock may be held. */
 static struct {
@@ -27,6 +29,7 @@ static struct {
     void (*quick_exit)(int);
     void (*abort)(void);
     long (*ptrace)(int, pid_t, void *, void *);
+    int (*register_atfork)(handler, handler, handler, void *);
 } real;
 
 extern char **environ;
@@ -40,6 +43,8 @@ void pp_ends_init(void) {
     real.quick_exit = (void (*)(int))dlsym(RTLD_NEXT, "quick_exit");
     real.abort = (void (*)(void))dlsym(RTLD_NEXT, "abort");
     real.ptrace = (long (*)(int, pid_t, void *, void *))dlsym(RTLD_NEXT, "ptrace");
+    real.register_atfork =
+        (int (*)(handler, handler, handler, void *))dlsym(RTLD_NEXT, "__register_atfork");
 }
 
 #define CALL(name, ...)                                                                            \
@@ -134,4 +139,14 @@ PP_EXPORT long ptrace(int request, ...) {
     }
     pp_process_traces();
     return real.ptrace(request, pid, address, data);
+}
+
+/* What pthread_atfork, which each program and library has its own copy of, calls. Handlers may allocate: the
+   backing allocator's, which holds its locks from prepare to parent and child, come before all others. */
+int __register_atfork(handler prepare, handler parent, handler child, void *owner);
+PP_EXPORT int __register_atfork(handler prepare, handler parent, handler child, void *owner) {
+    if (real.register_atfork == NULL) pp_ends_init();
+    if (real.register_atfork == NULL) return ENOMEM;
+    pp_backing_start();
+    return real.register_atfork(prepare, parent, child, owner);
 }

@@ -49,8 +49,7 @@ PP_EXPORT void free_aligned_sized(void *block, size_t alignment, size_t bytes) {
 void *memalign(size_t alignment, size_t bytes);
 PP_EXPORT void *memalign(size_t alignment, size_t bytes) {
     size_t power = PP_ALIGNMENT_LEAST;
-    while (power < alignment && power <= SIZE_MAX / 4) power *= 2;
-    if (power < alignment) power = 0; /* EINVAL below */
+    while (power < alignment && power != 0) power *= 2; /* 0: EINVAL below */
     return pp_heap_allocate_aligned(bytes, power, PP_KIND_MALLOC, PP_FRAME());
 }
 

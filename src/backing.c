@@ -76,6 +76,11 @@ static bool make_range(struct range *range, unsigned index, size_t need) {
         at = pp_os_reserve(bytes);
         start = (uintptr_t)at;
     }
+    /* What the kernel will not back leaves no trace: a range that is in use stays for good. */
+    if (at != NULL && index > 0 && !pp_os_commit((void *)start, pp_round_up(need, PP_PAGE_BYTES))) {
+        pp_os_unmap(at, bytes);
+        at = NULL;
+    }
     if (at == NULL) {
         PP_STORE(&range->start, 0);
         return false;
@@ -121,6 +126,11 @@ static void *take(size_t bytes) {
     return NULL;
 }
 
+/* Where the kernel decides by itself what is too much (vm.overcommit_memory 0), it refuses a program's mapping
+   of more than memory and swap; it does not count ours, so that a reservation costs nothing. Programs count on
+   the refusal when a size comes from a broken file. Found out at start: later a sandbox may be there. */
+static uint64_t most_at_once = UINT64_MAX;
+
 /* The stubs are called by jemalloc only. */
 void *pp_stub_mmap(void *hint, size_t bytes, int protection, int flags, int fd, off_t offset);
 void *pp_stub_mmap(void *hint, size_t bytes, int protection, int flags, int fd, off_t offset) {
@@ -128,7 +138,7 @@ void *pp_stub_mmap(void *hint, size_t bytes, int protection, int flags, int fd, 
         int64_t got = pp_os_map_at(hint, bytes, protection, flags);
         return got < 0 && got > -4096 ? MAP_FAILED : (void *)got;
     }
-    void *at = take(bytes);
+    void *at = bytes > most_at_once ? NULL : take(bytes);
     if (at == NULL) return MAP_FAILED;
     if ((protection & PROT_WRITE) != 0 && !pp_os_commit(at, bytes)) {
         uintptr_t end = (uintptr_t)at + bytes;
@@ -170,7 +180,10 @@ long pp_stub_syscall(long number, ...) {
     int64_t got = -1;
     if (number == SYS_open && !pp_text_starts((const char *)first, "/sys/"))
         got = pp_os_open(-100, (const char *)first, (int)second, 0);
-    if (number == SYS_read) got = pp_os_read((int)first, (void *)second, (size_t)third);
+    if (number == SYS_read) {
+        got = pp_os_read((int)first, (void *)second, (size_t)third);
+        if (got > 0 && *(const char *)second == '0') most_at_once = pp_os_memory_and_swap();
+    }
     if (number == SYS_write) got = pp_os_write((int)first, (const void *)second, (size_t)third);
     if (number == SYS_close) pp_os_close((int)first);
     return number == SYS_close ? 0 : got < 0 ? -1 : (long)got;
@@ -218,6 +231,14 @@ int pp_stub_atexit(void (*function)(void)) { return 0; }
 #define TRAP(name) void pp_stub_##name(void); void pp_stub_##name(void) { __builtin_trap(); }
 TRAP(log) TRAP(exp) TRAP(round) TRAP(dlsym) TRAP(_Unwind_Backtrace) TRAP(_Unwind_GetIP)
 
+void pp_backing_start(void) {
+    static _Atomic bool started; /* by whomever: registering its handlers comes here again */
+    if (PP_LOAD(&started) || atomic_exchange(&started, true)) return;
+    int before = errno;
+    ppje_free(ppje_malloc(PP_ALIGNMENT));
+    errno = before;
+}
+
 /* jemalloc's class of 8 bytes is aligned to 8 only. */
 static size_t at_least(size_t bytes) { return bytes < PP_ALIGNMENT ? PP_ALIGNMENT : bytes; }
 
@@ -227,7 +248,7 @@ void *pp_backing_allocate_zeroed(size_t bytes) { return ppje_calloc(1, at_least(
 
 void *pp_backing_allocate_aligned(size_t bytes, size_t alignment) {
     if (alignment <= PP_ALIGNMENT) return pp_backing_allocate(bytes);
-    if (bytes > PTRDIFF_MAX - alignment) return NULL; /* mallocx leaves this undefined */
+    if (alignment > PTRDIFF_MAX || bytes > PTRDIFF_MAX - alignment) return NULL; /* undefined in mallocx */
     return ppje_mallocx(at_least(bytes), __builtin_ctzl(alignment));
 }
 

@@ -10,6 +10,9 @@
 
 #define PP_ALIGNMENT 16u  /* every block is aligned to this, also the smallest */
 
+/* Makes it start, if it has not; its fork handlers are registered then. */
+void pp_backing_start(void);
+
 /* NULL: no memory, or more than PTRDIFF_MAX. 0 bytes give a block too. */
 void *pp_backing_allocate(size_t bytes);
 void *pp_backing_allocate_zeroed(size_t bytes);

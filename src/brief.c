@@ -4,6 +4,7 @@
 #include "fmt.h"
 #include "log.h"
 #include "os.h"
+#include "poisson.h"
 #include "process.h"
 #include "sampled.h"
 #include "segment.h"
@@ -143,7 +144,7 @@ static void save(void) {
          pp_segment.path[0] != 0 ? "the data is in " : "the data is lost", pp_segment.path);
 }
 
-void pp_brief_report(void) {
+static PP_NOINLINE void report(void) {
     struct pp_segment_header *header = pp_segment.header;
     uint64_t sites = PP_LOAD(&header->areas[PP_AREA_SITES].count);
     uint64_t bytes = sites * sizeof(struct sum);
@@ -166,4 +167,10 @@ void pp_brief_report(void) {
     }
     if (sums != NULL) pp_os_unmap(sums, bytes);
     save();
+}
+
+void pp_brief_report(void) {
+    uint32_t programs = pp_float_begin();
+    report();
+    pp_float_end(programs);
 }

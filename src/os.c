@@ -265,13 +265,18 @@ static uint64_t cgroup_limit(void) {
     return least;
 }
 
-uint64_t pp_os_memory_limit(void) {
+static uint64_t memory_of_machine(bool with_swap) {
     struct sysinfo info;
-    uint64_t total = UINT64_MAX, limit = cgroup_limit();
-    if (pp_syscall3(SYS_sysinfo, (int64_t)&info, 0, 0) == 0)
-        total = info.totalram * (info.mem_unit != 0 ? info.mem_unit : 1);
+    if (pp_syscall3(SYS_sysinfo, (int64_t)&info, 0, 0) != 0) return UINT64_MAX;
+    return (info.totalram + (with_swap ? info.totalswap : 0)) * (info.mem_unit != 0 ? info.mem_unit : 1);
+}
+
+uint64_t pp_os_memory_limit(void) {
+    uint64_t total = memory_of_machine(false), limit = cgroup_limit();
     return limit < total ? limit : total;
 }
+
+uint64_t pp_os_memory_and_swap(void) { return memory_of_machine(true); }
 
 bool pp_os_populate(void *at, size_t bytes) {
     int64_t result;

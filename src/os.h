@@ -57,6 +57,7 @@ bool pp_os_sandboxed(void); /* this process is under a seccomp filter */
 bool pp_os_confined(void);
 bool pp_os_reaped(int pid); /* our hidden child `pid` has ended (and is reaped now) */
 uint64_t pp_os_memory_limit(void); /* bytes: physical memory or the cgroup's limit, the lower */
+uint64_t pp_os_memory_and_swap(void); /* bytes of the machine; UINT64_MAX: not told */
 void pp_os_thread_name(char name[16]);
 bool pp_os_random(void *to, size_t bytes);
 uint64_t pp_os_limit(int resource); /* soft limit, UINT64_MAX for none; `resource` as RLIMIT_* */

@@ -41,9 +41,16 @@ double pp_poisson_weight(uint64_t bytes, uint64_t mean) {
     return 1 / chance((double)(bytes > 0 ? bytes : 1) / (double)mean);
 }
 
-uint64_t pp_poisson_next(uint64_t *random, uint64_t mean, uint64_t bytes) {
+static PP_NOINLINE uint64_t next(uint64_t *random, uint64_t mean, uint64_t bytes) {
     uint64_t numerator = (random_bits(random) >> (64 - UNIFORM_BITS)) + 1;
     return (uint64_t)(minus_ln(numerator) * (double)mean / (double)bytes) + 1;
+}
+
+uint64_t pp_poisson_next(uint64_t *random, uint64_t mean, uint64_t bytes) {
+    uint32_t programs = pp_float_begin();
+    uint64_t count = next(random, mean, bytes);
+    pp_float_end(programs);
+    return count;
 }
 
 uint64_t pp_poisson_round(uint64_t *random, double value) {

@@ -9,6 +9,17 @@
 
 #include "base.h"
 
+/* The program may have armed floating-point exceptions, reads their flags and sets the rounding: what computes
+   on its threads does so between these two, in a function of its own that is not inlined. */
+PP_INLINE uint32_t pp_float_begin(void) {
+    uint32_t programs, ours = 0x1f80; /* as the machine starts: all masked, no flag, to nearest */
+    __asm__ volatile("stmxcsr %0\n\tldmxcsr %1" : "=m"(programs) : "m"(ours) : "memory");
+    return programs;
+}
+PP_INLINE void pp_float_end(uint32_t programs) {
+    __asm__ volatile("ldmxcsr %0" : : "m"(programs) : "memory");
+}
+
 /* `mean` may be from 1 (every block of some size) to this. */
 #define PP_POISSON_MEAN_MAX (UINT64_C(1) << 40)
 

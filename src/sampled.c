@@ -61,8 +61,15 @@ double pp_sampled_weight(const struct pp_record *record) {
     return pp_poisson_weight(by != 0 ? pp_class_bytes(by - 1) : record->bytes, pp_sampled_mean);
 }
 
-uint64_t pp_sampled_bytes(const struct pp_record *record) {
+static PP_NOINLINE uint64_t weighed_bytes(const struct pp_record *record) {
     return (uint64_t)(pp_sampled_weight(record) * (double)record->bytes + 0.5);
+}
+
+uint64_t pp_sampled_bytes(const struct pp_record *record) {
+    uint32_t programs = pp_float_begin();
+    uint64_t bytes = weighed_bytes(record);
+    pp_float_end(programs);
+    return bytes;
 }
 
 enum pp_registry_result pp_sampled_add(struct pp_record_cache *cache, const void *block,

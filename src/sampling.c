@@ -20,8 +20,8 @@ static uint64_t allocations_of(const struct pp_thread *thread) {
     return sum;
 }
 
-bool pp_sampling_note(struct pp_thread *thread, const void *block, uint64_t bytes, unsigned class,
-                      enum pp_kind kind, const void *frame) {
+static PP_NOINLINE bool note(struct pp_thread *thread, const void *block, uint64_t bytes, unsigned class,
+                             enum pp_kind kind, const void *frame) {
     struct pp_record record = {.bytes = bytes, .kind = kind, .tag = thread->tag, .thread = thread->index,
                                .sampled_by = class != PP_CLASS_NONE ? class + 1 : 0,
                                .site = pp_track_stack(thread, thread->memo, &thread->bounds, frame),
@@ -40,6 +40,14 @@ bool pp_sampling_note(struct pp_thread *thread, const void *block, uint64_t byte
     thread->countdown.last_count = allocations_of(thread);
     thread->countdown.last_stands_for = stands_for;
     return true;
+}
+
+bool pp_sampling_note(struct pp_thread *thread, const void *block, uint64_t bytes, unsigned class,
+                      enum pp_kind kind, const void *frame) {
+    uint32_t programs = pp_float_begin();
+    bool noted = note(thread, block, bytes, class, kind, frame);
+    pp_float_end(programs);
+    return noted;
 }
 
 /* Freed before the thread's next allocation: so were about as many that this one stands for. */
