@@ -1,6 +1,9 @@
 /* Start and end of the process: our constructor, and the exits that run no handler. */
 #include "process.h"
 
+#include <dlfcn.h>
+#include <stdlib.h>
+
 #include "names.h"
 #include "os.h"
 
@@ -8,6 +11,9 @@ void pp_ends_init(void);
 
 __attribute__((constructor)) static void construct(int argc, char **argv, char **envp) {
     pp_ends_init();
+    /* RTLD_DEFAULT would find ours: we are linked with -Bsymbolic. */
+    void *program = dlopen(NULL, RTLD_LAZY);
+    if (program != NULL && dlsym(program, "malloc") != (void *)malloc) pp_process_own_malloc();
     pp_process_construct(envp);
 }
 

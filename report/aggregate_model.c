@@ -514,6 +514,9 @@ static void fill_blind_spots(struct build *build) {
         model_add_blind_spot(build->model, "sampling", build->sampled,
                              "sampled objects that the estimates of sites, tags and temporary allocations "
                              "come from; new/free mismatches are seen among these only");
+    if ((view_header(build->view)->flags & PP_SEGMENT_OWN_MALLOC) != 0)
+        model_add_blind_spot(build->model, "foreign_heap", 1,
+                             "the program has a malloc of its own: blocks that come from it are in no site");
     fill_degraded(build);
 }
 

@@ -22,6 +22,7 @@
 
 #include "commands.h"
 #include "config.h"
+#include "loadable.h"
 #include "run_wait.h"
 
 extern char **environ;
@@ -262,6 +263,9 @@ int run_main(int argc, char **argv) {
         return STATUS_UNREADABLE;
     static struct pp_options options;
     pp_config_parse(&options, environ, NULL);
+    const char *obstacle = loadable_obstacle(argv[program]);
+    if (obstacle)
+        fprintf(stderr, "poolprof: %s %s; it runs without\n", argv[program], obstacle);
     struct running running;
     siginfo_t end = {0};
     if (!start(&running, argv + program))

@@ -100,6 +100,8 @@ static bool is_possible(struct scanning *scanning) {
                             "cannot be told from lost", (unsigned long long)counters[PP_COUNTER_DROPPED_RECORDS]);
     else if ((header->flags & PP_SEGMENT_FORKED) != 0)
         leaks_refuse(leaks, "off: forked without exec, blocks from before have no records");
+    else if ((header->flags & PP_SEGMENT_OWN_MALLOC) != 0)
+        leaks_refuse(leaks, "off: the program has a malloc of its own, whose blocks are not seen");
     else if (!is_there(header)) leaks_refuse(leaks, "failed: the process was gone");
     else return true;
     return false;
@@ -224,7 +226,7 @@ static bool is_empty(const struct scanning *scanning) {
     const struct pp_segment_header *header = view_header(scanning->request->view);
     return view_count(scanning->request->view, PP_AREA_THREADS) <= 1 &&
            header->options.TRACK == PP_TRACK_EXACT && header->options.LEAK_CHECK != PP_LEAK_CHECK_OFF &&
-           (header->flags & PP_SEGMENT_FORKED) == 0;
+           (header->flags & (PP_SEGMENT_FORKED | PP_SEGMENT_OWN_MALLOC)) == 0;
 }
 
 static void look(struct scanning *scanning) {

@@ -18,6 +18,7 @@
 #include "os.h"
 #include "process.h"
 #include "segment.h"
+#include "vdso.h"
 
 /* jemalloc's public functions, by the names jemalloc_rename.sh gives them. */
 void *ppje_malloc(size_t);
@@ -189,6 +190,12 @@ long pp_stub_syscall(long number, ...) {
     return number == SYS_close ? 0 : got < 0 ? -1 : (long)got;
 }
 
+int pp_stub_clock_gettime(int clock, struct timespec *to);
+int pp_stub_clock_gettime(int clock, struct timespec *to) {
+    pp_vdso_clock(clock, to);
+    return 0;
+}
+
 static int errno_before_start; /* see pp_stub_readlink */
 
 /* Around a fork jemalloc takes and renews each of its locks, which copies some 17 pages in parent and child.
@@ -229,6 +236,11 @@ int pp_stub_atexit(void (*function)(void));
 int pp_stub_atexit(void (*function)(void)) { return 0; }
 /* Only for features that are off: heap profiling, background threads. */
 #define TRAP(name) void pp_stub_##name(void); void pp_stub_##name(void) { __builtin_trap(); }
+/* The condition of a background thread, which is made even where there is none. */
+int pp_stub_pthread_cond_init(void *condition, const void *attributes);
+int pp_stub_pthread_cond_init(void *condition, const void *attributes) { return 0; }
+TRAP(pthread_cond_signal) TRAP(pthread_cond_timedwait) TRAP(pthread_cond_wait)
+TRAP(pthread_create) TRAP(pthread_join)
 TRAP(log) TRAP(exp) TRAP(round) TRAP(dlsym) TRAP(_Unwind_Backtrace) TRAP(_Unwind_GetIP)
 
 void pp_backing_start(void) {

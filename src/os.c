@@ -19,6 +19,7 @@
 
 #include "fmt.h"
 #include "os_syscall.h"
+#include "vdso.h"
 
 static bool failed(int64_t result) { return result < 0 && result > -4096; }
 
@@ -94,14 +95,13 @@ bool pp_os_read_memory(const void *from, void *to, size_t bytes) {
 
 static int64_t now(int clock) {
     struct timespec at;
-    /* libc's clock_gettime is a vDSO call without locks; it fails only for clocks that do not exist. */
-    clock_gettime(clock, &at);
+    pp_vdso_clock(clock, &at);
     return at.tv_sec * INT64_C(1000000000) + at.tv_nsec;
 }
 int64_t pp_os_now_coarse(void) { return now(CLOCK_MONOTONIC_COARSE); }
 struct pp_os_coarse pp_os_coarse(void) {
     struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &at);
+    pp_vdso_clock(CLOCK_MONOTONIC_COARSE, &at);
     return (struct pp_os_coarse){at.tv_sec, (uint32_t)at.tv_nsec};
 }
 int64_t pp_os_now(void) { return now(CLOCK_MONOTONIC); }
@@ -331,4 +331,8 @@ int64_t pp_os_list(int fd, void *to, size_t bytes) {
 
 void pp_os_exit_group(int status) {
     for (;;) pp_syscall3(SYS_exit_group, status, 0, 0);
+}
+
+void pp_os_exec(const char *path, char *const argv[], char *const envp[]) {
+    pp_syscall3(SYS_execve, (int64_t)path, (int64_t)argv, (int64_t)envp);
 }

@@ -42,6 +42,7 @@ struct wiped {
 static struct wiped cold;   /* stands in until start */
 static struct wiped *wiped = &cold;
 static bool started;        /* survives forks: tells a forked child from a fresh process */
+static bool own_malloc;     /* the program's malloc is not ours */
 static struct pp_lock start_lock;
 static struct pp_lock check_lock; /* one leak check at a time */
 static char *const *initial_envp;
@@ -151,6 +152,7 @@ static enum pp_life begin(bool forked) {
     if (tree.words != NULL) pp_tree_rules_open(tree.header);
     tell_own_memory();
     if (forked) pp_segment.header->flags |= PP_SEGMENT_FORKED;
+    if (own_malloc) pp_segment.header->flags |= PP_SEGMENT_OWN_MALLOC;
     describe(pp_segment.header);
     pp_segment_publish();
     PP_STORE(&wiped->pid, (int32_t)pp_segment.header->pid);
@@ -266,6 +268,11 @@ void pp_process_construct(char **envp) {
         if (missing != NULL) pp_log(PP_LOG_WARN, "POOLPROF_UNWIND_FALLBACK=1: %s; going on without", missing);
     }
     find_watcher();
+}
+
+void pp_process_own_malloc(void) {
+    own_malloc = true;
+    if (life() == PP_LIFE_LIVE) pp_segment.header->flags |= PP_SEGMENT_OWN_MALLOC;
 }
 
 bool pp_process_profile_path(char *to, size_t bytes) {

@@ -32,6 +32,8 @@ extern PP_HIDDEN const _Atomic uint32_t *_Atomic pp_clock;
 
 /* From our ELF constructor. */
 void pp_process_construct(char **envp);
+/* The program has a malloc of its own that comes before ours. */
+void pp_process_own_malloc(void);
 
 /* The program ends by itself. Hands over and waits for the report, at most once and only in the
    process that owns the segment (not in forked or vforked children). Returns the status to end with.

@@ -435,6 +435,7 @@ _Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "lay
      (uint32_t)(offsetof(struct pp_segment_header, tree) / 64))
 
 #define PP_SEGMENT_FORKED 1u /* a fork without exec: blocks from before it have no records here */
+#define PP_SEGMENT_OWN_MALLOC 2u /* the program's malloc is not ours */
 
 #define PP_PUBLISH_BYTES 65536
 

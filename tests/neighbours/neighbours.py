@@ -1,0 +1,141 @@
+"""Programs in company: with allocators, unwinders and sanitizers of their own, and with other preloads. Each runs as it
+does without us, and the profile is exact or says what it lacks."""
+import os
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../preload"))
+from driver import (BARE, LIBRARY, PROGRAM, PROGRAMS, Sandbox, check, check_outstanding, main,  # noqa: E402
+                    read_report)
+
+THREADS = 1500 # 10,000 pass, too, and take a minute
+
+
+def need(*files):
+    for file in files:
+        if not shutil.which(file):
+            print(file, "is not there")
+            sys.exit(77)
+
+
+def path(name):
+    return os.path.join(PROGRAMS, name)
+
+
+def bare(*command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+                          timeout=100)
+    return done.returncode, done.stdout
+
+
+def same(name, *arguments, before=(), leaks=5):
+    """As bare, and the five blocks are found. Returns the report."""
+    need(path(name), *before[:1])
+    with Sandbox() as box:
+        command = [*before, path(name), *arguments]
+        done = box.run(shutil.which(command[0]), *command[1:])
+        check((done.returncode, done.out) == bare(*command), name, "differs:", done.returncode, done.out, done.err)
+        check(done.err == "", "words on stderr:", done.err)
+        profiles = [profile for profile in box.profiles() if profile.startswith(name + ".")]
+        check(len(profiles) == 1, "profiles:", box.profiles())
+        report = read_report(box.path(profiles[0]))
+        check_outstanding(report, "leak_77", leaks, leaks * 77)
+        return report
+
+
+def own():
+    """The program's own malloc comes before ours: nothing is seen, and the report says so."""
+    with Sandbox() as box:
+        done = box.run(path("own"), options={"REPORT": "text", "LOG_LEVEL": "info"})
+        check((done.returncode, done.out) == bare(path("own")), done.returncode, done.out, done.err)
+        check("nothing lost" not in done.err and "a malloc of its own" in done.err, done.err)
+        report = box.report(done.pid, "own")
+        check(report["leaks"]["scan"].startswith("off: the program has a malloc"), report["leaks"])
+        check([spot["what"] for spot in report["blind_spots"]] == ["foreign_heap"], report["blind_spots"])
+
+
+def runs_without(name, words, mode="plain", status=None):
+    """`poolprof run` of a program that the library cannot be loaded into: a line, and the program as it is."""
+    check(not BARE, "bare")
+    with Sandbox() as box:
+        env = box.environment(REPORT="text", LOG_LEVEL="info")
+        env.pop("LD_PRELOAD", None)
+        done = box.run(PROGRAM, "run", "--", path(name), mode, env=env)
+        check((done.returncode, done.out) == bare(path(name), mode), done.returncode, done.out, done.err)
+        said = [line for line in done.err.splitlines() if line.startswith("poolprof")]
+        check(len(said) == 1 and words in said[0], done.err)
+        check(not box.profiles(), box.profiles())
+
+
+def setuid():
+    if os.geteuid() != 0:
+        print("not root")
+        sys.exit(77)
+    with Sandbox() as box:
+        shutil.copy(path("plain"), box.path("theirs"))
+        os.chown(box.path("theirs"), 65534, 65534)
+        os.chmod(box.path("theirs"), 0o4755)
+        runs_without(box.path("theirs"), "is setuid")
+
+
+def sanitizer(name, words):
+    """Started again without us, our name taken out of LD_PRELOAD, others' left in."""
+    need(path(name))
+    runs_without(name, words)
+    with Sandbox() as box:
+        env = box.environment()
+        env["LD_PRELOAD"] = f"/none.so:{LIBRARY}" if not BARE else ""
+        done = box.run(path(name), env=env)
+        check((done.returncode, done.out) == bare(path(name)), done.returncode, done.out, done.err)
+        said = [line for line in done.err.splitlines() if line.startswith("poolprof")]
+        check(len(said) == 1 and words in said[0], done.err)
+        check(done.err.count("/none.so") == 2, "not started again with the rest:", done.err)
+
+
+def other_preloads():
+    """Programs that put a library of their own before ours."""
+    tried = 0
+    for command in (("stdbuf", "-oL"), ("faketime", "2020-02-02 20:20:20"), ("fakeroot", "--"), ("eatmydata",)):
+        if shutil.which(command[0]):
+            same("plain", before=command)
+            tried += 1
+    check(tried >= 1, "none is there")
+
+
+def tls():
+    libraries = [path(f"tls_{number}.so") for number in range(1, 9)]
+    same("plain", "tls", *libraries)
+
+
+def huge_pages():
+    """Transparent huge pages always, for this process: the kernel may join what we keep apart."""
+    for switch in ("never", "always"):
+        with Sandbox() as box:
+            env = box.environment()
+            env["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=" + ("1" if switch == "always" else "0")
+            done = box.run(path("plain"), env=env)
+            check((done.returncode, done.out) == (3, "done\n"), done.returncode, done.err)
+            check_outstanding(box.report(done.pid, "plain"), "leak_77", 5, 385)
+
+
+main({
+    "plain": lambda: same("plain"),
+    "jemalloc": lambda: same("jemalloc"),
+    "tcmalloc": lambda: same("tcmalloc"),
+    "mimalloc": lambda: same("mimalloc"),
+    "unwind": lambda: same("unwind"),
+    "own": own,
+    "static": lambda: runs_without("static", "is statically linked"),
+    "setuid": setuid,
+    "address": lambda: sanitizer("address", "AddressSanitizer"),
+    "thread": lambda: sanitizer("thread", "ThreadSanitizer"),
+    "other_preloads": other_preloads,
+    "deepbind": lambda: same("plain", "deepbind", path("plugin.so")),
+    "dlmopen": lambda: same("plain", "dlmopen", path("plugin.so")),
+    "tls": tls,
+    "threads": lambda: same("plain", "threads", str(THREADS)),
+    "ends": lambda: same("plain", "ends"),
+    "strace": lambda: same("plain", before=("strace", "-f", "-o", "/dev/null")),
+    "huge_pages": huge_pages,
+})
