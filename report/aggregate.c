@@ -31,9 +31,15 @@ void groups_init(struct groups *groups, uint64_t site_count) {
     groups->items = model_grow(NULL, 0, &groups->room, sizeof *groups->items);
 }
 
-void groups_fini(struct groups *groups) {
-    free(groups->first);
+void groups_drop(struct groups *groups) {
     free(groups->items);
+    groups->items = NULL;
+    groups->count = groups->room = 0;
+}
+
+void groups_fini(struct groups *groups) {
+    groups_drop(groups);
+    free(groups->first);
     free(groups->ages.items);
     free(groups->seen);
 }

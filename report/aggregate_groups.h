@@ -62,6 +62,8 @@ struct aggregate_peak {
 
 void groups_init(struct groups *groups, uint64_t site_count);
 void groups_fini(struct groups *groups);
+/* Lets go of the groups alone: what is about sites stays. */
+void groups_drop(struct groups *groups);
 
 /* Before all else: what the segment says about sampling. */
 void walk_set_mean(struct walk *walk, const struct view *view);

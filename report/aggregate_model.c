@@ -547,6 +547,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     fill_totals(&build);
     fill_modules(&build);
     fill_sites(&build);
+    groups_drop(&build.groups); /* of a million sites 100 MB */
     aggregate_tags(view, build.model);
     fill_laps(&build);
     fill_slabs(&build);
