@@ -133,6 +133,18 @@ static void *take(size_t bytes) {
 static uint64_t most_at_once = UINT64_MAX;
 
 /* The stubs are called by jemalloc only. */
+static void untake(void *at, size_t bytes) {
+    for (unsigned i = 0; i < RANGES_MAX && PP_LOAD(&ranges[i].start) != 0; i++) {
+        uintptr_t top = (uintptr_t)at + bytes;
+        if (atomic_compare_exchange_strong(&ranges[i].top, &top, (uintptr_t)at)) return;
+    }
+}
+
+/* As it starts, jemalloc tries on a page what madvise does, and writes there even if it has not got it. */
+static bool is_trial(size_t bytes) {
+    return bytes == PP_PAGE_BYTES && PP_LOAD(&ranges[0].top) == PP_LOAD(&ranges[0].start);
+}
+
 void *pp_stub_mmap(void *hint, size_t bytes, int protection, int flags, int fd, off_t offset);
 void *pp_stub_mmap(void *hint, size_t bytes, int protection, int flags, int fd, off_t offset) {
     if ((flags & MAP_FIXED) != 0) {
@@ -140,14 +152,11 @@ void *pp_stub_mmap(void *hint, size_t bytes, int protection, int flags, int fd, 
         return got < 0 && got > -4096 ? MAP_FAILED : (void *)got;
     }
     void *at = bytes > most_at_once ? NULL : take(bytes);
-    if (at == NULL) return MAP_FAILED;
-    if ((protection & PROT_WRITE) != 0 && !pp_os_commit(at, bytes)) {
-        uintptr_t end = (uintptr_t)at + bytes;
-        for (unsigned i = 0; i < RANGES_MAX; i++)
-            if (atomic_compare_exchange_strong(&ranges[i].top, &end, (uintptr_t)at)) break;
-            else end = (uintptr_t)at + bytes;
-        return MAP_FAILED;
+    if (at != NULL && (protection & PROT_WRITE) != 0 && !pp_os_commit(at, bytes)) {
+        untake(at, bytes);
+        at = NULL;
     }
+    if (at == NULL) return is_trial(bytes) ? pp_os_map(bytes) : MAP_FAILED;
     /* In one go instead of by 23 page faults. */
     if ((uintptr_t)at == PP_LOAD(&ranges[0].start) && bytes > BOOT_BYTES) pp_os_populate(at, BOOT_BYTES);
     return at;
@@ -155,13 +164,12 @@ void *pp_stub_mmap(void *hint, size_t bytes, int protection, int flags, int fd, 
 
 int pp_stub_munmap(void *at, size_t bytes);
 int pp_stub_munmap(void *at, size_t bytes) {
-    uintptr_t end = (uintptr_t)at + bytes;
-    if (!pp_backing_owns(at)) return -1;
-    pp_os_decommit(at, bytes);
-    for (unsigned i = 0; i < RANGES_MAX && PP_LOAD(&ranges[i].start) != 0; i++) {
-        uintptr_t top = end;
-        if (atomic_compare_exchange_strong(&ranges[i].top, &top, (uintptr_t)at)) break;
+    if (!pp_backing_owns(at)) { /* of a trial */
+        pp_os_unmap(at, bytes);
+        return 0;
     }
+    pp_os_decommit(at, bytes);
+    untake(at, bytes);
     return 0;
 }
 

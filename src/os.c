@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -335,4 +336,9 @@ void pp_os_exit_group(int status) {
 
 void pp_os_exec(const char *path, char *const argv[], char *const envp[]) {
     pp_syscall3(SYS_execve, (int64_t)path, (int64_t)argv, (int64_t)envp);
+}
+
+void pp_os_block_child_signal(void) {
+    uint64_t child = UINT64_C(1) << (SIGCHLD - 1);
+    pp_syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (int64_t)&child, 0, sizeof child);
 }

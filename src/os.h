@@ -105,6 +105,8 @@ bool pp_os_populate(void *at, size_t bytes);
    the stub that waits for it (for pp_os_reaped), or negative errno. os_start.c has the recipe. */
 int pp_os_start_hidden(char *const argv[], char *const envp[], int fd);
 
+/* The calling thread takes no SIGCHLD from here on. */
+void pp_os_block_child_signal(void);
 /* execve; returns only if it is refused. */
 void pp_os_exec(const char *path, char *const argv[], char *const envp[]);
 __attribute__((noreturn)) void pp_os_exit_group(int status);

@@ -344,6 +344,9 @@ int pp_process_finish(enum pp_end end, int status, const void *frame) {
     PP_STORE(&header->status, status & 0xff);
     PP_STORE(&header->end_tick, pp_segment_tick());
     atomic_store_explicit(&header->end, end, memory_order_release);
+    /* The hidden child that an earlier image of ours has left (process trees: exec) ends with a signal after all:
+       the kernel takes its parent for another one. */
+    if (PP_LOAD(&header->sandboxed) == 0) pp_os_block_child_signal();
     /* Other threads go on: their blocks must have true records until they have been looked at. */
     pp_handover_look();
     PP_STORE(&pp_tracking, 0);

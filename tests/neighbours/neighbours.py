@@ -119,6 +119,14 @@ def huge_pages():
             check_outstanding(box.report(done.pid, "plain"), "leak_77", 5, 385)
 
 
+def child_signal():
+    """Replaced by exec, a program that has a watcher must not hear of the hidden child's end (as ps does, which dies)."""
+    with Sandbox() as box:
+        for _ in range(20):
+            done = box.run("/bin/sh", "-c", f"exec {path('plain')} sigchld")
+            check((done.returncode, done.out) == (3, "done\n"), done.returncode, done.out, done.err)
+
+
 main({
     "plain": lambda: same("plain"),
     "jemalloc": lambda: same("jemalloc"),
@@ -138,4 +146,5 @@ main({
     "ends": lambda: same("plain", "ends"),
     "strace": lambda: same("plain", before=("strace", "-f", "-o", "/dev/null")),
     "huge_pages": huge_pages,
+    "child_signal": child_signal,
 })

@@ -7,13 +7,16 @@
  *   dlmopen LIBRARY    in link-map lists of their own, three times
  *   tls LIBRARY...     as many as the static TLS has room for; prints how many
  *   threads N          all at once, with a block each that main frees
+ *   sigchld            SIGCHLD ends it with status 1; it has no child, but is meant to be started by exec
  *   ends               blocks made and freed by key destructors, each of which makes the next, and by atexit handlers
  */
 #include <dlfcn.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CHECK(x) ((x) ? (void)0 : (printf("%d: failed: %s\n", __LINE__, #x), exit(99)))
 
@@ -134,12 +137,15 @@ static void ends(void) {
     for (int i = 0; i < 5; i++) CHECK(atexit(at_end) == 0);
 }
 
+static void at_child_end(int number) { _exit(1); }
+
 int main(int argc, char **argv) {
     const char *mode = argc > 1 ? argv[1] : "plain", *argument = argc > 2 ? argv[2] : "";
     work();
     if (!strcmp(mode, "deepbind")) deepbind(argument);
     if (!strcmp(mode, "dlmopen")) other_lists(argument);
     if (!strcmp(mode, "tls")) printf("%d\n", static_tls(argv + 2));
+    if (!strcmp(mode, "sigchld")) signal(SIGCHLD, at_child_end);
     if (!strcmp(mode, "threads")) many_threads(atoi(argument));
     if (!strcmp(mode, "ends")) ends();
     else for (int i = 0; i < 5; i++) sink = leak_77();

@@ -1,0 +1,96 @@
+"""faults.py PART: each system call of the library's, or of the watcher's, fails in turn (inject.c). The host's output
+and status are its own; the profile is exact, or says what it lacks, or a line on stderr does. PART is `library:I/N` or
+`watcher:I/N` (every N-th call from the I-th on), or `library`, `watcher` (all). Prints what failed, and what came of it.
+"""
+import collections
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../ends"))
+from ends import ENDS, PROGRAM, Box, Failure, check, read_report  # noqa: E402
+from fallbacks import host_is_itself  # noqa: E402
+
+INJECT = os.environ["PP_INJECT"]
+HOST = os.path.join(ENDS, "host")
+
+
+def names():
+    found = {}
+    with open("/usr/include/x86_64-linux-gnu/asm/unistd_64.h", encoding="ascii") as file:
+        for line in file:
+            match = re.match(r"#define __NR_(\w+) (\d+)", line)
+            if match:
+                found[int(match[2])] = match[1]
+    return found
+
+
+def run(box, part, number):
+    """The host with the N-th call of that part failing. Returns (the ended process, numbers of the calls)."""
+    listed = box.path("calls")
+    env = box.environment(LOG_LEVEL="warn", REPORT="text")
+    library = env.pop("LD_PRELOAD", "")
+    if part == "library":
+        env["INJECT_PRELOAD"] = library
+        done = box.run(INJECT, "libpoolprof.so", number, listed, HOST, "plain", env=env, timeout=60)
+    else:
+        wrapper = box.path("poolprof")
+        with open(wrapper, "w", encoding="ascii") as file:
+            file.write(f'#!/bin/sh\nexec {INJECT} any {number} {listed} {PROGRAM} "$@"\n')
+        os.chmod(wrapper, 0o755)
+        env.update(LD_PRELOAD=library, POOLPROF_PROGRAM=wrapper)
+        done = box.run(HOST, "plain", env=env, timeout=60)
+    box.check_gone(segments=False)
+    try:
+        with open(listed, encoding="ascii") as file:
+            return done, [int(line) for line in file]
+    except FileNotFoundError:
+        return done, []
+
+
+def outcome(box, done):
+    """`exact`: all blocks, all names. Blocks are known by their sizes, for names may be what is missing."""
+    host_is_itself(done)
+    words = [line for line in done.err.splitlines() if line.startswith("poolprof")]
+    if not any(profile.startswith("host.") for profile in box.profiles()):
+        check(words, "no profile and no word")
+        return "said on stderr"
+    report = read_report(box.only_profile("host"), whole=False)
+    spots = {spot["what"] for spot in report["blind_spots"]}
+    held = {(site["objects"], site["bytes"]) for site in report["sites"]}
+    if {(6, 540), (1, 3000000)} - held:
+        check(spots & {"dropped_records", "segment_degraded", "truncated_stacks"}, "incomplete and does not say so:", spots,
+              report["totals"])
+    check(report["process"]["end"] != "unknown", report["process"])
+    return "said in the report" if spots else "exact"
+
+
+def one(part, number):
+    with Box() as box:
+        done, calls = run(box, part, number)
+        return calls, outcome(box, done)
+
+
+def main():
+    part, _, share = sys.argv[1].partition(":")
+    first, _, step = share.partition("/") if share else ("1", "/", "1")
+    calls, came = one(part, 0)
+    check(len(calls) > 20, "only", len(calls), "calls were counted")
+    known, table, failed = names(), collections.defaultdict(collections.Counter), 0
+    for number in range(int(first), len(calls) + 1, int(step)):
+        name = known.get(calls[number - 1], "?")
+        try:
+            _, came = one(part, number)
+        except Failure as failure:
+            failed += 1
+            came = "FAILED"
+            print(f"{part}: call {number} of {len(calls)}, {name}, fails: {failure}", flush=True)
+        table[name][came] += 1
+    for name, row in sorted(table.items()):
+        print(f"{part:8} {name:16}", ", ".join(f"{count} {came}" for came, count in row.most_common()))
+    print(f"{part}: {sum(sum(row.values()) for row in table.values())} faults of {len(calls)} calls, {failed} not survived")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
