@@ -1,0 +1,88 @@
+"""What `cmake --install` puts down is enough for others: a program builds against it by CMake and by pkg-config, and runs
+with and without the library; shells complete commands, options and formats."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+BUILD = os.environ["PP_BUILD"]
+
+PROGRAM = """#include <poolprof/poolprof.h>
+#include <stdio.h>
+int main(void) {
+    struct poolprof_pool *pool = poolprof_pool_create("things", 40, 10);
+    void *thing = poolprof_pool_acquire(pool);
+    POOLPROF_TAG("kept");
+    printf("%d\\n", thing != NULL);
+    poolprof_frame();
+    return 0;
+}
+"""
+PROJECT = """cmake_minimum_required(VERSION 3.16)
+project(consumer C)
+find_package(poolprof 0.1 REQUIRED)
+add_executable(consumer consumer.c)
+target_link_libraries(consumer PRIVATE poolprof::poolprof)
+file(WRITE ${CMAKE_BINARY_DIR}/library "${poolprof_LIBRARY}")
+"""
+
+
+def check(condition, *what):
+    if not condition:
+        print("FAILED:", *what)
+        sys.exit(1)
+
+
+def run(*command, **more):
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more)
+    check(done.returncode == 0, *command, done.stdout)
+    return done.stdout
+
+
+def complete(prefix, *words):
+    """What bash offers for the last word."""
+    line = " ".join("'" + word + "'" for word in words)
+    script = f"""source {prefix}/share/bash-completion/completions/poolprof; compopt() {{ :; }}
+COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _poolprof; printf '%s\\n' "${{COMPREPLY[@]}}\""""
+    return run("bash", "-c", script, env={**os.environ, "PATH": f"{prefix}/bin:{os.environ['PATH']}"}).split()
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="pp-package.") as work:
+        prefix = os.path.join(work, "prefix")
+        run("cmake", "--install", BUILD, "--prefix", prefix)
+        for name, text in (("consumer.c", PROGRAM), ("CMakeLists.txt", PROJECT)):
+            with open(os.path.join(work, name), "w", encoding="ascii") as file:
+                file.write(text)
+        run("cmake", "-S", work, "-B", work + "/b", "-DCMAKE_PREFIX_PATH=" + prefix)
+        run("cmake", "--build", work + "/b")
+        with open(work + "/b/library", encoding="utf-8") as file:
+            library = file.read()
+        check(os.path.samefile(library, BUILD + "/lib/libpoolprof.so") or os.path.exists(library), library)
+        for env in ({}, {"LD_PRELOAD": library, "POOLPROF_REPORT": "none", "POOLPROF_OUTPUT": "none"}):
+            check(run(work + "/b/consumer", env={**os.environ, **env}) == "1\n", env)
+        pkg = next(os.path.join(at, "") for at, _, names in os.walk(prefix) if "poolprof.pc" in names)
+        env = {**os.environ, "PKG_CONFIG_PATH": pkg}
+        flags = run("pkg-config", "--cflags", "poolprof", env=env).split()
+        # The file names the prefix of the build; with another one it must be told.
+        flags = run("pkg-config", "--define-variable=prefix=" + prefix, "--cflags", "poolprof", env=env).split()
+        run("cc", "-o", work + "/c", work + "/consumer.c", *flags)
+        check(run(work + "/c") == "1\n", "by pkg-config")
+        check({"run", "report", "options"} <= set(complete(prefix, "poolprof", "")), "commands")
+        check(complete(prefix, "poolprof", "repo") == ["report"], "a command")
+        check("--format" in complete(prefix, "poolprof", "report", "--f"), "options of a command")
+        check({"json", "pprof"} <= set(complete(prefix, "poolprof", "report", "--format", "")), "formats")
+        check("POOL_HOT=" in complete(prefix, "poolprof", "run", "--option", "POOL_"), "names of options")
+        check("true" in complete(prefix, "poolprof", "run", "--", "tru"), "programs")
+        if shutil.which("zsh"):
+            run("zsh", "-n", prefix + "/share/zsh/vendor-completions/_poolprof")
+        licences = next(os.path.join(at, name) for at, _, names in os.walk(prefix) for name in names
+                        if name == "licences.txt")
+        with open(licences, encoding="utf-8") as file:
+            check(re.search(r"SPDX-License-Identifier: BSD-2-Clause", file.read()), "licences")
+    print("ok")
+
+
+main()
