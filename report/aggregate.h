@@ -27,6 +27,10 @@ struct aggregate_peak;
 struct model *aggregate(struct view *view, int64_t now_monotonic_ns, const struct aggregate_peak *peak,
                         const struct leaks *leaks);
 
+/* The same without sites, by counters alone: costs the same however many blocks there are. All that is
+   outstanding is of kind MODEL_OUTSTANDING, and tags have no objects. */
+struct model *aggregate_figures(struct view *view, int64_t now_monotonic_ns);
+
 /* Slabs that hold live objects, those of them at most a quarter full, and per site those that its objects
    alone keep. `pins` is malloc'ed, one element per site, 0: not known. */
 struct aggregate_slabs {

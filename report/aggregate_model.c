@@ -39,6 +39,7 @@ struct build {
     uint64_t counters[PP_COUNTER_COUNT];
     struct thread_names names;
     uint64_t sampled; /* see struct walk */
+    bool counted; /* nobody has walked over the records */
     struct share *shares; /* by site: what threads have not added to it yet */
 };
 
@@ -124,7 +125,7 @@ static void fill_outstanding(struct build *build) {
         bytes += group->bytes;
     }
     if (model->sampling_bytes != 0) objects = bytes = 0;
-    if (!is_exact(model) || counters[PP_COUNTER_DROPPED_RECORDS] > 0) {
+    if (build->counted || !is_exact(model) || counters[PP_COUNTER_DROPPED_RECORDS] > 0) {
         uint64_t by_count = difference(counters[PP_COUNTER_ALLOCATIONS],
                                        counters[PP_COUNTER_FREES]);
         uint64_t by_bytes = difference(counters[PP_COUNTER_BYTES_ALLOCATED],
@@ -560,4 +561,22 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     free(build.shares);
     groups_fini(&build.groups);
     return build.model;
+}
+
+struct model *aggregate_figures(struct view *view, int64_t now_monotonic_ns) {
+    struct build build = {.view = view, .model = model_create(), .counted = true};
+    struct walk walk = {0};
+    struct model *model = build.model;
+    build.now_tick = aggregate_now_tick(view, now_monotonic_ns);
+    walk_set_mean(&walk, view);
+    model->sampling_bytes = walk.mean;
+    view_counters(view, build.counters);
+    aggregate_pools(view, build.now_tick, model);
+    fill_process(&build);
+    fill_totals(&build);
+    model->kinds[MODEL_OUTSTANDING].objects = model->totals.outstanding_objects;
+    model->kinds[MODEL_OUTSTANDING].bytes = model->totals.outstanding_bytes;
+    aggregate_tags(view, model);
+    fill_blind_spots(&build);
+    return model;
 }

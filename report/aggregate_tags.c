@@ -23,6 +23,7 @@ static void add_peaks(const struct view *view, struct model *model) {
         struct model_tag *tag = tag_named(model, name);
         if (row.peak_bytes > 0 && tag->peak_bytes < (uint64_t)row.peak_bytes)
             tag->peak_bytes = (uint64_t)row.peak_bytes;
+        if (model->site_count == 0 && row.live_bytes > 0) tag->bytes += (uint64_t)row.live_bytes;
         free(name);
     }
 }

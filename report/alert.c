@@ -58,6 +58,11 @@ static const char *step_rule(struct alert_state *state, double value, double thr
     return "repeated";
 }
 
+const char *alert_rule_name(enum alert_rule rule, const char **level) {
+    *level = rules[rule].level;
+    return rules[rule].rule;
+}
+
 size_t alert_step(struct alerts *alerts, const struct model_sample *sample,
                   const struct alert_limits *limits, double now_s,
                   struct model_alert out[ALERT_RULE_COUNT]) {

@@ -38,6 +38,9 @@ struct alerts {
     struct alert_state states[ALERT_RULE_COUNT]; /* zero: nothing is up */
 };
 
+/* A rule as the contract names it, and its level; static texts. */
+const char *alert_rule_name(enum alert_rule rule, const char **level);
+
 /* One look at `now_s` (any clock that does not run backwards; the transitions carry it as t_s).
    Writes the transitions, at most one per rule, in the order of the rules, and returns how many. */
 size_t alert_step(struct alerts *alerts, const struct model_sample *sample,

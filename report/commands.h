@@ -14,6 +14,7 @@ int list_main(int argc, char **argv);    /* list.c */
 int options_main(int argc, char **argv); /* list.c */
 int watch_main(int argc, char **argv);   /* watch.c */
 int run_main(int argc, char **argv);     /* run.c */
+int serve_main(int argc, char **argv);   /* serve_command.c */
 int suppress_main(int argc, char **argv); /* suppress_command.c */
 
 enum { STATUS_DONE = 0, STATUS_FOUND = 1, STATUS_USAGE = 2, STATUS_UNREADABLE = 3 };

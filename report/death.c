@@ -5,13 +5,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "poolprof/segment.h"
 
 /* Fields of /proc/PID/stat, counted from 1 as in proc(5). */
 #define FIELD_STATE 3
@@ -94,6 +98,31 @@ bool death_status(int pidfd, int pid, int *status) {
         nanosleep(&step, NULL);
     }
     return false;
+}
+
+static void set_signal(struct model *model, int number) {
+    char text[32];
+    snprintf(text, sizeof text, "signal:%d", number);
+    model_set(&model->process.end, text);
+    model->process.status = number;
+}
+
+void death_settle(struct model *model, uint32_t said, int pidfd, int pid) {
+    int status = 0;
+    if (pidfd < 0 || !death_status(pidfd, pid, &status)) {
+        if (said == PP_END_ABORT)
+            set_signal(model, SIGABRT);
+        else if (said == PP_END_RUNNING)
+            model_set(&model->process.end, "unknown");
+        return;
+    }
+    if (WIFSIGNALED(status)) {
+        set_signal(model, WTERMSIG(status));
+        return;
+    }
+    if (said == PP_END_RUNNING || said == PP_END_ABORT) /* the raw system call */
+        model_set(&model->process.end, "_exit");
+    model->process.status = WEXITSTATUS(status);
 }
 
 static double now_s(clockid_t clock) {

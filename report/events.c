@@ -53,44 +53,52 @@ static void send_line(struct events *events, const char *line, size_t bytes) {
 
 static double number(double value) { return isfinite(value) ? value : 0; }
 
-/* Adds the common keys and sends; takes the row's reference. */
-static void send_row(struct events *events, json_t *row, double t_s) {
-    char time_text[32];
-    json_time(events->started_realtime_ns + (int64_t)(number(t_s) * 1e9), time_text);
+/* Adds the common keys; takes the row's reference. */
+static char *row_text(json_t *row, uint32_t pid, int64_t started_realtime_ns, double t_s) {
+    char time_text[32], *text = NULL;
+    json_time(started_realtime_ns + (int64_t)(number(t_s) * 1e9), time_text);
     if (row && json_object_set_new(row, "t", json_string(time_text)) == 0 &&
-        json_object_set_new(row, "pid", json_integer(events->pid)) == 0) {
-        char *text = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(9));
-        size_t bytes = text ? strlen(text) : 0;
-        if (text) {
-            text[bytes] = '\n'; /* in place of the terminator: the length goes with it */
-            send_line(events, text, bytes + 1);
-        }
-        free(text);
-    }
+        json_object_set_new(row, "pid", json_integer(pid)) == 0)
+        text = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(row);
+    return text;
+}
+
+char *events_sample_text(uint32_t pid, int64_t started_realtime_ns, const struct model_sample *sample) {
+    json_t *row = json_pack("{s:s, s:f, s:I, s:I, s:I, s:f}", "type", "sample", "t_s",
+                            number(sample->t_s), "rss_bytes", (json_int_t)sample->rss_bytes,
+                            "heap_bytes", (json_int_t)sample->heap_bytes, "objects",
+                            (json_int_t)sample->objects, "interval_s", number(sample->interval_s));
+    return row_text(row, pid, started_realtime_ns, sample->t_s);
+}
+
+char *events_alert_text(uint32_t pid, int64_t started_realtime_ns, const struct model_alert *alert) {
+    json_t *row = json_pack("{s:s, s:f, s:s, s:s, s:s, s:I, s:I, s:f}", "type", "alert", "t_s",
+                            number(alert->t_s), "rule", alert->rule, "level", alert->level, "state",
+                            alert->state, "value", (json_int_t)llround(number(alert->value)),
+                            "threshold", (json_int_t)llround(number(alert->threshold)), "next_s",
+                            number(alert->next_s));
+    return row_text(row, pid, started_realtime_ns, alert->t_s);
+}
+
+/* Takes over the text. */
+static void send_text(struct events *events, char *text) {
+    if (!text)
+        return;
+    size_t bytes = strlen(text);
+    text[bytes] = '\n'; /* in place of the terminator: the length goes with it */
+    send_line(events, text, bytes + 1);
+    free(text);
 }
 
 void events_sample(struct events *events, const struct model_sample *sample) {
-    if (events->output.kind == OUTPUT_NONE)
-        return;
-    send_row(events,
-             json_pack("{s:s, s:f, s:I, s:I, s:I, s:f}", "type", "sample", "t_s",
-                       number(sample->t_s), "rss_bytes", (json_int_t)sample->rss_bytes,
-                       "heap_bytes", (json_int_t)sample->heap_bytes, "objects",
-                       (json_int_t)sample->objects, "interval_s", number(sample->interval_s)),
-             sample->t_s);
+    if (events->output.kind != OUTPUT_NONE)
+        send_text(events, events_sample_text(events->pid, events->started_realtime_ns, sample));
 }
 
 void events_alert(struct events *events, const struct model_alert *alert) {
-    if (events->output.kind == OUTPUT_NONE)
-        return;
-    send_row(events,
-             json_pack("{s:s, s:f, s:s, s:s, s:s, s:I, s:I, s:f}", "type", "alert", "t_s",
-                       number(alert->t_s), "rule", alert->rule, "level", alert->level, "state",
-                       alert->state, "value", (json_int_t)llround(number(alert->value)),
-                       "threshold", (json_int_t)llround(number(alert->threshold)), "next_s",
-                       number(alert->next_s)),
-             alert->t_s);
+    if (events->output.kind != OUTPUT_NONE)
+        send_text(events, events_alert_text(events->pid, events->started_realtime_ns, alert));
 }
 
 void events_close(struct events *events) {

@@ -27,6 +27,9 @@ struct events {
 /* `where` as POOLPROF_EVENTS. On failure `why` holds one line and events go nowhere. */
 bool events_open(struct events *events, const char *where, const struct pp_pattern *names,
                  int64_t started_realtime_ns, char *why, size_t why_bytes);
+/* The rows' texts, without newline; malloc'ed. NULL: no memory. */
+char *events_sample_text(uint32_t pid, int64_t started_realtime_ns, const struct model_sample *sample);
+char *events_alert_text(uint32_t pid, int64_t started_realtime_ns, const struct model_alert *alert);
 void events_sample(struct events *events, const struct model_sample *sample);
 void events_alert(struct events *events, const struct model_alert *alert);
 void events_close(struct events *events);

@@ -10,12 +10,10 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <linux/futex.h>
 #include <unistd.h>
 
@@ -43,40 +41,14 @@ struct finishing {
 
 /* ---- how it ended ---- */
 
-static void set_signal(struct model *model, int number) {
-    char text[32];
-    snprintf(text, sizeof text, "signal:%d", number);
-    model_set(&model->process.end, text);
-    model->process.status = number;
-}
-
-/* After a death the kernel knows best. What the program said of itself still tells which way it went
-   out, where it went by exit at all. */
 static void settle_end(struct finishing *finishing) {
     const struct watched *watched = finishing->watched;
     struct model *model = finishing->model;
-    int status = 0;
     uint32_t said = view_header(watched->view)->end;
-    if (finishing->cause == FINISH_EXEC || said == PP_END_EXEC) {
+    if (finishing->cause == FINISH_EXEC || said == PP_END_EXEC)
         model_set(&model->process.end, "exec"); /* how the next image ended says nothing of this one */
-        return;
-    }
-    if (finishing->cause == FINISH_HANDOVER)
-        return; /* the segment says it, and so does the model */
-    if (watched->pidfd < 0 || !death_status(watched->pidfd, watched->pid, &status)) {
-        if (said == PP_END_ABORT)
-            set_signal(model, SIGABRT);
-        else if (said == PP_END_RUNNING)
-            model_set(&model->process.end, "unknown");
-        return;
-    }
-    if (WIFSIGNALED(status)) {
-        set_signal(model, WTERMSIG(status));
-        return;
-    }
-    if (said == PP_END_RUNNING || said == PP_END_ABORT) /* the raw system call */
-        model_set(&model->process.end, "_exit");
-    model->process.status = WEXITSTATUS(status);
+    else if (finishing->cause != FINISH_HANDOVER) /* then the segment says it, and so does the model */
+        death_settle(model, said, watched->pidfd, watched->pid);
 }
 
 /* ---- the model ---- */
@@ -294,6 +266,7 @@ void finish(struct watched *watched, enum finish_cause cause, struct family *fam
     print(&finishing);
     if (is_silent(&finishing) && !watched->announced)
         family_add(family, finishing.model, finishing.model->profile_path);
+    board_end(watched->board, watched->seat, finishing.model, finishing.model->profile_path);
     remove_segment(&finishing);
     pulse_stop(&finishing.pulse);
     say_done(&finishing);

@@ -287,18 +287,17 @@ static json_t *laps_value(const struct report *report) {
                      count_of(model->laps.p99), "max", count_of(model->laps.most), "worst", worst);
 }
 
+static json_t *sample_value(const struct model_sample *sample) {
+    return json_pack("{s:o, s:I, s:I, s:I, s:o}", "t_s", number(sample->t_s), "rss_bytes",
+                     (json_int_t)sample->rss_bytes, "heap_bytes", (json_int_t)sample->heap_bytes, "objects",
+                     (json_int_t)sample->objects, "interval_s", number(sample->interval_s));
+}
+
 static void put_samples(FILE *to, const struct model *model) {
     fputs(",\n", to);
     open_list(to, "samples");
-    for (size_t i = 0; i < model->sample_count; i++) {
-        const struct model_sample *sample = &model->samples[i];
-        put_element(to, i,
-                    json_pack("{s:o, s:I, s:I, s:I, s:o}", "t_s", number(sample->t_s), "rss_bytes",
-                              (json_int_t)sample->rss_bytes, "heap_bytes",
-                              (json_int_t)sample->heap_bytes, "objects",
-                              (json_int_t)sample->objects, "interval_s",
-                              number(sample->interval_s)));
-    }
+    for (size_t i = 0; i < model->sample_count; i++)
+        put_element(to, i, sample_value(&model->samples[i]));
     close_list(to);
 }
 
@@ -414,4 +413,18 @@ bool json_render_tables(const struct model *model, FILE *to, size_t top) {
     fputs("}\n", to);
     frame_labels_fini(&report.frames);
     return good && fflush(to) == 0 && ferror(to) == 0;
+}
+
+bool json_render_part(const struct model *model, FILE *to, enum json_part part) {
+    static void (*const put_parts[])(FILE *, const struct model *) = {
+        [JSON_POOLS] = put_pools, [JSON_TAGS] = put_tags, [JSON_SAMPLES] = put_samples, [JSON_ALERTS] = put_alerts};
+    fputs("{\"schema\": \"poolprof.report/1\"", to);
+    put_member(to, "process", process_value(model));
+    put_member(to, "totals", totals_value(model));
+    put_member(to, "overhead", overhead_value(model));
+    size_t samples = model->sample_count;
+    put_member(to, "now", samples > 0 ? sample_value(&model->samples[samples - 1]) : json_null());
+    put_parts[part](to, model);
+    fputs("}\n", to);
+    return fflush(to) == 0 && ferror(to) == 0;
 }

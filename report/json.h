@@ -20,6 +20,10 @@ bool json_render(const struct model *model, FILE *to, size_t top);
    none; parents come before their children. */
 bool json_render_tables(const struct model *model, FILE *to, size_t top);
 
+/* The process, its totals, its memory as of now (its last sample) and one list of the report. */
+enum json_part { JSON_POOLS, JSON_TAGS, JSON_SAMPLES, JSON_ALERTS };
+bool json_render_part(const struct model *model, FILE *to, enum json_part part);
+
 /* The value of "stack": a list of frames, as in a site. Whoever includes jansson.h knows the type. */
 struct json_t *json_stack(const struct model *model, uint32_t stack);
 

@@ -14,6 +14,7 @@ static const struct {
     {"report", report_main, "show a profile, a segment or a running process"},
     {"diff", diff_main, "what changed from one profile to another; --check for builds"},
     {"merge", merge_main, "one profile of many"},
+    {"serve", serve_main, "dashboard, metrics and reports of running processes over HTTP"},
     {"list", list_main, "profiles here, running and dead processes' segments"},
     {"options", options_main, "all POOLPROF_ options, their defaults and ranges"},
     {"suppress", suppress_main, "suppressions for what a profile says is lost"},

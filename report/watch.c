@@ -33,6 +33,7 @@
 #include "finish.h"
 #include "model.h"
 #include "scanner.h"
+#include "serve.h"
 #include "ticker.h"
 #include "watched.h"
 
@@ -48,6 +49,7 @@ struct watch {
     struct family family;
     struct scanner scanner;
     struct ticker ticker;
+    struct serve *serve;    /* NULL: nothing is served */
     int bell;               /* eventfd */
 };
 
@@ -136,6 +138,15 @@ static void hang_bell(struct watch *watch) {
 
 static double now_s(void) { return (double)watched_now_ns() / 1e9; }
 
+/* Its place on the server's board. */
+static void seat(struct watch *watch, struct watched *watched, int fd) {
+    char why[512];
+    if (!watch->serve)
+        return;
+    watched->board = serve_board(watch->serve);
+    watched->seat = board_add(watched->board, fd, why, sizeof why);
+}
+
 static bool add(struct watch *watch, int fd, int pidfd) {
     char why[512] = "no memory";
     struct watched *watched = watched_create(fd, pidfd, watch->tree, why, sizeof why);
@@ -146,6 +157,7 @@ static bool add(struct watch *watch, int fd, int pidfd) {
     watch->items = model_grow(watch->items, watch->count, &watch->room, sizeof *watch->items);
     watch->items[watch->count++] = watched;
     ticker_add(&watch->ticker, watched->header);
+    seat(watch, watched, fd);
     return true;
 }
 
@@ -288,6 +300,22 @@ static void sleep_until(struct watch *watch, int milliseconds) {
     atomic_fetch_add(&watch->tree->heartbeat, 1);
 }
 
+/* POOLPROF_SERVE of the first process. */
+static void start_serving(struct watch *watch, int fd) {
+    struct watched *first = watch->items[0];
+    const struct pp_options *options = &first->header->options;
+    char why[1024];
+    if (!strcmp(options->SERVE, "none"))
+        return;
+    watch->serve = serve_start(options->SERVE, options->TOKEN_FILE, why, sizeof why);
+    if (!watch->serve) {
+        watched_log(first, PP_LOG_WARN, "warn serve: %s; nothing is served", why);
+        return;
+    }
+    seat(watch, first, fd);
+    watched_log(first, PP_LOG_INFO, "listening on %s", serve_url(watch->serve));
+}
+
 /* A descriptor's number after `name` at argv[at]; -1: not there. */
 static int parse_fd(int argc, char **argv, int at, const char *name) {
     char *end = NULL;
@@ -308,6 +336,7 @@ int watch_main(int argc, char **argv) {
         return STATUS_UNREADABLE;
     scanner_init(&watch.scanner);
     scanner_add(&watch.scanner, fd);
+    start_serving(&watch, fd);
     close(fd);
     watch.tree = watch.scanner.tree = watch.items[0]->tree;
     family_init(&watch.family, watch.items[0]->segment_path, watch.items[0]->header->pid,
@@ -327,6 +356,7 @@ int watch_main(int argc, char **argv) {
         if (watch.count > 0)
             atomic_store(&watch.tree->watcher_pid, (int32_t)getpid());
         else {
+            serve_stop(watch.serve);
             family_fini(&watch.family);
             scanner_fini(&watch.scanner);
             ticker_fini(&watch.ticker);

@@ -214,6 +214,7 @@ static void tell_alerts(struct watched *watched, const struct model_sample *samp
                     estimate ? " (an estimate)" : "");
         free(tag);
         events_alert(&watched->events, &out[i]);
+        board_alert(watched->board, watched->seat, &out[i]);
     }
 }
 
@@ -237,6 +238,7 @@ void watched_sample(struct watched *watched) {
     watched->sample_s = sample.t_s + sample.interval_s;
     sample_history_add(&watched->history, &sample);
     events_sample(&watched->events, &sample);
+    board_sample(watched->board, watched->seat, &sample);
     tell_alerts(watched, &sample, &budget);
 }
 

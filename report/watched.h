@@ -11,6 +11,7 @@
 
 #include "aggregate.h"
 #include "alert.h"
+#include "board.h"
 #include "events.h"
 #include "leaks.h"
 #include "output.h"
@@ -31,6 +32,8 @@ struct watched {
     char *name, *cwd, *host;           /* as at start: at the end /proc may be closed to us */
     struct output log;
     struct events events;
+    struct board *board;              /* of the server; NULL: nothing is served */
+    uint64_t seat;                    /* its number there */
 
     /* What it has been seen doing. */
     struct sample_history history;

@@ -10,7 +10,9 @@ packages="cmake make gcc g++ clang git pkg-config python3 valgrind binutils libc
   libelf-dev libsqlite3-dev libjansson-dev libunwind-dev zlib1g-dev sqlite3 procps heaptrack libdebuginfod1"
 # Not by package: a nodejs from elsewhere brings npm along, and Debian's would not go with it.
 command -v npm >/dev/null || packages="$packages nodejs npm"
-# Not installed here, for it is large: chromium, without which the tests of the HTML report are skipped.
+packages="$packages libmicrohttpd-dev"
+# Not installed here, for they are large: chromium, without which the tests of the pages are skipped, and prometheus,
+# without which those of its scrapes are.
 missing=()
 for package in $packages; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

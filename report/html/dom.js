@@ -62,3 +62,12 @@ const part = (id, title, ...children) => {
     document.getElementById("main").append(section);
     return section;
 };
+
+const navigate = () =>
+    document.getElementById("nav").append(
+        h(
+            "ul",
+            {},
+            parts.map(([id, title]) => h("li", {}, h("a", {href: `#${id}`}, title))),
+        ),
+    );

@@ -1,6 +1,6 @@
-# Run while building: fetches the page's libraries and makes the page; without npm, node or the network an
-# empty page, which the program then says. The build goes on in any case.
-# cmake -DSOURCE= -DWORK= -DVERSION= -DPAGE= -DLICENCES= -P html.cmake
+# Run while building: fetches the pages' libraries and makes the pages; without npm, node or the network
+# empty ones, which the program then says. The build goes on in any case.
+# cmake -DSOURCE= -DWORK= -DVERSION= -DPAGE= -DDASHBOARD= -DLICENCES= -P html.cmake
 find_program(npm npm)
 find_program(node node)
 set(why "")
@@ -25,15 +25,16 @@ else()
     set(why "npm could not fetch uplot")
   else()
     file(WRITE ${WORK}/fetched ${wanted})
-    execute_process(COMMAND ${node} ${SOURCE}/build.mjs ${SOURCE} ${WORK}/node_modules ${VERSION} ${PAGE} ${LICENCES}
+    execute_process(COMMAND ${node} ${SOURCE}/build.mjs ${SOURCE} ${WORK}/node_modules ${VERSION} ${PAGE} ${DASHBOARD} ${LICENCES}
       RESULT_VARIABLE failed)
     if(failed)
-      message(FATAL_ERROR "the HTML report's page could not be made")
+      message(FATAL_ERROR "the pages of report and dashboard could not be made")
     endif()
   endif()
 endif()
 if(why)
   file(WRITE ${PAGE} "")
+  file(WRITE ${DASHBOARD} "")
   file(WRITE ${LICENCES} "")
-  message(NOTICE "poolprof: built without `--format html`: ${why}; remove ${PAGE} to try again")
+  message(NOTICE "poolprof: built without `--format html` and the dashboard: ${why}; remove ${PAGE} to try again")
 endif()

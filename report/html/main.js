@@ -1,14 +1,5 @@
 /* Draws the page, and what the keyboard does everywhere. */
 
-const navigate = () =>
-    document.getElementById("nav").append(
-        h(
-            "ul",
-            {},
-            parts.map(([id, title]) => h("li", {}, h("a", {href: `#${id}`}, title))),
-        ),
-    );
-
 const shortcuts = (event) => {
     const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
     if (event.key === "Escape" && typing) event.target.blur();

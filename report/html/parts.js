@@ -65,6 +65,37 @@ const pinsTable = (data, pins) =>
         {detail: (pin) => stackList(data, pin.stack, false)},
     );
 
+const poolColumns = [
+    {
+        title: "pool",
+        value: (row) => (row.kind === "named" ? row.name : row.object_bytes),
+        cell: (row) => (row.kind === "named" ? name(row.name) : `size ${row.name}`),
+    },
+    bytesColumn("of", "object_bytes", "size of an object"),
+    countColumn("served", "served"),
+    countColumn("missed", "missed", "requests that another allocator served"),
+    {
+        title: "from pool",
+        number: true,
+        value: (row) => row.efficiency,
+        help: "by a slab that was there",
+        cell: (row) => `${row.efficiency.toFixed(1)} %`,
+    },
+    countColumn("live", "live"),
+    countColumn("peak", "peak"),
+    {
+        title: "in use",
+        number: true,
+        value: (row) => (row.capacity ? row.live / row.capacity : 0),
+        cell: (row) => [
+            percent(row.live, row.capacity),
+            bar(row.capacity ? row.live / row.capacity : 0),
+        ],
+    },
+    countColumn("grown", "grown", "slabs"),
+    countColumn("shrunk", "shrunk", "slabs"),
+];
+
 const poolsPart = (data) => {
     const {pools, fragmentation} = data.report;
     if (pools.length === 0) return;
@@ -79,36 +110,7 @@ const poolsPart = (data) => {
         h("p", {}, `In use ${bytes(used)}, and room for ${bytes(unused)} more.`),
         tableOf(
             "pools",
-            [
-                {
-                    title: "pool",
-                    value: (row) => (row.kind === "named" ? row.name : row.object_bytes),
-                    cell: (row) => (row.kind === "named" ? name(row.name) : `size ${row.name}`),
-                },
-                bytesColumn("of", "object_bytes", "size of an object"),
-                countColumn("served", "served"),
-                countColumn("missed", "missed", "requests that another allocator served"),
-                {
-                    title: "from pool",
-                    number: true,
-                    value: (row) => row.efficiency,
-                    help: "by a slab that was there",
-                    cell: (row) => `${row.efficiency.toFixed(1)} %`,
-                },
-                countColumn("live", "live"),
-                countColumn("peak", "peak"),
-                {
-                    title: "in use",
-                    number: true,
-                    value: (row) => (row.capacity ? row.live / row.capacity : 0),
-                    cell: (row) => [
-                        percent(row.live, row.capacity),
-                        bar(row.capacity ? row.live / row.capacity : 0),
-                    ],
-                },
-                countColumn("grown", "grown", "slabs"),
-                countColumn("shrunk", "shrunk", "slabs"),
-            ],
+            poolColumns,
             pools.map((pool) => ({...pool})),
         ),
         fragmentation.slabs > 0 && h("h3", {}, "Fragmentation"),
@@ -156,35 +158,33 @@ const threadsPart = (data) => {
     );
 };
 
+const isOver = (tag) => tag.budget_bytes != null && tag.peak_bytes > tag.budget_bytes;
+const tagColumns = [
+    textColumn("tag", "name"),
+    bytesColumn("bytes", "bytes"),
+    countColumn("objects", "objects"),
+    bytesColumn("peak", "peak_bytes"),
+    {
+        title: "budget",
+        number: true,
+        value: (tag) => tag.budget_bytes ?? -1,
+        cell: (tag) =>
+            tag.budget_bytes == null
+                ? "none"
+                : [
+                      bytes(tag.budget_bytes),
+                      isOver(tag) && h("span", {class: "chip lost"}, "over budget"),
+                  ],
+    },
+];
+
 const tagsPart = ({report, estimates}) => {
     if (report.tags.length === 0) return;
-    const over = (tag) => tag.budget_bytes != null && tag.peak_bytes > tag.budget_bytes;
     part(
         "tags",
         "Tags",
         estimates && h("p", {class: "dim"}, "Estimates."),
-        tableOf(
-            "tags",
-            [
-                textColumn("tag", "name"),
-                bytesColumn("bytes", "bytes"),
-                countColumn("objects", "objects"),
-                bytesColumn("peak", "peak_bytes"),
-                {
-                    title: "budget",
-                    number: true,
-                    value: (tag) => tag.budget_bytes ?? -1,
-                    cell: (tag) =>
-                        tag.budget_bytes == null
-                            ? "none"
-                            : [
-                                  bytes(tag.budget_bytes),
-                                  over(tag) && h("span", {class: "chip lost"}, "over budget"),
-                              ],
-                },
-            ],
-            report.tags,
-        ),
+        tableOf("tags", tagColumns, report.tags),
     );
 };
 

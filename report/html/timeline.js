@@ -59,7 +59,13 @@ const alertLines = (alerts) => (plot) => {
     ctx.restore();
 };
 
+/* Returns a function that shows other samples and alerts in its place. */
 const timelinePlot = (into, samples, alerts) => {
+    const columns = () =>
+        ["t_s", "rss_bytes", "heap_bytes", "objects"].map((column) =>
+            samples.map((sample) => sample[column]),
+        );
+    let plot;
     const draw = () => {
         into.replaceChildren();
         const options = {
@@ -82,14 +88,9 @@ const timelinePlot = (into, samples, alerts) => {
                 {...amountAxis("bytes", bytes, 3), incrs: byteSteps},
                 amountAxis("objects", count, 1),
             ],
-            hooks: {draw: [alertLines(alerts)]},
+            hooks: {draw: [(drawn) => alertLines(alerts)(drawn)]},
         };
-        const columns = ["t_s", "rss_bytes", "heap_bytes", "objects"];
-        new uPlot(
-            options,
-            columns.map((column) => samples.map((sample) => sample[column])),
-            into,
-        );
+        plot = new uPlot(options, columns(), into);
     };
     draw();
     let width = into.clientWidth;
@@ -100,38 +101,42 @@ const timelinePlot = (into, samples, alerts) => {
     }).observe(into);
     for (const query of ["(prefers-color-scheme: dark)", "print"])
         matchMedia(query).addEventListener("change", draw);
+    return (otherSamples, otherAlerts) => {
+        samples = otherSamples;
+        alerts = otherAlerts;
+        plot.setData(columns());
+    };
 };
 
 const isAmount = (alert) => alert.rule.startsWith("mem_") || alert.rule === "budget";
 const alertValue = (alert, value) =>
     isAmount(alert) ? bytes(value) : Number(value.toPrecision(6)).toLocaleString("en-US");
 
+const alertColumns = [
+    {title: "after", number: true, value: (row) => row.t_s, cell: (row) => time(row.t_s)},
+    {title: "alert", value: (row) => row.rule, cell: (row) => row.rule.replace(/_/g, " ")},
+    {
+        title: "level",
+        value: (row) => row.level,
+        cell: (row) => h("span", {class: `chip ${row.level}`}, row.level),
+    },
+    {title: "state", value: (row) => row.state, cell: (row) => row.state},
+    {
+        title: "value",
+        number: true,
+        value: (row) => row.value,
+        cell: (row) => alertValue(row, row.value),
+    },
+    {
+        title: "threshold",
+        number: true,
+        value: (row) => row.threshold,
+        cell: (row) => alertValue(row, row.threshold),
+    },
+];
+
 const alertTable = (alerts) => {
-    const table = new Table(
-        [
-            {title: "after", number: true, value: (row) => row.t_s, cell: (row) => time(row.t_s)},
-            {title: "alert", value: (row) => row.rule, cell: (row) => row.rule.replace(/_/g, " ")},
-            {
-                title: "level",
-                value: (row) => row.level,
-                cell: (row) => h("span", {class: `chip ${row.level}`}, row.level),
-            },
-            {title: "state", value: (row) => row.state, cell: (row) => row.state},
-            {
-                title: "value",
-                number: true,
-                value: (row) => row.value,
-                cell: (row) => alertValue(row, row.value),
-            },
-            {
-                title: "threshold",
-                number: true,
-                value: (row) => row.threshold,
-                cell: (row) => alertValue(row, row.threshold),
-            },
-        ],
-        {label: "alerts", sort: null},
-    );
+    const table = new Table(alertColumns, {label: "alerts", sort: null});
     table.show(alerts.map((alert, index) => ({...alert, index})));
     return table.element;
 };

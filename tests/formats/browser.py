@@ -9,9 +9,11 @@ import time
 
 
 class Browser:
-    """One page, without a network. with Browser() as browser: browser.open(path)."""
+    """One page, without a network but for `origin` (http://127.0.0.1:PORT). with Browser() as browser:
+    browser.open(path)."""
 
-    def __init__(self, dark=False, width=1280, height=1000):
+    def __init__(self, dark=False, width=1280, height=1000, origin=None):
+        self.origin = origin
         self.folder = tempfile.mkdtemp(prefix="chromium.")
         here_in, there_out = os.pipe()
         there_in, here_out = os.pipe()
@@ -36,8 +38,8 @@ class Browser:
         self.session = self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
-        self.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0,
-                  uploadThroughput=0)
+        self.call("Network.emulateNetworkConditions", offline=origin is None, latency=0, downloadThroughput=-1,
+                  uploadThroughput=-1)
         self.call("Emulation.setEmulatedMedia", features=[
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
 
@@ -83,7 +85,7 @@ class Browser:
 
     def open(self, path, seconds=60):
         """Returns once the page's script is through; the execution may move to the new page meanwhile."""
-        self.call("Page.navigate", url=f"file://{path}")
+        self.call("Page.navigate", url=f"{self.origin or 'file://'}{path}")
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
@@ -104,7 +106,8 @@ class Browser:
                 found.append(json.dumps(about))
             if method == "Runtime.consoleAPICalled" and about["type"] in ("error", "warning"):
                 found.append(json.dumps(about))
-            if method == "Network.requestWillBeSent" and not about["request"]["url"].startswith(("file:", "about:")):
+            if method == "Network.requestWillBeSent" and not about["request"]["url"].startswith(
+                    ("file:", "about:", self.origin or "about:")):
                 found.append(about["request"]["url"])
         return found
 

@@ -348,7 +348,8 @@ def absent():
     with Sandbox() as box:
         env = {**os.environ, "npm_config_registry": "http://127.0.0.1:9", "npm_config_cache": box.path("cache")}
         definitions = [f"-DSOURCE={SOURCE}/report/html", f"-DWORK={box.path('work')}", "-DVERSION=1",
-                       f"-DPAGE={box.path('page')}", f"-DLICENCES={box.path('licences')}"]
+                       f"-DPAGE={box.path('page')}", f"-DDASHBOARD={box.path('dashboard')}",
+                       f"-DLICENCES={box.path('licences')}"]
         done = subprocess.run(["cmake", *definitions, "-P", f"{SOURCE}/report/html/html.cmake"], env=env, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         check(done.returncode == 0 and "built without `--format html`" in done.stdout, done.stdout)
