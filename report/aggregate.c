@@ -139,8 +139,9 @@ static void estimate(struct walk *walk, struct group *group, uint64_t word0, uin
 }
 
 /* What the scan has not seen came after it: who made it just now still has it. */
-static enum model_kind kind_of(const struct walk *walk) {
+static enum model_kind kind_of(const struct walk *walk, uint32_t birth) {
     if (walk->kinds == NULL) return MODEL_OUTSTANDING;
+    if (birth >= walk->leaks->born_before) return MODEL_REACHABLE;
     uint8_t kind = walk->at < walk->kind_count ? walk->kinds[walk->at] : MODEL_OUTSTANDING;
     return kind < MODEL_OUTSTANDING ? (enum model_kind)kind : MODEL_REACHABLE;
 }
@@ -149,8 +150,8 @@ static void add_block(struct walk *walk, uint64_t word0, uint64_t word1, uint64_
     struct groups *groups = walk->groups;
     uint64_t objects = 1;
     if (walk->mean != 0 && PP_WORD0_KIND(word0) == 0) return; /* watched, not sampled */
-    struct group *group = find_group(groups, PP_WORD0_SITE(word0), PP_WORD0_TAG(word0), kind_of(walk));
     uint32_t birth = PP_WORD1_TICK(word1);
+    struct group *group = find_group(groups, PP_WORD0_SITE(word0), PP_WORD0_TAG(word0), kind_of(walk, birth));
     if (walk->mean != 0) estimate(walk, group, word0, &objects, &bytes);
     group->objects += objects;
     group->bytes += bytes;

@@ -31,6 +31,7 @@
 #include "text.h"
 #include "verdict.h"
 #include "view.h"
+#include "words.h"
 
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PPROF, FORMAT_FOLDED, FORMAT_CSV, FORMAT_HTML,
               FORMAT_HEAPTRACK, FORMAT_MASSIF, FORMAT_COUNT };
@@ -268,6 +269,15 @@ static void warn(void *context, const char *line) {
     fprintf(stderr, "poolprof report: %s\n", line);
 }
 
+/* What it cost the program and us. */
+static void tell_scan(const struct leaks *leaks) {
+    char bytes[WORDS_BYTES];
+    if (!leaks->done) return;
+    fprintf(stderr, "poolprof report: %" PRIu64 " objects, %s looked through in %.3f s; the program stood still "
+                    "for %.2f ms\n", leaks->objects, words_bytes(leaks->bytes, bytes), leaks->scan_s,
+            leaks->stopped_s * 1000);
+}
+
 static struct model *read_segment(const struct request *request, char *why, size_t why_bytes) {
     char root[64];
     struct view *view = view_open_path(request->path, why, why_bytes);
@@ -276,7 +286,10 @@ static struct model *read_segment(const struct request *request, char *why, size
     bool live = request->pid == pid || locate_is_live(pid, request->path);
     const struct scan_request scan = {.pid = (int)pid, .view = view};
     struct leaks *leaks = live && request->leaks ? scan_process(&scan) : NULL;
-    if (leaks != NULL) view_refresh(view);
+    if (leaks != NULL) {
+        tell_scan(leaks);
+        view_refresh(view);
+    }
     struct model *model = aggregate(view, live ? now_monotonic_ns() : AGGREGATE_LAST_TRACE, NULL, leaks);
     if (live && leaks == NULL) model_set(&model->scan, "off: it runs; --leaks looks");
     const struct pp_options *options = &view_header(view)->options;

@@ -25,8 +25,8 @@
 #define ROUNDS 100u
 #define RED_ZONE 128u /* System V ABI */
 #define LEAVE_TRIES 20u
-#define LEAVE_NS INT64_C(3000000000) /* a busy machine needs its time */
-#define INNER_WORDS 64u
+#define XSAVE_BYTES 4096u
+#define XSAVE_XMM 160u /* where xmm0 lies in it */
 
 static int64_t now_ns(void) {
     struct timespec now;
@@ -86,7 +86,7 @@ static int await_stop(int tid, int64_t deadline) {
         if (now_ns() > deadline) return -1;
         struct timespec wait = {0, pause};
         nanosleep(&wait, NULL);
-        if (pause < 1000000) pause *= 2;
+        if (pause < 100000) pause *= 2;
     }
 }
 
@@ -99,6 +99,19 @@ static void repair(struct user_regs_struct *registers, int tid) {
     ptrace(PTRACE_SETREGS, tid, NULL, registers);
 }
 
+/* In a system call nothing that matters is in them: they are the callee's. */
+static void read_vectors(struct halted_thread *thread, bool in_call) {
+    _Alignas(64) char area[XSAVE_BYTES];
+    struct iovec to = {area, sizeof area};
+    thread->vector_words = 0;
+    if (in_call) return;
+    if (ptrace(PTRACE_GETREGSET, thread->tid, (void *)NT_X86_XSTATE, &to) < 0 || to.iov_len <= XSAVE_XMM) return;
+    size_t bytes = to.iov_len - XSAVE_XMM;
+    if (bytes > sizeof thread->vectors) bytes = sizeof thread->vectors;
+    memcpy(thread->vectors, area + XSAVE_XMM, bytes);
+    thread->vector_words = (unsigned)(bytes / sizeof *thread->vectors);
+}
+
 static bool read_registers(struct halted_thread *thread) {
     struct user_regs_struct all;
     if (ptrace(PTRACE_GETREGS, thread->tid, NULL, &all) < 0) return false;
@@ -109,6 +122,7 @@ static bool read_registers(struct halted_thread *thread) {
     thread->stack = all.rsp - RED_ZONE;
     thread->thread_pointer = all.fs_base;
     thread->pc = all.rip;
+    read_vectors(thread, (int64_t)all.orig_rax >= 0);
     repair(&all, thread->tid);
     return true;
 }
@@ -169,19 +183,6 @@ int halt_all(struct halt *halt, int pid) {
     return EBUSY;
 }
 
-/* The innermost frames are ours, or of what ours has called: memcpy, a mutex. */
-static bool is_inside(const struct halt *halt, const struct halted_thread *thread, uint64_t start,
-                      uint64_t end) {
-    uint64_t words[INNER_WORDS];
-    struct iovec local = {words, sizeof words};
-    struct iovec remote = {(void *)(uintptr_t)(thread->stack + RED_ZONE), sizeof words};
-    if (thread->pc - start < end - start) return true;
-    ssize_t got = process_vm_readv(halt->pid, &local, 1, &remote, 1, 0);
-    for (size_t i = 0; got > 0 && i < (size_t)got / sizeof *words; i++)
-        if (words[i] - start < end - start) return true;
-    return false;
-}
-
 /* One goes on for a moment. false: it has ended. `waits`: it did not run, and did not want to; on a busy
    machine it may just not have come to run. */
 static bool let_go_on(int pid, struct halted_thread *thread, int64_t moment_ns, bool *waits) {
@@ -196,11 +197,11 @@ static bool let_go_on(int pid, struct halted_thread *thread, int64_t moment_ns, 
     return true;
 }
 
-/* Until it is outside, a few times. `moved`: there is hope. */
-static bool let_leave(const struct halt *halt, struct halted_thread *thread, uint64_t start, uint64_t end,
+/* Until it may stay, a few times. `moved`: there is hope. */
+static bool let_leave(const struct halt *halt, struct halted_thread *thread, const struct halt_wanted *wanted,
                       bool *moved) {
     int64_t moment_ns = 20000;
-    for (unsigned tries = 0; tries < LEAVE_TRIES && is_inside(halt, thread, start, end); tries++) {
+    for (unsigned tries = 0; tries < LEAVE_TRIES && wanted->stays_not(wanted->context, thread); tries++) {
         bool waits;
         if (!let_go_on(halt->pid, thread, moment_ns, &waits)) return false;
         if (waits) return true;
@@ -211,25 +212,30 @@ static bool let_leave(const struct halt *halt, struct halted_thread *thread, uin
 }
 
 /* One after the other: all at once, on fewer processors than there are threads, most would not come to run.
-   One that waits for a lock of ours gets it once its turn comes again. Who does not move in a round in
-   which nobody does has just a word on its stack that looks as if it were inside. */
-bool halt_leave(struct halt *halt, uint64_t start, uint64_t end, int but) {
-    int64_t deadline = now_ns() + LEAVE_NS;
+   One that waits for a lock of ours gets it once its turn comes again. Those that ran may have made new ones. */
+bool halt_leave(struct halt *halt, const struct halt_wanted *wanted) {
+    int64_t deadline = now_ns() + wanted->most_ns;
     for (bool moved = true; moved;) {
+        size_t found = 0;
         if (now_ns() > deadline) return false;
         moved = false;
-        for (size_t i = 0; i < halt->count;) {
+        for (size_t i = 0; i < halt->count && now_ns() < deadline;) {
             struct halted_thread *thread = &halt->threads[i];
-            if (thread->tid == but || let_leave(halt, thread, start, end, &moved)) i++;
+            if (thread->tid == wanted->but || let_leave(halt, thread, wanted, &moved)) i++;
             else *thread = halt->threads[--halt->count];
         }
+        if (moved && hold_new(halt, deadline, &found) != 0) return false;
     }
     return true;
 }
 
-void halt_resume(struct halt *halt) {
+void halt_release(const struct halt *halt) {
     for (size_t i = 0; i < halt->count; i++)
         ptrace(PTRACE_DETACH, halt->threads[i].tid, NULL, NULL);
+}
+
+void halt_resume(struct halt *halt) {
+    halt_release(halt);
     free(halt->threads);
     *halt = (struct halt){0};
 }

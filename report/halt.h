@@ -12,12 +12,16 @@
 #include <stdint.h>
 
 #define HALT_REGISTERS 16u
+#define HALT_VECTOR_WORDS 336u /* of xsave's area, from xmm0 on: with those of AVX-512 */
 
 struct halted_thread {
     int tid;
     uint64_t stack;     /* its frames begin here: the stack pointer, less what a function may use below it */
     uint64_t thread_pointer, pc;
     uint64_t registers[HALT_REGISTERS]; /* those a pointer can be in */
+    uint64_t vectors[HALT_VECTOR_WORDS]; /* a copy of a structure may be on its way in these */
+    unsigned vector_words;
+    uint32_t entry;     /* the caller's */
 };
 
 struct halt {
@@ -28,11 +32,20 @@ struct halt {
 
 /* Stops all threads. 0, or errno: then none is stopped. EBUSY: a thread would not stop in time. */
 int halt_all(struct halt *halt, int pid);
+/* Lets them go on, and forgets them. */
 void halt_resume(struct halt *halt);
+/* Lets them go on; what is known of them stays. */
+void halt_release(const struct halt *halt);
 
-/* Lets those threads go on, for a moment each time, that are inside the code of [start, end): until they
-   have left it, or wait in it for ever. `but` is left where it is. false: time is up, some are inside. */
-bool halt_leave(struct halt *halt, uint64_t start, uint64_t end, int but);
+/* Lets those threads go on, for a moment each time, that `stays_not` is true for: until it is false, or they
+   wait for something. `but` is left where it is. false: time is up. */
+struct halt_wanted {
+    bool (*stays_not)(void *context, struct halted_thread *thread);
+    void *context;
+    int but;
+    int64_t most_ns;
+};
+bool halt_leave(struct halt *halt, const struct halt_wanted *wanted);
 
 /* How many threads the process has; 0: cannot be told. */
 size_t halt_count_threads(int pid);

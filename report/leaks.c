@@ -9,6 +9,7 @@
 
 struct leaks *leaks_create(void) {
     struct leaks *leaks = model_alloc(1, sizeof *leaks);
+    leaks->born_before = UINT32_MAX;
     model_set(&leaks->scan, "off: not yet");
     return leaks;
 }

@@ -14,10 +14,11 @@ struct leaks {
     /* By record, enum model_kind each; MODEL_OUTSTANDING: not looked at. NULL unless done. */
     uint8_t *records, *blocks;
     uint64_t record_count, block_count;
+    uint32_t born_before;       /* tick: of younger objects nothing is known, whatever their records say */
     uint64_t unknown_threads;   /* whose registers and stack pointer could not be had */
     /* How it went. */
     uint64_t objects, bytes;    /* looked at; read of the process's memory */
-    double stopped_s;           /* how long its threads stood still */
+    double stopped_s, scan_s;   /* how long its threads stood still, how long all took */
 };
 
 struct leaks *leaks_create(void);

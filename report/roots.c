@@ -71,6 +71,7 @@ static void mark_thread(const struct roots *roots, const struct halted_thread *t
                         struct memory *memory, struct reach *reach) {
     uint64_t table;
     for (unsigned i = 0; i < HALT_REGISTERS; i++) reach_word(reach, thread->registers[i]);
+    for (unsigned i = 0; i < thread->vector_words; i++) reach_word(reach, thread->vectors[i]);
     if (thread->thread_pointer != 0 &&
         memory_read(memory, thread->thread_pointer + 8 * DTV_WORD, &table, sizeof table) == sizeof table)
         reach_word(reach, table - DTV_HEAD);

@@ -2,6 +2,10 @@
  * See scan.h. All of it runs in a thread made for it: ptrace belongs to threads, and with the thread's
  * end the kernel lets go of whatever was still held.
  *
+ * A process that goes on afterwards is stopped for a moment only, in which a copy of it is made (snapshot.h);
+ * the copy is what is looked through. One that has come to its end, or of which no copy can be had (a seccomp
+ * filter, no memory for it), stands still meanwhile.
+ *
  * A process whose only thread waits for us at its end stands still by itself and needs no ptrace, and no
  * thread of ours: most processes of a build are such ones. Where
  * ptrace is refused and there are other threads, they run on meanwhile, and nothing is known of their
@@ -11,6 +15,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -23,10 +28,17 @@
 #include "reach.h"
 #include "roots.h"
 #include "scan_objects.h"
+#include "snapshot.h"
 #include "thread_name.h"
 
 #define CACHE_LEAST (UINT64_C(1) << 20)
 #define PROGRESS_S 3.0
+#define LEAVE_NS INT64_C(3000000000)     /* to end a realloc: a busy machine needs its time */
+#define LEAVE_LIVE_NS INT64_C(20000000)  /* a process that goes on is let go and tried anew, so many times */
+#define LIVE_TRIES 40u
+#define LIVE_PAUSE_NS 5000000
+#define THREADS_READ 64u
+#define TICK_TRIES 100u /* a clock that does not move is waited for no longer */
 
 struct scanning {
     const struct scan_request *request;
@@ -39,8 +51,10 @@ struct scanning {
     struct reach reach;
     struct roots roots;
     bool alone;                  /* its only thread waits for us */
+    bool goes_on;                /* a copy of it will do */
+    int copy;                    /* pid; 0: none, it stands still */
     uint64_t bytes_most;
-    double begun_s, progress_s;
+    double begun_s, progress_s, stopped_s;
 };
 
 static double now_s(void) {
@@ -109,6 +123,57 @@ static bool is_possible(struct scanning *scanning) {
 
 /* ---- standing still ---- */
 
+/* The time that records get: as kept in the segment, else the kernel's. */
+static uint32_t tick_now(const struct scanning *scanning) {
+    const struct pp_segment_header *header = view_header(scanning->request->view);
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    int64_t passed = now.tv_sec * INT64_C(1000000000) + now.tv_nsec - header->started_monotonic_ns;
+    uint32_t real = passed > 0 ? (uint32_t)(passed / PP_TICK_NS) : 0, kept = header->clock;
+    return kept != 0 && kept < real ? kept : real;
+}
+
+/* What has been allocated up to now is to be older than what is allocated meanwhile. */
+static void look_before(struct scanning *scanning) {
+    struct view *view = scanning->request->view;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint32_t asked = (uint32_t)((now.tv_sec * INT64_C(1000000000) + now.tv_nsec -
+                                 view_header(view)->started_monotonic_ns) / PP_TICK_NS);
+    for (unsigned tries = 0; tries < TICK_TRIES && tick_now(scanning) <= asked; tries++) {
+        nanosleep(&(struct timespec){0, PP_TICK_NS / 4}, NULL);
+        view_refresh(view);
+    }
+    scan_objects_before(&scanning->objects, view, tick_now(scanning));
+    scanning->leaks->born_before = scanning->objects.born_before;
+}
+
+/* Halfway through a realloc a block has no record, and all that it points to would seem lost. Elsewhere in the
+   allocator a thread has what it is about in its registers or on its stack. */
+static bool is_moving(void *context, struct halted_thread *thread) {
+    const struct scanning *scanning = context;
+    const struct view *view = scanning->request->view;
+    struct pp_segment_thread entry;
+    return thread->pc - view_header(view)->snapshot_stub < PP_SNAPSHOT_STUB_BYTES ||
+           (thread->entry != 0 && view_read(view, PP_AREA_THREADS, thread->entry, 1, &entry) == 1 &&
+            entry.tid == (uint32_t)thread->tid && entry.moving != 0);
+}
+
+/* Threads by their entries in the segment. */
+static void find_entries(struct scanning *scanning) {
+    struct pp_segment_thread *entries = model_buffer(THREADS_READ, sizeof *entries);
+    uint64_t first = 1;
+    size_t got;
+    while ((got = view_read(scanning->request->view, PP_AREA_THREADS, first, THREADS_READ, entries)) > 0) {
+        for (size_t i = 0; i < got; i++)
+            for (size_t k = 0; entries[i].tid != 0 && k < scanning->halt.count; k++)
+                if (scanning->halt.threads[k].tid == (int)entries[i].tid)
+                    scanning->halt.threads[k].entry = (uint32_t)(first + i);
+        first += got;
+    }
+    free(entries);
+}
+
 /* What the program told of the thread that waits is better than what the kernel says: its stack without
    our own frames. */
 static void take_waiter(struct halted_thread *thread, const struct pp_waiter *waiter) {
@@ -117,31 +182,55 @@ static void take_waiter(struct halted_thread *thread, const struct pp_waiter *wa
     for (unsigned i = 0; i < PP_WAITER_REGISTERS; i++) thread->registers[i] = waiter->registers[i];
 }
 
+/* All threads held, none in the middle of a move. 0, or errno; EAGAIN: one did not end it. */
+static int hold(struct scanning *scanning, int64_t leave_ns) {
+    struct halt *halt = &scanning->halt;
+    int error = halt_all(halt, scanning->request->pid);
+    if (error != 0) return error;
+    view_refresh(scanning->request->view);
+    find_entries(scanning);
+    const struct halt_wanted outside = {.stays_not = is_moving, .context = scanning, .most_ns = leave_ns,
+                                        .but = (int)view_header(scanning->request->view)->waiter.tid};
+    return halt_leave(halt, &outside) ? 0 : EAGAIN;
+}
+
+/* A process that goes on must not stand for long: rather several times for a moment. */
+static int hold_patiently(struct scanning *scanning) {
+    int error = EAGAIN;
+    if (!scanning->goes_on) return hold(scanning, LEAVE_NS);
+    for (unsigned tries = 0; tries < LIVE_TRIES && error == EAGAIN; tries++) {
+        if (tries > 0) {
+            halt_resume(&scanning->halt);
+            nanosleep(&(struct timespec){0, LIVE_PAUSE_NS}, NULL);
+        }
+        scanning->stopped_s = now_s();
+        error = hold(scanning, LEAVE_LIVE_NS);
+    }
+    return error;
+}
+
+static void refuse_hold(struct scanning *scanning, int error) {
+    const char *why = error == EAGAIN ? "one did not end its realloc in time"
+                      : error == EBUSY ? "one does not stop in time (it waits in vfork?)" : strerror(error);
+    leaks_refuse(scanning->leaks, "failed: its threads cannot be stopped: %s", why);
+}
+
 static bool stand_still(struct scanning *scanning) {
     const struct pp_waiter *waiter = &view_header(scanning->request->view)->waiter;
     size_t threads = scanning->alone ? 1 : halt_count_threads(scanning->request->pid);
     struct roots *roots = &scanning->roots;
-    bool waits = waiter->tid != 0;
-    int error = scanning->alone ? 0 : halt_all(&scanning->halt, scanning->request->pid);
+    int error = scanning->alone ? 0 : hold_patiently(scanning);
     roots->all_threads = error == 0;
-    scan_ranges_read(&scanning->objects, scanning->request->view);
-    /* Halfway through a realloc a block has no record, and all that it points to would seem lost. */
-    if (!halt_leave(&scanning->halt, scanning->objects.library.start, scanning->objects.library.end,
-                    (int)waiter->tid)) {
-        leaks_refuse(scanning->leaks, "failed: threads did not leave the allocator in time");
-        return false;
-    }
-    if (scanning->halt.count > 0) {
+    if (scanning->halt.count > 0 && error == 0) {
         for (size_t i = 0; i < scanning->halt.count; i++)
-            if (waits && scanning->halt.threads[i].tid == (int)waiter->tid)
+            if (waiter->tid != 0 && scanning->halt.threads[i].tid == (int)waiter->tid)
                 take_waiter(&scanning->halt.threads[i], waiter);
         roots->threads = scanning->halt.threads;
         roots->thread_count = scanning->halt.count;
         return true;
     }
-    if (!waits) {
-        leaks_refuse(scanning->leaks, "failed: its threads cannot be stopped: %s",
-                     error == EBUSY ? "one does not stop in time (it waits in vfork?)" : strerror(error));
+    if (waiter->tid == 0 || error == EAGAIN) {
+        refuse_hold(scanning, error);
         return false;
     }
     take_waiter(&scanning->waiter, waiter);
@@ -151,11 +240,36 @@ static bool stand_still(struct scanning *scanning) {
     return true;
 }
 
+/* What can only be read while it stands still. */
+static void read_still(struct scanning *scanning) {
+    view_refresh(scanning->request->view);
+    scan_ranges_read(&scanning->objects, scanning->request->view);
+    scan_blocks_read(&scanning->objects, scanning->request->view);
+}
+
+/* The copy, if one is wanted. false: the process cannot be held a second time. */
+static bool copy(struct scanning *scanning) {
+    bool none = false;
+    if (!scanning->goes_on || scanning->halt.count == 0) return true;
+    scanning->copy = snapshot_take(&scanning->halt, scanning->request->view, &none);
+    if (scanning->copy > 0) {
+        scanning->leaks->stopped_s = now_s() - scanning->stopped_s;
+        return true;
+    }
+    if (!none) return true; /* it stands as it did */
+    halt_resume(&scanning->halt);
+    scanning->goes_on = false;
+    if (!stand_still(scanning)) return false;
+    read_still(scanning);
+    return true;
+}
+
 /* ---- the result ---- */
 
 static void keep(struct leaks *leaks, uint32_t record, enum model_kind kind) {
     uint32_t index = record & ~SCAN_BLOCK;
     bool block = (record & SCAN_BLOCK) != 0;
+    if ((record & SCAN_UNCERTAIN) != 0) return;
     if (index >= (block ? leaks->block_count : leaks->record_count)) return;
     (block ? leaks->blocks : leaks->records)[index] = (uint8_t)kind;
 }
@@ -196,6 +310,10 @@ static void mark_ignored(struct scanning *scanning) {
             reach_object(&scanning->reach, i);
 }
 
+static int looked_at(const struct scanning *scanning) {
+    return scanning->copy > 0 ? scanning->copy : scanning->request->pid;
+}
+
 static void mark(struct scanning *scanning) {
     const struct scan_objects *objects = &scanning->objects;
     const struct reach_source source = {.read = read_memory, .in_file = in_file, .tick = tick,
@@ -203,13 +321,16 @@ static void mark(struct scanning *scanning) {
     uint64_t cache = objects->bytes + objects->bytes / 4 + CACHE_LEAST;
     uint64_t most = objects->bytes > CACHE_LEAST ? memory_cache_most() : cache;
     if (cache > most) cache = most;
-    memory_init(&scanning->memory, scanning->request->pid, cache > CACHE_LEAST ? cache : CACHE_LEAST);
+    memory_init(&scanning->memory, looked_at(scanning), cache > CACHE_LEAST ? cache : CACHE_LEAST);
     reach_init(&scanning->reach, objects->items, objects->count, &source);
     for (size_t i = 0; i < objects->large_count; i++)
         reach_large(&scanning->reach, objects->large[2 * i], objects->large[2 * i + 1]);
     scanning->bytes_most = objects->bytes + roots_bytes(&scanning->roots);
     roots_mark(&scanning->roots, &scanning->memory, &scanning->reach);
     mark_ignored(scanning);
+    for (size_t i = 0; i < objects->count; i++) /* no leader, and led by nobody */
+        if ((objects->items[i].record & SCAN_UNCERTAIN) != 0 && scanning->reach.states[i] == REACH_LOST)
+            scanning->reach.states[i] = REACH_INDIRECT;
     bool finished = reach_finish(&scanning->reach);
     int error = scanning->memory.error;
     if (error != 0)
@@ -229,9 +350,32 @@ static bool is_empty(const struct scanning *scanning) {
            (header->flags & (PP_SEGMENT_FORKED | PP_SEGMENT_OWN_MALLOC)) == 0;
 }
 
+/* Short waits are short, also on a busy machine, if we may: the program stands still meanwhile. */
+static void hurry(bool on) {
+    const struct sched_param first = {.sched_priority = on ? 1 : 0};
+    sched_setscheduler(0, on ? SCHED_RR | SCHED_RESET_ON_FORK : SCHED_OTHER, &first);
+    if (on) prctl(PR_SET_TIMERSLACK, 1);
+}
+
+/* It stands still, or there is a copy of it. */
+static void look_through(struct scanning *scanning) {
+    struct view *view = scanning->request->view;
+    struct scan_objects *objects = &scanning->objects;
+    int error = maps_read(&scanning->maps, looked_at(scanning));
+    view_refresh(view);
+    scan_objects_read(objects, view);
+    scanning->roots.maps = &scanning->maps;
+    scanning->roots.own = objects->own;
+    scanning->roots.own_count = objects->own_count;
+    scanning->roots.given = objects->given;
+    scanning->roots.given_count = objects->given_count;
+    if (error != 0)
+        leaks_refuse(scanning->leaks, "failed: its memory cannot be looked at: %s", strerror(error));
+    else mark(scanning);
+}
+
 static void look(struct scanning *scanning) {
     struct view *view = scanning->request->view;
-    int error;
     if (!view_refresh(view)) {
         leaks_refuse(scanning->leaks, "failed: its segment is gone");
         return;
@@ -241,36 +385,27 @@ static void look(struct scanning *scanning) {
         model_set(&scanning->leaks->scan, "done");
         return;
     }
-    if (!is_possible(scanning) || !stand_still(scanning)) {
-        halt_resume(&scanning->halt);
-        scan_objects_fini(&scanning->objects);
-        return;
-    }
-    double stopped_s = now_s();
-    view_refresh(view);
-    error = maps_read(&scanning->maps, scanning->request->pid);
-    scan_ranges_read(&scanning->objects, view);
-    scan_objects_read(&scanning->objects, view);
-    struct roots *roots = &scanning->roots;
-    roots->maps = &scanning->maps;
-    roots->own = scanning->objects.own;
-    roots->own_count = scanning->objects.own_count;
-    roots->given = scanning->objects.given;
-    roots->given_count = scanning->objects.given_count;
-    if (error != 0)
-        leaks_refuse(scanning->leaks, "failed: its memory cannot be looked at: %s", strerror(error));
-    else mark(scanning);
+    if (!is_possible(scanning)) return;
+    if (scanning->goes_on) look_before(scanning);
+    scanning->stopped_s = now_s();
+    if (!scanning->alone) hurry(true);
+    bool stands = stand_still(scanning);
+    if (stands) read_still(scanning);
+    stands = stands && copy(scanning);
+    if (!scanning->alone) hurry(false);
+    if (stands) look_through(scanning);
+    if (scanning->copy > 0) snapshot_end(scanning->copy);
+    else scanning->leaks->stopped_s = now_s() - scanning->stopped_s;
     halt_resume(&scanning->halt);
-    scanning->leaks->stopped_s = now_s() - stopped_s;
     maps_fini(&scanning->maps);
     scan_objects_fini(&scanning->objects);
 }
 
 static void *run(void *context) {
     struct scanning *scanning = context;
-    if (!scanning->alone) prctl(PR_SET_TIMERSLACK, 1); /* short waits are short */
     scanning->begun_s = scanning->progress_s = now_s();
     look(scanning);
+    scanning->leaks->scan_s = now_s() - scanning->begun_s;
     return NULL;
 }
 
@@ -278,7 +413,9 @@ struct leaks *scan_process(const struct scan_request *request) {
     struct scanning scanning = {.request = request, .leaks = leaks_create()};
     pthread_t thread;
     view_refresh(request->view);
-    scanning.alone = view_header(request->view)->waiter.tid != 0 && halt_count_threads(request->pid) == 1;
+    const struct pp_segment_header *header = view_header(request->view);
+    scanning.alone = header->waiter.tid != 0 && halt_count_threads(request->pid) == 1;
+    scanning.goes_on = !scanning.alone && header->handover == PP_HANDOVER_NONE;
     if (scanning.alone) run(&scanning);
     else if (pthread_create(&thread, NULL, run, &scanning) == 0) pthread_join(thread, NULL);
     else leaks_refuse(scanning.leaks, "failed: no thread for it");

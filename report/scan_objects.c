@@ -1,5 +1,10 @@
 /*
- * See scan_objects.h. Slots come in order by themselves, slab after slab, and all slabs lie in one
+ * See scan_objects.h. The segment is no part of the process's copy and goes on changing. Of other blocks the
+ * records are copied while the process stands still. Those of slots are too many for that; but a slot keeps
+ * its address, so all that one must know is whether it was live at that moment: yes, if it was live before
+ * and is live afterwards with a birth before both. Where it was not live all the time, one cannot tell.
+ *
+ * Slots come in order by themselves, slab after slab, and all slabs lie in one
  * stretch of address space: only the other blocks have to be sorted, and the slots go between them.
  */
 #include "scan_objects.h"
@@ -10,6 +15,7 @@
 #include "model.h"
 
 #define CHUNK 8192u
+#define BIRTH_LAG 20u /* ticks by which a thread that did not come to run may have its record's time too early */
 #define ADDRESS_LEAST 4096u
 #define ADDRESS_END (UINT64_C(1) << 47) /* of what programs can have */
 
@@ -47,24 +53,35 @@ static int by_address(const void *left, const void *right) {
     return (a->address > b->address) - (a->address < b->address);
 }
 
+/* Room with pages behind it, so that copying is quick. */
+static void make_room(struct scan_objects *to, uint64_t count) {
+    if (count <= to->block_room) return;
+    free(to->blocks);
+    to->block_room = (size_t)(count + count / 8 + CHUNK);
+    to->blocks = model_alloc(to->block_room, sizeof *to->blocks);
+    memset(to->blocks, 1, to->block_room * sizeof *to->blocks);
+}
+
+void scan_blocks_read(struct scan_objects *to, const struct view *view) {
+    uint64_t count = view_count(view, PP_AREA_BLOCKS);
+    make_room(to, count);
+    to->block_count = view_read(view, PP_AREA_BLOCKS, 1, (size_t)count, to->blocks);
+}
+
 static void read_blocks(struct reading *reading, struct list *list) {
-    struct pp_segment_block *blocks = model_buffer(CHUNK, sizeof *blocks);
-    uint64_t first = 1;
-    size_t got;
+    struct scan_objects *to = reading->objects;
+    const struct pp_segment_block *blocks = to->blocks;
     bool sorted = true;
-    while ((got = view_read(reading->view, PP_AREA_BLOCKS, first, CHUNK, blocks)) > 0) {
-        for (size_t i = 0; i < got; i++) {
-            uint64_t word0 = blocks[i].word0;
-            if (PP_WORD0_STATE(word0) != PP_STATE_LIVE) continue;
-            struct reach_object object = {.address = blocks[i].address,
-                                          .record = SCAN_BLOCK | (uint32_t)(first + i)};
-            sorted = sorted && (list->count == 0 ||
-                                list->items[list->count - 1].address < object.address);
-            add(reading, list, object, PP_BLOCK_BYTES(blocks[i].bytes), (word0 & PP_WORD0_IGNORED) != 0);
-        }
-        first += got;
+    for (size_t i = 0; i < to->block_count; i++) {
+        uint64_t word0 = blocks[i].word0;
+        if (PP_WORD0_STATE(word0) != PP_STATE_LIVE) continue;
+        struct reach_object object = {.address = blocks[i].address, .record = SCAN_BLOCK | (uint32_t)(i + 1)};
+        sorted = sorted && (list->count == 0 || list->items[list->count - 1].address < object.address);
+        add(reading, list, object, PP_BLOCK_BYTES(blocks[i].bytes), (word0 & PP_WORD0_IGNORED) != 0);
     }
-    free(blocks);
+    free(to->blocks);
+    to->blocks = NULL;
+    to->block_room = 0;
     if (!sorted) qsort(list->items, list->count, sizeof *list->items, by_address);
 }
 
@@ -73,15 +90,45 @@ static int by_slab(const void *left, const void *right) {
     return (a->address > b->address) - (a->address < b->address);
 }
 
+void scan_objects_before(struct scan_objects *to, const struct view *view, uint32_t now) {
+    struct pp_segment_record *records = model_buffer(CHUNK, sizeof *records);
+    uint64_t first = 0; /* number 0 is reserved, and never live */
+    size_t got;
+    make_room(to, view_count(view, PP_AREA_BLOCKS));
+    to->born_before = now;
+    to->before_count = view_count(view, PP_AREA_RECORDS);
+    to->before = model_alloc(to->before_count / 8 + 1, 1);
+    while ((got = view_read(view, PP_AREA_RECORDS, first, CHUNK, records)) > 0) {
+        for (size_t i = 0; i < got && first + i < to->before_count; i++)
+            if (PP_WORD0_STATE(records[i].word0) == PP_STATE_LIVE)
+                to->before[(first + i) / 8] |= (uint8_t)(1u << (first + i) % 8);
+        first += got;
+    }
+    free(records);
+}
+
+/* Whether the slot holds an object; `record` is marked if that is not certain. */
+static bool is_object(const struct scan_objects *objects, const struct pp_segment_record *words,
+                      uint32_t *record) {
+    uint64_t index = *record;
+    unsigned state = PP_WORD0_STATE(words->word0);
+    uint32_t birth = PP_WORD1_TICK(words->word1);
+    if (objects->before == NULL || state == PP_STATE_EMPTY) return state == PP_STATE_LIVE;
+    bool before = index < objects->before_count && (objects->before[index / 8] >> index % 8 & 1) != 0;
+    if (state == PP_STATE_LIVE && before && birth < objects->born_before) return true;
+    *record |= SCAN_UNCERTAIN;
+    return state == PP_STATE_LIVE || before || birth + BIRTH_LAG >= objects->born_before;
+}
+
 static void read_slots(struct reading *reading, const struct pp_segment_slab *slab,
                        struct pp_segment_record *records, struct list *list) {
     uint32_t slots = slab->slots < CHUNK ? slab->slots : CHUNK; /* a slab of 64 KiB has 4,096 at most */
     size_t got = view_read(reading->view, PP_AREA_RECORDS, slab->records, slots, records);
     for (size_t i = 0; i < got; i++) {
         uint64_t word0 = records[i].word0;
-        if (PP_WORD0_STATE(word0) != PP_STATE_LIVE) continue;
         struct reach_object object = {.address = slab->address + i * slab->object_bytes,
                                       .record = slab->records + (uint32_t)i};
+        if (!is_object(reading->objects, &records[i], &object.record)) continue;
         add(reading, list, object, PP_RECORD_BYTES(word0, records[i].word1), (word0 & PP_WORD0_IGNORED) != 0);
     }
 }
@@ -133,8 +180,7 @@ void scan_ranges_read(struct scan_objects *to, const struct view *view) {
         struct span span = {ranges[i].start, ranges[i].end};
         uint32_t kind = ranges[i].kind;
         if (span.start >= span.end) continue;
-        if (kind == PP_RANGE_LIBRARY) to->library = span;
-        if (kind == PP_RANGE_OWN || kind == PP_RANGE_LIBRARY) to->own[to->own_count++] = span;
+        if (kind == PP_RANGE_OWN) to->own[to->own_count++] = span;
         if (kind == PP_RANGE_ROOT) to->given[to->given_count++] = span;
     }
     free(ranges);
@@ -157,4 +203,6 @@ void scan_objects_fini(struct scan_objects *objects) {
     free(objects->ignored);
     free(objects->own);
     free(objects->given);
+    free(objects->blocks);
+    free(objects->before);
 }

@@ -9,8 +9,10 @@
 #include "roots.h"
 #include "view.h"
 
-/* Of reach_object.record: a number in BLOCKS, else in RECORDS. */
+/* Of reach_object.record: a number in BLOCKS, else in RECORDS; whether it was there when the process was
+   copied is not certain: never lost, but what it points to is kept by it, if anything keeps it. */
 #define SCAN_BLOCK 0x80000000u
+#define SCAN_UNCERTAIN 0x40000000u
 
 struct scan_objects {
     struct reach_object *items; /* by address, ascending */
@@ -22,11 +24,22 @@ struct scan_objects {
     uint64_t bytes;
     struct span *own, *given;   /* by address, disjoint */
     size_t own_count, given_count;
-    struct span library;        /* the profiler's image, one of `own` */
+    struct pp_segment_block *blocks; /* copies of BLOCKS, the first is number 1 */
+    size_t block_count, block_room;
+    /* Of a process that goes on: which records were live shortly before it was copied, a bit each. NULL: it
+       stands still. */
+    uint8_t *before;
+    uint64_t before_count;
+    uint32_t born_before;       /* tick: what is younger was born since */
 };
 
-/* Of the view as it is refreshed; `objects` starts all zero. */
+/* All of the view as it is refreshed; `objects` starts all zero. */
+/* Before the process is copied. Whatever is born from now on is of tick `now` or later. */
+void scan_objects_before(struct scan_objects *objects, const struct view *view, uint32_t now);
+/* While it stands still. */
 void scan_ranges_read(struct scan_objects *objects, const struct view *view);
+void scan_blocks_read(struct scan_objects *objects, const struct view *view);
+/* Afterwards. */
 void scan_objects_read(struct scan_objects *objects, const struct view *view);
 void scan_objects_fini(struct scan_objects *objects);
 

@@ -22,6 +22,7 @@
 #include "pool.h"
 #include "registry.h"
 #include "sampling.h"
+#include "snapshot.h"
 #include "tag.h"
 #include "track.h"
 
@@ -31,12 +32,14 @@ PP_NOINLINE void pp_heap_publish_net(struct pp_thread *thread) {
     int64_t net = thread->net_over + PP_PUBLISH_BYTES;
     thread->net_over = -PP_PUBLISH_BYTES;
     pp_segment_live(net);
+    pp_snapshot_poll();
 }
 
 uint32_t pp_exact_tick(void) {
     struct pp_segment_header *header = pp_segment.header;
     uint32_t now = pp_segment_tick(), kept = PP_LOAD(&header->clock);
     if (kept == 0 && PP_LOAD(&header->clock_wanted) == 0) PP_STORE(&header->clock_wanted, 1);
+    pp_snapshot_poll();
     if (kept != 0 && (int32_t)(now - kept) > CLOCK_LAG) PP_STORE(&header->clock, 0); /* a dead or stopped watcher's */
     return now;
 }
@@ -47,6 +50,7 @@ bool pp_heap_postpone(struct pp_thread *thread, struct pp_pending what) {
         atomic_fetch_sub(&thread->pending_count, 1);
         return false;
     }
+    if (slot == 0) pp_add(&thread->shared->moving, 1);
     thread->pending[slot] = what;
     if (thread->exact_idle != 0) thread->exact_idle = PP_EXACT_PENDING;
     return true;
@@ -229,6 +233,7 @@ PP_NOINLINE void pp_heap_work_off(struct pp_thread *thread) {
             pp_backing_free(work[i].block);
         }
     }
+    pp_add(&thread->shared->moving, (uint64_t)-1);
 }
 
 /* ---- pools ---- */
@@ -501,8 +506,10 @@ static void *reallocate_pooled(void *block, size_t bytes, const void *frame) {
         return reallocate_moving(block, bytes, frame);
     struct pp_thread *thread = pp_track_enter();
     if (thread == NULL) return block;
+    pp_add(&thread->shared->moving, 1);
     forget_slot(thread, slab, slot, block, PP_KIND_MALLOC, frame);
     note_slot(thread, slab, slot, bytes, PP_KIND_MALLOC, frame);
+    pp_add(&thread->shared->moving, (uint64_t)-1);
     pp_track_leave(thread);
     return block;
 }
@@ -532,16 +539,9 @@ static PP_COLD void restore(void *block, enum verdict verdict, const struct pp_r
     pp_track_leave(thread);
 }
 
-void *pp_heap_reallocate(void *block, size_t bytes, const void *frame) {
+/* To another address, perhaps; meanwhile it has no record. */
+static void *move(void *block, size_t bytes, const void *frame) {
     struct pp_record record;
-    if (block == NULL) return pp_heap_allocate(bytes, PP_KIND_MALLOC, frame);
-    if (bytes == 0) { /* glibc's way, which programs rely on */
-        pp_heap_free(block, PP_KIND_MALLOC, frame);
-        return NULL;
-    }
-    if (pp_slab_owns(block)) return reallocate_pooled(block, bytes, frame);
-    if (PP_UNLIKELY(!pp_backing_owns(block))) return adopt_foreign(block, bytes, frame);
-    if (PP_UNLIKELY(pp_track_nested(pp_self))) return reallocate_moving(block, bytes, frame);
     enum verdict verdict = forget(block, PP_KIND_MALLOC, frame, &record);
     if (PP_UNLIKELY(verdict == BAD)) return refuse();
     void *moved = pp_backing_reallocate(block, bytes);
@@ -550,6 +550,23 @@ void *pp_heap_reallocate(void *block, size_t bytes, const void *frame) {
         return refuse();
     }
     note(moved, bytes, PP_KIND_MALLOC, frame);
+    return moved;
+}
+
+void *pp_heap_reallocate(void *block, size_t bytes, const void *frame) {
+    struct pp_thread *thread = pp_self;
+    if (block == NULL) return pp_heap_allocate(bytes, PP_KIND_MALLOC, frame);
+    if (bytes == 0) { /* glibc's way, which programs rely on */
+        pp_heap_free(block, PP_KIND_MALLOC, frame);
+        return NULL;
+    }
+    if (pp_slab_owns(block)) return reallocate_pooled(block, bytes, frame);
+    if (PP_UNLIKELY(!pp_backing_owns(block))) return adopt_foreign(block, bytes, frame);
+    if (PP_UNLIKELY(pp_track_nested(thread))) return reallocate_moving(block, bytes, frame);
+    if (thread->mode < PP_MODE_EXACT) return move(block, bytes, frame);
+    pp_add(&thread->shared->moving, 1);
+    void *moved = move(block, bytes, frame);
+    pp_add(&thread->shared->moving, (uint64_t)-1);
     return moved;
 }
 

@@ -15,7 +15,7 @@ void pp_leak_ignore_scope(bool on);
 void pp_leak_root(const void *at, size_t bytes);
 void pp_leak_root_end(const void *at, size_t bytes);
 /* A leak scan now: the number of lost objects, which are reported if there are any; -1: it could not be
-   made. Stops all threads as long as it takes. `frame` as in pp_process_finish. */
+   made. Stops the other threads for a moment. `frame` as in pp_process_finish. */
 long pp_leak_check(const void *frame);
 /* The status to end with if something is lost; 0: none was asked for. */
 int pp_leak_status(void);

@@ -26,6 +26,7 @@
 #include "rules.h"
 #include "sampled.h"
 #include "segment.h"
+#include "snapshot.h"
 #include "stack.h"
 #include "tag.h"
 #include "thread.h"
@@ -126,7 +127,7 @@ static void tell_own_memory(void) {
     unsigned count = pp_backing_memory(spans);
     count += pp_slab_memory(spans + count);
     for (unsigned i = 0; i < count; i++) pp_segment_own(spans[i].at, spans[i].bytes);
-    pp_segment_range(__ehdr_start, (size_t)(_end - __ehdr_start), PP_RANGE_LIBRARY);
+    pp_segment_range(__ehdr_start, (size_t)(_end - __ehdr_start), PP_RANGE_OWN);
     pp_segment_own(pp_segment.header, last->offset + last->limit * last->stride);
     if (tree.words != NULL) pp_segment_own(tree.header, PP_SEGMENT_TREE_BYTES);
 }
@@ -154,6 +155,8 @@ static enum pp_life begin(bool forked) {
     if (forked) pp_segment.header->flags |= PP_SEGMENT_FORKED;
     if (own_malloc) pp_segment.header->flags |= PP_SEGMENT_OWN_MALLOC;
     describe(pp_segment.header);
+    pp_segment.header->snapshot_stub = (uintptr_t)pp_snapshot_stub;
+    pp_segment.header->snapshot_word = (uintptr_t)&pp_segment.header->snapshot;
     pp_segment_publish();
     PP_STORE(&wiped->pid, (int32_t)pp_segment.header->pid);
     PP_STORE(&pp_clock, &pp_segment.header->clock);

@@ -192,7 +192,8 @@ POOLPROF_INLINE void poolprof_ignore_end(void) {
 }
 
 /* Looks for leaks now. How many objects are lost; they are reported if there are any. -1: no library, no
-   watcher, or it could not look. All threads stand still meanwhile: about a second per GB of heap. */
+   watcher, or it could not look. The caller waits, about a second per GB of heap; other threads stand still for
+   the time that a fork takes, and what they have allocated at that moment counts as reachable. */
 POOLPROF_INLINE long poolprof_leak_check(void) {
     return poolprof_leak_check_now != 0 ? poolprof_leak_check_now() : -1;
 }

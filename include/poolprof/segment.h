@@ -88,7 +88,8 @@ struct pp_segment_thread {
     uint32_t death_tick;
     char name[16];          /* comm at start and at the end; may be stale while it lives */
     _Atomic uint64_t counters[PP_COUNTER_COUNT];
-    uint64_t reserved[28 - PP_COUNTER_COUNT];
+    _Atomic uint64_t moving;    /* > 0: some block of its is without a record for a moment */
+    uint64_t reserved[27 - PP_COUNTER_COUNT];
     struct pp_segment_share shares[PP_SHARES]; /* by the site's low bits */
 };
 _Static_assert(sizeof(struct pp_segment_thread) == 256 + 32 * PP_SHARES, "layout");
@@ -289,8 +290,7 @@ struct pp_segment_range {
 _Static_assert(sizeof(struct pp_segment_range) == 32, "layout");
 enum pp_range_kind {
     PP_RANGE_NONE,
-    PP_RANGE_OWN,   /* the profiler's, the heap included: no root */
-    PP_RANGE_LIBRARY, /* the profiler's image: no root either, and a thread that executes it is inside */
+    PP_RANGE_OWN,   /* the profiler's, its image and the heap included: no root */
     PP_RANGE_ROOT,  /* registered by the program as a root */
     PP_RANGE_RETIRED /* was a root; may be used again */
 };
@@ -350,6 +350,21 @@ struct pp_waiter {
     uint32_t reserved;
     _Atomic uint64_t stack, thread_pointer;
     _Atomic uint64_t registers[PP_WAITER_REGISTERS];
+};
+
+/* What the outside lays on a thread's stack, below its red zone, to have a copy of the process made
+   (src/stub.S); registers as they are to be again. */
+#define PP_SNAPSHOT_REGISTERS 15u
+#define PP_SNAPSHOT_STUB_BYTES 256u
+struct pp_snapshot_frame {
+    uint64_t clone_flags;
+    uint64_t word;          /* address of pp_segment_header.snapshot in the program */
+    uint64_t sequence;      /* in the upper half */
+    uint64_t mask;          /* the thread's signals */
+    uint32_t former;        /* a copy to be reaped; 0: none */
+    uint32_t tracer;        /* the pid that may look at the copy */
+    uint64_t registers[PP_SNAPSHOT_REGISTERS]; /* r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi */
+    uint64_t flags, pc;     /* ends where the red zone begins */
 };
 
 enum pp_handover {
@@ -423,13 +438,18 @@ struct pp_segment_header {
                                             start; 0: not kept (the program too, once it finds it behind) */
     _Atomic uint32_t clock_wanted;      /* program: 1 when it has asked the kernel in vain of this */
 
+    /* Copies of the program for leak scans, see src/snapshot.h. */
+    uint64_t snapshot_stub, snapshot_word;  /* addresses in the program: the code that makes one, and the next */
+    _Atomic uint64_t snapshot;          /* the last: sequence 32 | pid, or negative errno, 32 */
+    _Atomic uint64_t snapshot_reaped;   /* program: the value of `snapshot` whose process is gone */
+
     _Alignas(64) struct pp_tree tree;   /* in use in the tree's first process only */
 };
 _Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "layout");
 
 /* Number of the format, and below it what tells one build's header from another's (options come and
    go): a reader takes only its own. */
-#define PP_SEGMENT_FORMAT 4u
+#define PP_SEGMENT_FORMAT 5u
 #define PP_SEGMENT_VERSION                                                                         \
     (PP_SEGMENT_FORMAT << 20 | (uint32_t)PP_COUNTER_COUNT << 14 |                                  \
      (uint32_t)(offsetof(struct pp_segment_header, tree) / 64))

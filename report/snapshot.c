@@ -1,0 +1,140 @@
+/*
+ * See snapshot.h. A thread is chosen, a frame with its registers is laid below its red zone, its signals are
+ * blocked and it is let go into the stub, which copies, says so in the segment, and restores all by itself: if
+ * we die at any moment, the process lives on. The thread that waits for us, if any, is in a system call of
+ * ours: the best choice, for nothing of the host's is interrupted.
+ *
+ * No copy is made of a process under a seccomp filter that we are not under ourselves: it might kill for clone.
+ */
+#include "snapshot.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RED_ZONE 128u
+#define USER_CODE 0x33u /* cs of 64 bit code */
+#define MOST_NS INT64_C(20000000000) /* what the fork of a huge process may take */
+#define SIGNALS_BYTES 8u
+
+/* What the kernel leaves in rax of a call that is to begin anew (include/linux/errno.h). */
+enum { RESTART_SYS = -512, RESTART_NOINTR = -513, RESTART_NOHAND = -514, RESTART_BLOCK = -516 };
+
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* "Seccomp: 2" and "Seccomp_filters: 1" as one text each; "" where there are none. */
+static void read_filters(int pid, int tid, char *to, size_t bytes) {
+    char path[64], line[256];
+    size_t used = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/status", pid, tid);
+    FILE *file = fopen(path, "re");
+    to[0] = 0;
+    if (file == NULL) return;
+    while (fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "Seccomp", 7) == 0 && used < bytes)
+            used += (size_t)snprintf(to + used, bytes - used, "%s", line);
+    fclose(file);
+}
+
+static bool has_our_filters(int pid, int tid) {
+    char theirs[128], ours[128];
+    read_filters(pid, tid, theirs, sizeof theirs);
+    read_filters(getpid(), getpid(), ours, sizeof ours);
+    return theirs[0] != 0 && strcmp(theirs, ours) == 0;
+}
+
+/* As they are to be when the thread goes on: what the kernel would do to a call that is to begin anew. */
+static void restart(struct user_regs_struct *registers) {
+    int64_t result = (int64_t)registers->rax;
+    if ((int64_t)registers->orig_rax < 0) return;
+    if (result == RESTART_BLOCK) registers->rax = SYS_restart_syscall;
+    else if (result <= RESTART_SYS && result >= RESTART_NOHAND) registers->rax = registers->orig_rax;
+    else return;
+    registers->rip -= 2;
+}
+
+static bool send_into_stub(int tid, int pid, const struct pp_segment_header *header, uint32_t sequence) {
+    struct user_regs_struct now, stub;
+    uint64_t mask, all = UINT64_MAX, last = header->snapshot;
+    if (ptrace(PTRACE_GETREGS, tid, NULL, &now) < 0 || now.cs != USER_CODE ||
+        ptrace(PTRACE_GETSIGMASK, tid, (void *)(uintptr_t)SIGNALS_BYTES, &mask) < 0)
+        return false;
+    stub = now;
+    restart(&now);
+    struct pp_snapshot_frame frame = {
+        .clone_flags = CLONE_FILES | CLONE_FS, .word = header->snapshot_word,
+        .sequence = (uint64_t)sequence << 32, .mask = mask, .tracer = (uint32_t)getpid(),
+        .former = last != header->snapshot_reaped && (int32_t)last > 0 ? (uint32_t)last : 0,
+        .registers = {now.r15, now.r14, now.r13, now.r12, now.rbp, now.rbx, now.r11, now.r10, now.r9, now.r8,
+                      now.rax, now.rcx, now.rdx, now.rsi, now.rdi},
+        .flags = now.eflags, .pc = now.rip};
+    stub.rsp = now.rsp - RED_ZONE - sizeof frame;
+    stub.rip = header->snapshot_stub;
+    stub.orig_rax = UINT64_MAX;
+    stub.eflags &= ~UINT64_C(0x400); /* direction */
+    struct iovec local = {&frame, sizeof frame}, remote = {(void *)(uintptr_t)stub.rsp, sizeof frame};
+    if (process_vm_writev(pid, &local, 1, &remote, 1, 0) != (ssize_t)sizeof frame) return false;
+    if (ptrace(PTRACE_SETSIGMASK, tid, (void *)(uintptr_t)SIGNALS_BYTES, &all) < 0) return false;
+    if (ptrace(PTRACE_SETREGS, tid, NULL, &stub) == 0 && ptrace(PTRACE_DETACH, tid, NULL, NULL) == 0) return true;
+    ptrace(PTRACE_SETSIGMASK, tid, (void *)(uintptr_t)SIGNALS_BYTES, &mask);
+    return false;
+}
+
+/* What the segment says is to be killed in the end: only if it is the process's child. */
+static bool is_child(int child, int of) {
+    char path[32], text[512], *name_end = NULL;
+    int parent = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", child);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return false;
+    if (fgets(text, sizeof text, file) != NULL) name_end = strrchr(text, ')');
+    fclose(file);
+    return name_end != NULL && sscanf(name_end + 1, " %*c %d", &parent) == 1 && parent == of;
+}
+
+/* Its pid; 0: no answer, or no copy. */
+static int await(struct view *view, int pid, uint32_t sequence) {
+    int64_t deadline = now_ns() + MOST_NS;
+    for (int64_t pause = 10000; now_ns() < deadline && kill(pid, 0) == 0;) {
+        if (!view_refresh(view)) return 0;
+        uint64_t word = view_header(view)->snapshot;
+        if (word >> 32 == sequence) return (int32_t)word > 0 && is_child((int32_t)word, pid) ? (int32_t)word : 0;
+        nanosleep(&(struct timespec){0, pause}, NULL);
+        if (pause < 200000) pause *= 2;
+    }
+    return 0;
+}
+
+int snapshot_take(const struct halt *halt, struct view *view, bool *none) {
+    const struct pp_segment_header *header = view_header(view);
+    uint32_t sequence = (uint32_t)(header->snapshot >> 32) + 1, waiter = header->waiter.tid;
+    *none = false;
+    if (header->snapshot_stub == 0 || header->snapshot_word == 0) return 0;
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < halt->count; i++) {
+            int tid = halt->threads[i].tid;
+            bool best = (uint32_t)tid == waiter || halt->threads[i].vector_words == 0; /* in a call */
+            if (best != (round == 0) || !has_our_filters(halt->pid, tid)) continue;
+            if (!send_into_stub(tid, halt->pid, header, sequence)) continue;
+            int copy = await(view, halt->pid, sequence);
+            *none = copy == 0;
+            if (copy != 0) halt_release(halt);
+            return copy;
+        }
+    }
+    return 0;
+}
+
+void snapshot_end(int pid) { kill(pid, SIGKILL); }

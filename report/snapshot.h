@@ -1,0 +1,19 @@
+/*
+ * A copy of a process, made while its threads are held (halt.h): a fork that one of them is made to do
+ * (src/stub.S). The process goes on at once; its copy stands still as long as one likes to look at it. Nothing
+ * of it shows in the process: no signal, no child that its waits answer for, no interrupted call. Layer 1.
+ */
+#ifndef REPORT_SNAPSHOT_H
+#define REPORT_SNAPSHOT_H
+
+#include "halt.h"
+#include "view.h"
+
+/* The copy's pid; all threads are let go. 0: there is none, and all are still held, but for one that may
+   have been let go (`none` is then true). */
+int snapshot_take(const struct halt *halt, struct view *view, bool *none);
+
+/* The copy is no longer needed. */
+void snapshot_end(int pid);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * A copy of the program's memory for the leak scan: a hidden child (exit signal 0) that does nothing but be
+ * there until it is killed. Who asks for it, from outside, has one of the program's threads run
+ * pp_snapshot_stub (stub.S). The child's end shows to nobody, and its remains are cleared away in the next
+ * slow path of ours.
+ */
+#ifndef PP_SNAPSHOT_H
+#define PP_SNAPSHOT_H
+
+#include "base.h"
+#include "segment.h"
+
+/* Not to be called: its address is told to the outside. */
+extern PP_HIDDEN const char pp_snapshot_stub[];
+
+/* The child's life. On a copy of a thread's stack, which may be small. */
+__attribute__((noreturn)) void pp_snapshot_child(const struct pp_snapshot_frame *frame);
+
+PP_COLD void pp_snapshot_reap(uint64_t copy);
+
+/* In slow paths, while tracking. */
+PP_INLINE void pp_snapshot_poll(void) {
+    uint64_t copy = PP_LOAD(&pp_segment.header->snapshot);
+    if (PP_UNLIKELY(copy != PP_LOAD(&pp_segment.header->snapshot_reaped))) pp_snapshot_reap(copy);
+}
+
+#endif
