@@ -151,6 +151,7 @@ static void add_block(struct walk *walk, uint64_t word0, uint64_t word1, uint64_
     uint64_t objects = 1;
     if (walk->mean != 0 && PP_WORD0_KIND(word0) == 0) return; /* watched, not sampled */
     uint32_t birth = PP_WORD1_TICK(word1);
+    if (walk->leaks != NULL && birth < walk->leaks->since) return;
     struct group *group = find_group(groups, PP_WORD0_SITE(word0), PP_WORD0_TAG(word0), kind_of(walk, birth));
     if (walk->mean != 0) estimate(walk, group, word0, &objects, &bytes);
     group->objects += objects;

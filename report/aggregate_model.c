@@ -483,6 +483,7 @@ static void fill_degraded(struct build *build) {
 static void fill_scan(struct build *build, const struct leaks *leaks) {
     if (leaks == NULL) return;
     model_set(&build->model->scan, leaks->scan);
+    if (leaks->since > 0) build->model->since_s = leaks->since / TICKS_PER_S;
     if (leaks->unknown_threads > 0)
         model_add_blind_spot(build->model, "thread_registers", leaks->unknown_threads,
                              "threads that could not be stopped: what only their registers point to "

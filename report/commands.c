@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,7 +52,7 @@ struct request {
     uint32_t pid; /* of a live process; 0: none is known */
     enum format format;
     enum model_order sort;
-    bool top_set, no_symbols, no_colour, check, leaks;
+    bool top_set, no_symbols, no_colour, check, leaks, marked;
     size_t top;
     const char *output; /* NULL: standard output */
     struct symbol_options symbols;
@@ -70,6 +71,7 @@ static const char report_help[] =
     "  --top N                       sites shown; 0: all; 20 for text, all otherwise\n"
     "  --check                       exit status 1 if something is lost\n"
     "  --leaks                       of a PID: look for what is lost; stops it for a moment\n"
+    "  --marked                      the same, only what was allocated since the last mark\n"
     "  --sysroot DIR                 a copy of the files of the machine it ran on: symbols are looked\n"
     "                                up there first; files of another build-id are not used\n"
     "  --debug-dir DIR               separate debug files, laid out like /usr/lib/debug\n"
@@ -158,6 +160,7 @@ static int parse_option(int option, struct request *request) {
     case 'd': return take_folder("--debug-dir", optarg, &request->symbols.debug_dir);
     case 'n': return take_servers(&request->symbols);
     case 'l': request->leaks = true; return 0;
+    case 'm': request->leaks = request->marked = true; return 0;
     case 'k': request->check = true; return 0;
     case 'y': request->no_symbols = true; return 0;
     case 'c': request->no_colour = true; return 0;
@@ -172,6 +175,7 @@ static int parse(int argc, char **argv, struct request *request, const char **wh
                                             {"sort", required_argument, NULL, 's'},
                                             {"top", required_argument, NULL, 't'},
                                             {"leaks", no_argument, NULL, 'l'},
+                                            {"marked", no_argument, NULL, 'm'},
                                             {"check", no_argument, NULL, 'k'},
                                             {"sysroot", required_argument, NULL, 'r'},
                                             {"debug-dir", required_argument, NULL, 'd'},
@@ -278,16 +282,34 @@ static void tell_scan(const struct leaks *leaks) {
             leaks->stopped_s * 1000);
 }
 
+/* What a program can be asked by: the words of its segment's header. NULL: it is not ours to write. */
+static void *map_header(const char *path) {
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return NULL;
+    void *at = mmap(NULL, PP_SEGMENT_HEADER_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    return at != MAP_FAILED ? at : NULL;
+}
+
+static struct leaks *scan(const struct request *request, struct view *view) {
+    const struct scan_request asked = {.pid = (int)view_header(view)->pid, .view = view,
+                                       .header = map_header(request->path)};
+    struct leaks *leaks = scan_process(&asked);
+    if (asked.header != NULL) munmap(asked.header, PP_SEGMENT_HEADER_BYTES);
+    return leaks;
+}
+
 static struct model *read_segment(const struct request *request, char *why, size_t why_bytes) {
     char root[64];
     struct view *view = view_open_path(request->path, why, why_bytes);
     if (view == NULL) return NULL;
     uint32_t pid = view_header(view)->pid;
     bool live = request->pid == pid || locate_is_live(pid, request->path);
-    const struct scan_request scan = {.pid = (int)pid, .view = view};
-    struct leaks *leaks = live && request->leaks ? scan_process(&scan) : NULL;
+    struct leaks *leaks = live && request->leaks ? scan(request, view) : NULL;
     if (leaks != NULL) {
         tell_scan(leaks);
+        if (request->marked && view_header(view)->mark == 0) warn(NULL, "--marked: there was no mark; this is all");
+        if (request->marked) leaks->since = view_header(view)->mark;
         view_refresh(view);
     }
     struct model *model = aggregate(view, live ? now_monotonic_ns() : AGGREGATE_LAST_TRACE, NULL, leaks);

@@ -103,7 +103,8 @@ static json_t *totals_value(const struct model *model) {
 }
 
 static json_t *leaks_value(const struct model *model) {
-    json_t *leaks = json_pack("{s:o}", "scan", json_text(model->scan));
+    json_t *leaks = json_pack("{s:o, s:o}", "scan", json_text(model->scan), "since_s",
+                              model->since_s < 0 ? json_null() : json_real(model->since_s));
     for (int kind = MODEL_LOST; kind <= MODEL_SUPPRESSED; kind++) {
         char key[32];
         snprintf(key, sizeof key, "%s_objects", model_kind_names[kind]);

@@ -14,6 +14,7 @@ struct leaks {
     /* By record, enum model_kind each; MODEL_OUTSTANDING: not looked at. NULL unless done. */
     uint8_t *records, *blocks;
     uint64_t record_count, block_count;
+    uint32_t since;             /* tick: what is older is none of the report's; 0: all is. The caller's to set */
     uint32_t born_before;       /* tick: of younger objects nothing is known, whatever their records say */
     uint64_t unknown_threads;   /* whose registers and stack pointer could not be had */
     /* How it went. */
@@ -22,6 +23,11 @@ struct leaks {
 };
 
 struct leaks *leaks_create(void);
+/* Whether anything is lost. */
+bool leaks_any(const struct leaks *leaks);
+/* Lost is only what was so in the one before, too. */
+void leaks_agree(struct leaks *leaks, const struct leaks *before);
+
 void leaks_destroy(struct leaks *leaks);
 /* Not done, and why: leaks_refuse(leaks, "off: %s", ...). */
 void leaks_refuse(struct leaks *leaks, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -69,6 +69,7 @@ struct model *model_create(void) {
     model_set(&model->process.cwd, "");
     model_set(&model->process.host, "");
     model_set(&model->scan, "off: nobody has looked");
+    model->since_s = -1;
     model->tracked = true;
     model->leak_age_s = 300;
     return model;

@@ -185,6 +185,7 @@ struct model {
         uint64_t temporary_allocations;
     } totals;
     char *scan; /* leaks.scan: "done", "off: why", "failed: why" */
+    double since_s; /* only what was allocated since that moment is in the sites; < 0: all is */
     struct {
         uint64_t objects, bytes;
     } kinds[MODEL_KIND_COUNT];

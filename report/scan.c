@@ -6,10 +6,12 @@
  * the copy is what is looked through. One that has come to its end, or of which no copy can be had (a seccomp
  * filter, no memory for it), stands still meanwhile.
  *
+ * Where ptrace is refused, the program makes a copy by itself when it is asked. Nothing is known then of its other
+ * threads' registers and stack pointers: their stacks count as a whole, the report says how many they are, and
+ * lost is only what is so in several copies, one after the other.
+ *
  * A process whose only thread waits for us at its end stands still by itself and needs no ptrace, and no
- * thread of ours: most processes of a build are such ones. Where
- * ptrace is refused and there are other threads, they run on meanwhile, and nothing is known of their
- * registers and stack pointers: their stacks count as a whole, and the report says how many they are.
+ * thread of ours: most processes of a build are such ones.
  */
 #include "scan.h"
 
@@ -19,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/uio.h>
 #include <time.h>
 
 #include "halt.h"
@@ -30,6 +33,7 @@
 #include "scan_objects.h"
 #include "snapshot.h"
 #include "thread_name.h"
+#include "ticker.h"
 
 #define CACHE_LEAST (UINT64_C(1) << 20)
 #define PROGRESS_S 3.0
@@ -37,8 +41,9 @@
 #define LEAVE_LIVE_NS INT64_C(20000000)  /* a process that goes on is let go and tried anew, so many times */
 #define LIVE_TRIES 40u
 #define LIVE_PAUSE_NS 5000000
+#define LOOKS 3u /* at a process that could not be stopped, and this far apart */
+#define LOOK_PAUSE_S 1u
 #define THREADS_READ 64u
-#define TICK_TRIES 100u /* a clock that does not move is waited for no longer */
 
 struct scanning {
     const struct scan_request *request;
@@ -46,7 +51,7 @@ struct scanning {
     struct scan_objects objects;
     struct maps maps;
     struct halt halt;
-    struct halted_thread waiter; /* stands in where no thread needed to be stopped */
+    struct halted_thread known[2]; /* stand in where no thread was stopped: who waits for us, who made the copy */
     struct memory memory;
     struct reach reach;
     struct roots roots;
@@ -123,29 +128,15 @@ static bool is_possible(struct scanning *scanning) {
 
 /* ---- standing still ---- */
 
-/* The time that records get: as kept in the segment, else the kernel's. */
-static uint32_t tick_now(const struct scanning *scanning) {
-    const struct pp_segment_header *header = view_header(scanning->request->view);
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    int64_t passed = now.tv_sec * INT64_C(1000000000) + now.tv_nsec - header->started_monotonic_ns;
-    uint32_t real = passed > 0 ? (uint32_t)(passed / PP_TICK_NS) : 0, kept = header->clock;
-    return kept != 0 && kept < real ? kept : real;
-}
+static void refresh(void *context) { view_refresh(((struct scanning *)context)->request->view); }
 
 /* What has been allocated up to now is to be older than what is allocated meanwhile. */
 static void look_before(struct scanning *scanning) {
     struct view *view = scanning->request->view;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    uint32_t asked = (uint32_t)((now.tv_sec * INT64_C(1000000000) + now.tv_nsec -
-                                 view_header(view)->started_monotonic_ns) / PP_TICK_NS);
-    for (unsigned tries = 0; tries < TICK_TRIES && tick_now(scanning) <= asked; tries++) {
-        nanosleep(&(struct timespec){0, PP_TICK_NS / 4}, NULL);
-        view_refresh(view);
-    }
-    scan_objects_before(&scanning->objects, view, tick_now(scanning));
-    scanning->leaks->born_before = scanning->objects.born_before;
+    uint32_t now = ticker_pass(view_header(view), refresh, scanning);
+    view_refresh(view);
+    scan_objects_before(&scanning->objects, view, now);
+    scanning->leaks->born_before = now;
 }
 
 /* Halfway through a realloc a block has no record, and all that it points to would seem lost. Elsewhere in the
@@ -215,31 +206,6 @@ static void refuse_hold(struct scanning *scanning, int error) {
     leaks_refuse(scanning->leaks, "failed: its threads cannot be stopped: %s", why);
 }
 
-static bool stand_still(struct scanning *scanning) {
-    const struct pp_waiter *waiter = &view_header(scanning->request->view)->waiter;
-    size_t threads = scanning->alone ? 1 : halt_count_threads(scanning->request->pid);
-    struct roots *roots = &scanning->roots;
-    int error = scanning->alone ? 0 : hold_patiently(scanning);
-    roots->all_threads = error == 0;
-    if (scanning->halt.count > 0 && error == 0) {
-        for (size_t i = 0; i < scanning->halt.count; i++)
-            if (waiter->tid != 0 && scanning->halt.threads[i].tid == (int)waiter->tid)
-                take_waiter(&scanning->halt.threads[i], waiter);
-        roots->threads = scanning->halt.threads;
-        roots->thread_count = scanning->halt.count;
-        return true;
-    }
-    if (waiter->tid == 0 || error == EAGAIN) {
-        refuse_hold(scanning, error);
-        return false;
-    }
-    take_waiter(&scanning->waiter, waiter);
-    roots->threads = &scanning->waiter;
-    roots->thread_count = 1;
-    if (error != 0 && threads > 1) scanning->leaks->unknown_threads = threads - 1;
-    return true;
-}
-
 /* What can only be read while it stands still. */
 static void read_still(struct scanning *scanning) {
     view_refresh(scanning->request->view);
@@ -247,10 +213,67 @@ static void read_still(struct scanning *scanning) {
     scan_blocks_read(&scanning->objects, scanning->request->view);
 }
 
+/* By ptrace's rules, which hold for reading, too. */
+static bool is_readable(const struct scanning *scanning, uint64_t address) {
+    uint64_t word;
+    struct iovec local = {&word, sizeof word}, remote = {(void *)(uintptr_t)address, sizeof word};
+    return process_vm_readv(scanning->request->pid, &local, 1, &remote, 1, 0) == (ssize_t)sizeof word;
+}
+
+/* The threads of which something is known though none was stopped. */
+static void know(struct scanning *scanning, const struct pp_waiter *maker) {
+    const struct pp_waiter *waiter = &view_header(scanning->request->view)->waiter;
+    size_t threads = scanning->alone ? 1 : halt_count_threads(scanning->request->pid), known = 0;
+    if (waiter->tid != 0) take_waiter(&scanning->known[known++], waiter);
+    if (maker != NULL && maker->tid != waiter->tid) take_waiter(&scanning->known[known++], maker);
+    scanning->roots.threads = scanning->known;
+    scanning->roots.thread_count = known;
+    scanning->roots.all_threads = threads <= known;
+    if (threads > known) scanning->leaks->unknown_threads = threads - known;
+}
+
+/* The program's own copy. */
+static bool ask(struct scanning *scanning) {
+    const struct scan_request *request = scanning->request;
+    if (request->header == NULL) return false;
+    if (scanning->objects.before == NULL) look_before(scanning);
+    read_still(scanning);
+    scanning->copy = snapshot_ask(request->header, request->view, request->pid);
+    if (scanning->copy <= 0) return false;
+    view_refresh(request->view);
+    scan_ranges_read(&scanning->objects, request->view);
+    scan_blocks_again(&scanning->objects, request->view);
+    know(scanning, &view_header(request->view)->snapshot_maker);
+    return true;
+}
+
+static bool stand_still(struct scanning *scanning) {
+    const struct pp_waiter *waiter = &view_header(scanning->request->view)->waiter;
+    struct roots *roots = &scanning->roots;
+    int error = !scanning->alone ? hold_patiently(scanning) : is_readable(scanning, waiter->stack) ? 0 : EPERM;
+    roots->all_threads = error == 0;
+    if (scanning->halt.count > 0 && error == 0) {
+        for (size_t i = 0; i < scanning->halt.count; i++)
+            if (waiter->tid != 0 && scanning->halt.threads[i].tid == (int)waiter->tid)
+                take_waiter(&scanning->halt.threads[i], waiter);
+        roots->threads = scanning->halt.threads;
+        roots->thread_count = scanning->halt.count;
+    } else if (error != 0 && error != EAGAIN && ask(scanning)) {
+        return true;
+    } else if (waiter->tid == 0 || error == EAGAIN) {
+        refuse_hold(scanning, error);
+        return false;
+    } else {
+        know(scanning, NULL);
+    }
+    read_still(scanning);
+    return true;
+}
+
 /* The copy, if one is wanted. false: the process cannot be held a second time. */
 static bool copy(struct scanning *scanning) {
     bool none = false;
-    if (!scanning->goes_on || scanning->halt.count == 0) return true;
+    if (!scanning->goes_on || scanning->copy > 0) return true;
     scanning->copy = snapshot_take(&scanning->halt, scanning->request->view, &none);
     if (scanning->copy > 0) {
         scanning->leaks->stopped_s = now_s() - scanning->stopped_s;
@@ -259,9 +282,7 @@ static bool copy(struct scanning *scanning) {
     if (!none) return true; /* it stands as it did */
     halt_resume(&scanning->halt);
     scanning->goes_on = false;
-    if (!stand_still(scanning)) return false;
-    read_still(scanning);
-    return true;
+    return stand_still(scanning);
 }
 
 /* ---- the result ---- */
@@ -389,9 +410,7 @@ static void look(struct scanning *scanning) {
     if (scanning->goes_on) look_before(scanning);
     scanning->stopped_s = now_s();
     if (!scanning->alone) hurry(true);
-    bool stands = stand_still(scanning);
-    if (stands) read_still(scanning);
-    stands = stands && copy(scanning);
+    bool stands = stand_still(scanning) && copy(scanning);
     if (!scanning->alone) hurry(false);
     if (stands) look_through(scanning);
     if (scanning->copy > 0) snapshot_end(scanning->copy);
@@ -409,7 +428,7 @@ static void *run(void *context) {
     return NULL;
 }
 
-struct leaks *scan_process(const struct scan_request *request) {
+static struct leaks *look_once(const struct scan_request *request) {
     struct scanning scanning = {.request = request, .leaks = leaks_create()};
     pthread_t thread;
     view_refresh(request->view);
@@ -420,4 +439,21 @@ struct leaks *scan_process(const struct scan_request *request) {
     else if (pthread_create(&thread, NULL, run, &scanning) == 0) pthread_join(thread, NULL);
     else leaks_refuse(scanning.leaks, "failed: no thread for it");
     return scanning.leaks;
+}
+
+/* What is lost in one copy may just have been on its way from one place to another: if threads ran on, it must be
+   so in several. */
+struct leaks *scan_process(const struct scan_request *request) {
+    struct leaks *leaks = look_once(request);
+    for (unsigned look = 1; look < LOOKS && leaks->done && leaks->unknown_threads > 0 && leaks_any(leaks); look++) {
+        for (unsigned i = 0; i < LOOK_PAUSE_S * 20; i++) {
+            nanosleep(&(struct timespec){0, 50000000}, NULL);
+            if (request->tick != NULL) request->tick(request->context);
+        }
+        struct leaks *next = look_once(request);
+        leaks_agree(next, leaks);
+        leaks_destroy(leaks);
+        leaks = next;
+    }
+    return leaks;
 }

@@ -14,6 +14,7 @@
 struct scan_request {
     int pid;
     struct view *view;      /* of its segment; nobody else's meanwhile */
+    struct pp_segment_header *header; /* the segment's, writable; NULL: the program can be asked for nothing */
     /* About every 10 ms of work; may be NULL. */
     void (*tick)(void *context);
     /* Every few seconds: how far it is. May be NULL. */
@@ -21,7 +22,8 @@ struct scan_request {
     void *context;
 };
 
-/* Never NULL. The process waits in pp_process_finish, or is stopped here. Takes at most SCAN_MOST_S. */
+/* Never NULL. The process waits in pp_process_finish, or is stopped here. Takes at most SCAN_MOST_S, several
+   times that where it cannot be stopped. */
 #define SCAN_MOST_S 60.0
 struct leaks *scan_process(const struct scan_request *request);
 

@@ -28,6 +28,7 @@ struct reading {
     struct scan_objects *objects;
     const struct view *view;
     size_t large_room, ignored_room;
+    bool unsorted;
 };
 
 static void add(struct reading *reading, struct list *list, struct reach_object object, uint64_t bytes,
@@ -68,21 +69,47 @@ void scan_blocks_read(struct scan_objects *to, const struct view *view) {
     to->block_count = view_read(view, PP_AREA_BLOCKS, 1, (size_t)count, to->blocks);
 }
 
-static void read_blocks(struct reading *reading, struct list *list) {
+void scan_blocks_again(struct scan_objects *to, const struct view *view) {
+    to->earlier = to->blocks;
+    to->earlier_count = to->block_count;
+    to->blocks = NULL;
+    to->block_room = 0;
+    scan_blocks_read(to, view);
+}
+
+/* The block of the same number is the same block. */
+static bool is_same(const struct pp_segment_block *block, const struct pp_segment_block *others, size_t count,
+                    size_t i) {
+    return i < count && PP_WORD0_STATE(others[i].word0) == PP_STATE_LIVE && others[i].address == block->address &&
+           (uint32_t)others[i].word1 == (uint32_t)block->word1;
+}
+
+static void add_blocks(struct reading *reading, struct list *list, bool earlier) {
     struct scan_objects *to = reading->objects;
-    const struct pp_segment_block *blocks = to->blocks;
-    bool sorted = true;
-    for (size_t i = 0; i < to->block_count; i++) {
+    const struct pp_segment_block *blocks = earlier ? to->earlier : to->blocks;
+    size_t count = earlier ? to->earlier_count : to->block_count;
+    for (size_t i = 0; i < count; i++) {
         uint64_t word0 = blocks[i].word0;
         if (PP_WORD0_STATE(word0) != PP_STATE_LIVE) continue;
         struct reach_object object = {.address = blocks[i].address, .record = SCAN_BLOCK | (uint32_t)(i + 1)};
-        sorted = sorted && (list->count == 0 || list->items[list->count - 1].address < object.address);
+        bool same = earlier ? is_same(&blocks[i], to->blocks, to->block_count, i)
+                            : is_same(&blocks[i], to->earlier, to->earlier_count, i);
+        if (earlier && same) continue;
+        if (to->earlier != NULL && !same) object.record |= SCAN_UNCERTAIN;
+        reading->unsorted |= list->count > 0 && list->items[list->count - 1].address >= object.address;
         add(reading, list, object, PP_BLOCK_BYTES(blocks[i].bytes), (word0 & PP_WORD0_IGNORED) != 0);
     }
+}
+
+static void read_blocks(struct reading *reading, struct list *list) {
+    struct scan_objects *to = reading->objects;
+    add_blocks(reading, list, false);
+    if (to->earlier != NULL) add_blocks(reading, list, true);
     free(to->blocks);
-    to->blocks = NULL;
+    free(to->earlier);
+    to->blocks = to->earlier = NULL;
     to->block_room = 0;
-    if (!sorted) qsort(list->items, list->count, sizeof *list->items, by_address);
+    if (reading->unsorted) qsort(list->items, list->count, sizeof *list->items, by_address);
 }
 
 static int by_slab(const void *left, const void *right) {
@@ -204,5 +231,6 @@ void scan_objects_fini(struct scan_objects *objects) {
     free(objects->own);
     free(objects->given);
     free(objects->blocks);
+    free(objects->earlier);
     free(objects->before);
 }

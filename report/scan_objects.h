@@ -26,6 +26,8 @@ struct scan_objects {
     size_t own_count, given_count;
     struct pp_segment_block *blocks; /* copies of BLOCKS, the first is number 1 */
     size_t block_count, block_room;
+    struct pp_segment_block *earlier; /* the same, shortly before; NULL: it stood still */
+    size_t earlier_count;
     /* Of a process that goes on: which records were live shortly before it was copied, a bit each. NULL: it
        stands still. */
     uint8_t *before;
@@ -39,6 +41,8 @@ void scan_objects_before(struct scan_objects *objects, const struct view *view, 
 /* While it stands still. */
 void scan_ranges_read(struct scan_objects *objects, const struct view *view);
 void scan_blocks_read(struct scan_objects *objects, const struct view *view);
+/* If it did not: what was read is from before the copy, and is read again after it. */
+void scan_blocks_again(struct scan_objects *objects, const struct view *view);
 /* Afterwards. */
 void scan_objects_read(struct scan_objects *objects, const struct view *view);
 void scan_objects_fini(struct scan_objects *objects);

@@ -5,6 +5,7 @@
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -16,6 +17,7 @@
 #include "scan.h"
 #include "symbol.h"
 #include "text.h"
+#include "ticker.h"
 #include "verdict.h"
 #include "view.h"
 #include "words.h"
@@ -83,7 +85,7 @@ static void progress(void *context, uint64_t bytes, uint64_t of) {
 
 static void scan_entry(struct scanner_entry *entry) {
     const struct scan_request request = {.pid = (int)entry->header->pid, .view = entry->view,
-                                         .tick = tick, .progress = progress, .context = entry};
+                                         .header = entry->header, .tick = tick, .progress = progress, .context = entry};
     entry->leaks = scan_process(&request);
     atomic_store(&entry->header->looked, 1);
     syscall(SYS_futex, &entry->header->looked, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
@@ -117,28 +119,68 @@ static void print(struct scanner_entry *entry, const struct model *model) {
     free(text);
 }
 
-/* Told if something is lost: the program has asked for it. */
-static void check(struct scanner_entry *entry, uint32_t wanted) {
-    struct pp_segment_header *header = entry->header;
-    const struct scan_request request = {.pid = (int)header->pid, .view = entry->view, .tick = tick,
+/* A scan now, and the report of it. */
+static struct model *look(struct scanner_entry *entry, uint32_t since) {
+    const struct pp_segment_header *header = entry->header;
+    char root[32];
+    snprintf(root, sizeof root, "/proc/%" PRIu32 "/root", header->pid);
+    const struct scan_request request = {.pid = (int)header->pid, .view = entry->view,
+                                         .header = entry->header, .tick = tick,
                                          .progress = progress, .context = entry};
-    const struct symbol_options symbols = {.tick = tick, .context = entry};
+    const struct symbol_options symbols = {.root = root, .tick = tick, .context = entry};
     struct leaks *leaks = scan_process(&request);
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
+    leaks->since = since;
     view_refresh(entry->view);
     struct model *model = aggregate(entry->view, now.tv_sec * INT64_C(1000000000) + now.tv_nsec, NULL, leaks);
     if (leaks->done && model->kinds[MODEL_LOST].objects > 0) {
         symbol_resolve(model, &symbols);
         verdict_suppress(model, &header->options, model->process.cwd, say, entry);
-        if (model->kinds[MODEL_LOST].objects > 0 && atomic_load(&header->options.REPORT) != PP_REPORT_NONE)
-            print(entry, model);
     }
-    atomic_store(&header->check_lost, leaks->done ? (int64_t)model->kinds[MODEL_LOST].objects : -1);
+    leaks_destroy(leaks);
+    return model;
+}
+
+/* Told if something is lost: the program has asked for it. */
+static void check(struct scanner_entry *entry, uint32_t wanted) {
+    struct pp_segment_header *header = entry->header;
+    struct model *model = look(entry, 0);
+    bool done = strcmp(model->scan, "done") == 0;
+    if (done && model->kinds[MODEL_LOST].objects > 0 && atomic_load(&header->options.REPORT) != PP_REPORT_NONE)
+        print(entry, model);
+    atomic_store(&header->check_lost, done ? (int64_t)model->kinds[MODEL_LOST].objects : -1);
     atomic_store(&header->check_done, wanted);
     syscall(SYS_futex, &header->check_done, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
     model_destroy(model);
-    leaks_destroy(leaks);
+}
+
+/* Under the lock. */
+static struct scanner_entry *find(const struct scanner *scanner, uint64_t nonce) {
+    for (size_t i = 0; i < scanner->count; i++)
+        if (scanner->entries[i]->header->nonce == nonce)
+            return scanner->entries[i];
+    return NULL;
+}
+
+struct model *scanner_look(struct scanner *scanner, const struct scanner_want *want) {
+    pthread_mutex_lock(&scanner->lock);
+    struct scanner_entry *entry = find(scanner, want->nonce);
+    struct model *model = entry ? look(entry, want->marked ? atomic_load(&entry->header->mark) : 0) : NULL;
+    pthread_mutex_unlock(&scanner->lock);
+    return model;
+}
+
+uint32_t scanner_mark(struct scanner *scanner, uint64_t nonce) {
+    uint32_t number = 0;
+    pthread_mutex_lock(&scanner->lock);
+    struct scanner_entry *entry = find(scanner, nonce);
+    if (entry) {
+        atomic_store(&entry->header->mark, ticker_pass(entry->header, NULL, NULL));
+        number = atomic_fetch_add(&entry->header->marks, 1) + 1;
+    }
+    pthread_mutex_unlock(&scanner->lock);
+    return number;
 }
 
 static bool waits(const struct scanner_entry *entry) {

@@ -7,12 +7,14 @@
 #define REPORT_SCANNER_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "leaks.h"
 #include "poolprof/segment.h"
 
+struct model;
 struct scanner_entry;
 
 struct scanner {
@@ -27,6 +29,18 @@ void scanner_fini(struct scanner *scanner);
 
 /* A process of the tree, by its segment's descriptor (kept by the caller). */
 void scanner_add(struct scanner *scanner, int fd);
+
+/* A process of the tree, by its segment's nonce: scanned now, and its report with the leaks' kinds; with names
+   of functions and suppressions in force, if anything is lost. NULL: none of that nonce. The caller destroys
+   it; how the scan went is in the model. */
+struct scanner_want {
+    uint64_t nonce;
+    bool marked;    /* only what was allocated since the last scanner_mark */
+};
+struct model *scanner_look(struct scanner *scanner, const struct scanner_want *want);
+
+/* Begins a new leak generation: its number. 0: none of that nonce. */
+uint32_t scanner_mark(struct scanner *scanner, uint64_t nonce);
 
 /* Scans all that wait for it. */
 void scanner_serve(struct scanner *scanner);

@@ -9,6 +9,7 @@
 #include "snapshot.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,8 @@
 #define RED_ZONE 128u
 #define USER_CODE 0x33u /* cs of 64 bit code */
 #define MOST_NS INT64_C(20000000000) /* what the fork of a huge process may take */
+#define ASK_NS INT64_C(2000000000) /* what a program may take that allocates at all */
+#define PERMISSION_NS INT64_C(1000000000)
 #define SIGNALS_BYTES 8u
 
 /* What the kernel leaves in rax of a call that is to begin anew (include/linux/errno.h). */
@@ -92,6 +95,13 @@ static bool send_into_stub(int tid, int pid, const struct pp_segment_header *hea
     return false;
 }
 
+/* The next malloc asks the kernel for the time, and looks up; so does who waits for us. */
+static void poke(struct pp_segment_header *header) {
+    atomic_store(&header->clock, 0);
+    syscall(SYS_futex, &header->check_done, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+    syscall(SYS_futex, &header->looked, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
 /* What the segment says is to be killed in the end: only if it is the process's child. */
 static bool is_child(int child, int of) {
     char path[32], text[512], *name_end = NULL;
@@ -104,10 +114,11 @@ static bool is_child(int child, int of) {
     return name_end != NULL && sscanf(name_end + 1, " %*c %d", &parent) == 1 && parent == of;
 }
 
-/* Its pid; 0: no answer, or no copy. */
-static int await(struct view *view, int pid, uint32_t sequence) {
-    int64_t deadline = now_ns() + MOST_NS;
+/* Its pid; 0: no answer, or no copy. `header` is not NULL if the program is still to be brought to it. */
+static int await(struct view *view, int pid, uint32_t sequence, struct pp_segment_header *header) {
+    int64_t deadline = now_ns() + (header != NULL ? ASK_NS : MOST_NS);
     for (int64_t pause = 10000; now_ns() < deadline && kill(pid, 0) == 0;) {
+        if (header != NULL) poke(header);
         if (!view_refresh(view)) return 0;
         uint64_t word = view_header(view)->snapshot;
         if (word >> 32 == sequence) return (int32_t)word > 0 && is_child((int32_t)word, pid) ? (int32_t)word : 0;
@@ -115,6 +126,15 @@ static int await(struct view *view, int pid, uint32_t sequence) {
         if (pause < 200000) pause *= 2;
     }
     return 0;
+}
+
+/* The copy allows it by itself where we may not look at the process; it takes a moment. */
+static void await_permission(int copy, uint64_t address) {
+    uint64_t word;
+    struct iovec local = {&word, sizeof word}, remote = {(void *)(uintptr_t)address, sizeof word};
+    int64_t deadline = now_ns() + PERMISSION_NS;
+    while (process_vm_readv(copy, &local, 1, &remote, 1, 0) < 0 && errno == EPERM && now_ns() < deadline)
+        nanosleep(&(struct timespec){0, 100000}, NULL);
 }
 
 int snapshot_take(const struct halt *halt, struct view *view, bool *none) {
@@ -128,13 +148,26 @@ int snapshot_take(const struct halt *halt, struct view *view, bool *none) {
             bool best = (uint32_t)tid == waiter || halt->threads[i].vector_words == 0; /* in a call */
             if (best != (round == 0) || !has_our_filters(halt->pid, tid)) continue;
             if (!send_into_stub(tid, halt->pid, header, sequence)) continue;
-            int copy = await(view, halt->pid, sequence);
+            int copy = await(view, halt->pid, sequence, NULL);
             *none = copy == 0;
             if (copy != 0) halt_release(halt);
+            if (copy != 0) await_permission(copy, halt->threads[i].stack);
             return copy;
         }
     }
     return 0;
+}
+
+int snapshot_ask(struct pp_segment_header *header, struct view *view, int pid) {
+    uint32_t sequence = (uint32_t)(atomic_load(&header->snapshot) >> 32) + 1, wanted = sequence + (sequence == 0);
+    if (atomic_load(&header->sandboxed) != 0) return 0;
+    sequence = wanted;
+    atomic_store(&header->snapshot_tracer, (uint32_t)getpid());
+    atomic_store(&header->snapshot_wanted, sequence);
+    int copy = await(view, pid, sequence, header);
+    atomic_compare_exchange_strong(&header->snapshot_wanted, &wanted, 0);
+    if (copy != 0) await_permission(copy, atomic_load(&header->snapshot_maker.stack));
+    return copy;
 }
 
 void snapshot_end(int pid) { kill(pid, SIGKILL); }

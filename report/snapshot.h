@@ -13,6 +13,11 @@
    have been let go (`none` is then true). */
 int snapshot_take(const struct halt *halt, struct view *view, bool *none);
 
+/* Without holding anything: the program is asked to make one by itself, which its next allocation does, or its
+   thread that waits for us. `header` is its segment's, writable. The copy's pid, the thread that made it is in the
+   header; 0: it was not made in time. */
+int snapshot_ask(struct pp_segment_header *header, struct view *view, int pid);
+
 /* The copy is no longer needed. */
 void snapshot_end(int pid);
 

@@ -122,6 +122,7 @@ static void put_kind(const struct text *text, enum model_kind kind, const char *
 static void put_leaks(const struct text *text) {
     const struct model *model = text->model;
     if (!is_scanned(model)) return;
+    if (model->since_s >= 0) fprintf(text->to, "since the mark at %.2f s ", model->since_s);
     if (model->kinds[MODEL_LOST].objects > 0) put_kind(text, MODEL_LOST, "lost ");
     else fputs("nothing lost", text->to);
     if (model->kinds[MODEL_INDIRECT].objects > 0) put_kind(text, MODEL_INDIRECT, ", with them ");

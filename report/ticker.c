@@ -11,6 +11,7 @@
 #define KEPT_NS INT64_C(1000000000)         /* then the program is asked whether it still wants it */
 #define LOOK_LEAST_NS INT64_C(10000000)
 #define LOOK_MOST_NS INT64_C(1000000000)
+#define PASS_TRIES 100u
 #define STACK_BYTES (128u << 10)
 
 static int64_t now_ns(clockid_t clock) {
@@ -22,6 +23,22 @@ static int64_t now_ns(clockid_t clock) {
 static uint32_t tick_of(const struct pp_segment_header *header, int64_t now) {
     int64_t passed = now - header->started_monotonic_ns;
     return passed > 0 ? (uint32_t)(passed / PP_TICK_NS) : 0;
+}
+
+uint32_t ticker_now(const struct pp_segment_header *header) {
+    uint32_t real = tick_of(header, now_ns(CLOCK_MONOTONIC_COARSE)), kept = atomic_load(&header->clock);
+    return kept != 0 && kept < real ? kept : real;
+}
+
+uint32_t ticker_pass(const struct pp_segment_header *header, void (*look)(void *context), void *context) {
+    const struct timespec moment = {.tv_nsec = PP_TICK_NS / 4};
+    uint32_t asked = tick_of(header, now_ns(CLOCK_MONOTONIC)), now;
+    for (unsigned tries = 0; (now = ticker_now(header)) <= asked && tries < PASS_TRIES; tries++) {
+        nanosleep(&moment, NULL);
+        if (look)
+            look(context);
+    }
+    return now;
 }
 
 static void let_go(struct ticker_item *item, int64_t now) {

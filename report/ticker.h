@@ -40,6 +40,12 @@ void ticker_add(struct ticker *ticker, struct pp_segment_header *header);
 /* Afterwards `header` is not touched any more. */
 void ticker_remove(struct ticker *ticker, const struct pp_segment_header *header);
 
+/* The time that a record gets now, or gets next: what is kept, else the kernel's. */
+uint32_t ticker_now(const struct pp_segment_header *header);
+/* Waits until what was recorded before the call is of an earlier tick than what will be; returns the latter's. It
+   gives up on a clock that does not move. `header` is refreshed by `look`, if that is not NULL. */
+uint32_t ticker_pass(const struct pp_segment_header *header, void (*look)(void *context), void *context);
+
 /* One turn at time `now_ns` (CLOCK_MONOTONIC_COARSE); returns when the next one is due. Pure but for the items. */
 int64_t ticker_turn(struct ticker_item *items, size_t count, int64_t now_ns);
 

@@ -11,6 +11,7 @@
 #include "module.h"
 #include "os.h"
 #include "segment.h"
+#include "snapshot.h"
 #include "tree.h"
 
 #define PATIENCE_NS INT64_C(10000000000)
@@ -172,6 +173,7 @@ static bool wait_for(struct pp_segment_header *header, const struct pp_tree *tre
     int64_t begun = pp_os_now(), last_sign = begun;
     while ((now_value = atomic_load(word)) != value && atomic_load(&header->handover) != PP_HANDOVER_DONE) {
         pp_os_futex_wait(word, now_value, SLICE_NS);
+        pp_snapshot_poll();
         int64_t now = pp_os_now();
         if (PP_LOAD(&tree->heartbeat) != heartbeat) {
             heartbeat = PP_LOAD(&tree->heartbeat);

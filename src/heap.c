@@ -90,6 +90,7 @@ static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame
     }
     struct pp_thread *thread = pp_track_enter();
     if (thread == NULL) return;
+    pp_snapshot_poll();
     if (PP_LIKELY(thread->mode == PP_MODE_EXACT) || pp_tag_note(thread, bytes)) {
         struct pp_record record = {.bytes = bytes, .kind = kind, .tag = thread->tag, .thread = thread->index,
                                    .ignored = (thread->live_tagged & PP_WORD0_IGNORED) != 0,

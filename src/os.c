@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -150,6 +151,16 @@ bool pp_os_confined(void) {
     int own = filters_of("/proc/self/status");
     return own < 0 || own != filters_of("/proc/1/status");
 }
+
+int64_t pp_os_copy(void) { return pp_syscall6(SYS_clone, CLONE_FILES | CLONE_FS, 0, 0, 0, 0, 0); }
+
+uint64_t pp_os_block_signals(void) {
+    uint64_t all = ~UINT64_C(0), before = 0;
+    pp_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (int64_t)&all, (int64_t)&before, 8);
+    return before;
+}
+
+void pp_os_set_signals(uint64_t mask) { pp_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (int64_t)&mask, 0, 8); }
 
 bool pp_os_reaped(int pid) {
     int status;

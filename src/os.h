@@ -55,6 +55,9 @@ bool pp_os_sandboxed(void); /* this process is under a seccomp filter */
    filter that the first process of our namespace has too is a container's, and those let programs
    live. Reads /proc if there is a filter. */
 bool pp_os_confined(void);
+int64_t pp_os_copy(void); /* fork without a signal at its end, sharing descriptors: pid, 0 in the child, -errno */
+uint64_t pp_os_block_signals(void); /* all, of the calling thread; returns what it had */
+void pp_os_set_signals(uint64_t mask);
 bool pp_os_reaped(int pid); /* our hidden child `pid` has ended (and is reaped now) */
 uint64_t pp_os_memory_limit(void); /* bytes: physical memory or the cgroup's limit, the lower */
 uint64_t pp_os_memory_and_swap(void); /* bytes of the machine; UINT64_MAX: not told */

@@ -72,10 +72,9 @@ __attribute__((noreturn)) static PP_NOINLINE void wait_alone(void) {
 }
 
 int pp_os_start_hidden(char *const argv[], char *const envp[], int fd) {
-    uint64_t all = ~UINT64_C(0), before = 0;
     /* Taken here, not by the watcher: by then we may be dead and reaped, and nobody could tell how. */
     int pidfd = (int)pp_syscall3(SYS_pidfd_open, pp_os_pid(), 0, 0);
-    pp_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (int64_t)&all, (int64_t)&before, 8);
+    uint64_t before = pp_os_block_signals();
     int64_t stub = pp_syscall6(SYS_clone, 0, 0, 0, 0, 0, 0);
     if (stub == 0) {
         pp_syscall0(SYS_setsid);
@@ -87,7 +86,7 @@ int pp_os_start_hidden(char *const argv[], char *const envp[], int fd) {
         if (program < 0) pp_os_exit_group(1);
         wait_alone();
     }
-    pp_syscall4(SYS_rt_sigprocmask, SIG_SETMASK, (int64_t)&before, 0, 8);
+    pp_os_set_signals(before);
     if (pidfd >= 0) pp_os_close(pidfd);
     return (int)stub;
 }

@@ -8,6 +8,7 @@
 
 #define LOOK_NS INT64_C(50000000)
 #define LOOKS 1600u /* longer than a scan may take */
+#define PR_SET_DUMPABLE 4
 #define PR_SET_NAME 15
 #define PR_SET_PTRACER 0x59616d61
 
@@ -21,8 +22,38 @@ void pp_snapshot_child(const struct pp_snapshot_frame *frame) {
     pp_os_exit_group(0);
 }
 
-void pp_snapshot_reap(uint64_t copy) {
+static void reap(struct pp_segment_header *header) {
+    uint64_t copy = PP_LOAD(&header->snapshot);
     int32_t pid = (int32_t)copy; /* or why there is none */
-    if (PP_LOAD(&pp_segment.header->sandboxed) != 0) return;
-    if (pid <= 0 || pp_os_reaped(pid)) PP_STORE(&pp_segment.header->snapshot_reaped, copy);
+    if (copy == PP_LOAD(&header->snapshot_reaped)) return;
+    if (pid <= 0 || pp_os_reaped(pid)) PP_STORE(&header->snapshot_reaped, copy);
+}
+
+/* Who may not be looked at has said so for itself; its copy is there to be looked at. The registers that calls
+   preserve are in this frame. */
+static PP_NOINLINE void make(struct pp_segment_header *header, uint32_t sequence) {
+    struct pp_waiter *maker = &header->snapshot_maker;
+    struct pp_snapshot_frame frame = {.tracer = PP_LOAD(&header->snapshot_tracer)};
+    __builtin_unwind_init();
+    PP_STORE(&maker->stack, (uintptr_t)&frame);
+    PP_STORE(&maker->thread_pointer, pp_os_thread_pointer());
+    PP_STORE(&maker->tid, (uint32_t)pp_os_tid());
+    uint64_t mask = pp_os_block_signals();
+    int64_t copy = pp_os_copy();
+    if (copy == 0) {
+        pp_os_prctl(PR_SET_DUMPABLE, (const unsigned long[4]){1});
+        pp_snapshot_child(&frame);
+    }
+    pp_os_set_signals(mask);
+    PP_STORE(&header->snapshot, (uint64_t)sequence << 32 | (uint32_t)copy);
+}
+
+void pp_snapshot_attend(void) {
+    struct pp_segment_header *header = pp_segment.header;
+    if (PP_LOAD(&header->sandboxed) != 0) return;
+    /* A vfork child shares our memory, and is not who is asked. */
+    if (pp_os_pid() != (int)header->pid) return;
+    reap(header);
+    uint32_t sequence = atomic_exchange(&header->snapshot_wanted, 0);
+    if (sequence != 0) make(header, sequence);
 }

@@ -442,6 +442,13 @@ struct pp_segment_header {
     uint64_t snapshot_stub, snapshot_word;  /* addresses in the program: the code that makes one, and the next */
     _Atomic uint64_t snapshot;          /* the last: sequence 32 | pid, or negative errno, 32 */
     _Atomic uint64_t snapshot_reaped;   /* program: the value of `snapshot` whose process is gone */
+    _Atomic uint32_t snapshot_wanted;   /* outside: the sequence of a copy that the program is to make by itself in
+                                           its next slow path; 0: none (the program, once it is at it) */
+    _Atomic uint32_t snapshot_tracer;   /* outside: the pid that may look at it */
+    struct pp_waiter snapshot_maker;    /* the thread that made it */
+
+    _Atomic uint32_t mark;              /* watcher: the tick that a new leak generation began with; 0: none */
+    _Atomic uint32_t marks;             /* watcher: how many there have been */
 
     _Alignas(64) struct pp_tree tree;   /* in use in the tree's first process only */
 };

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -157,7 +158,8 @@ static void busy(void) {
 
 int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "annotations") == 0) annotations();
+        if (strcmp(argv[i], "unreadable") == 0) prctl(PR_SET_DUMPABLE, 0);
+        else if (strcmp(argv[i], "annotations") == 0) annotations();
         else if (strcmp(argv[i], "unregister") == 0) __lsan_unregister_root_region(shown(hidden_block), 4000);
         else if (strcmp(argv[i], "checks") == 0) checks();
         else if (strcmp(argv[i], "leak") == 0) leak_one();

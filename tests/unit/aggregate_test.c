@@ -509,6 +509,34 @@ static void counts_that_count_down_are_read(void **state) {
     segment_builder_fini(&builder);
 }
 
+/* Of a scan: what is older than the mark is left out; what was born since the process was copied is reachable,
+   whatever was there before it. */
+static void generations_are_told_apart(void **state) {
+    (void)state;
+    struct segment_builder builder;
+    segment_builder_init(&builder);
+    for (uint32_t tick = 1; tick <= 4; tick++)
+        segment_builder_block(&builder, (struct segment_builder_block){.tick = tick, .bytes = 10});
+    struct leaks *leaks = leaks_create();
+    leaks->done = true;
+    leaks->block_count = 5;
+    leaks->blocks = calloc(5, 1); /* all lost */
+    leaks->born_before = 4;
+    struct model *model = model_with(&builder, AGGREGATE_LAST_TRACE, leaks);
+    assert_int_equal(model->kinds[MODEL_LOST].objects, 3);
+    assert_int_equal(model->kinds[MODEL_REACHABLE].objects, 1);
+    assert_true(model->since_s < 0);
+    model_destroy(model);
+    leaks->since = 3;
+    model = model_with(&builder, AGGREGATE_LAST_TRACE, leaks);
+    assert_int_equal(model->kinds[MODEL_LOST].objects, 1);
+    assert_int_equal(model->kinds[MODEL_REACHABLE].objects, 1);
+    assert_true(model->since_s == 0.03);
+    model_destroy(model);
+    leaks_destroy(leaks);
+    segment_builder_fini(&builder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_the_oracle),
@@ -527,6 +555,7 @@ int main(void) {
         cmocka_unit_test(estimates_are_sums_of_weights),
         cmocka_unit_test(hostile_samples_are_harmless),
         cmocka_unit_test(counts_that_count_down_are_read),
+        cmocka_unit_test(generations_are_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,15 +6,19 @@
 #include "segment_builder.h"
 #include "view.h"
 
-static inline struct model *model_at(struct segment_builder *builder, int64_t now_ns) {
+static inline struct model *model_with(struct segment_builder *builder, int64_t now_ns, const struct leaks *leaks) {
     char why[256];
     int fd = segment_builder_open(builder);
     struct view *view = view_open_fd(fd, why, sizeof why);
     assert_non_null(view);
-    struct model *model = aggregate(view, now_ns, NULL, NULL);
+    struct model *model = aggregate(view, now_ns, NULL, leaks);
     view_close(view);
     close(fd);
     return model;
+}
+
+static inline struct model *model_at(struct segment_builder *builder, int64_t now_ns) {
+    return model_with(builder, now_ns, NULL);
 }
 
 static inline struct model *model_of(struct segment_builder *builder) {
