@@ -39,7 +39,7 @@ void memory_fini(struct memory *memory) {
     free(memory->pages);
 }
 
-#define CACHE_MOST (UINT64_C(256) << 20)
+#define CACHE_MOST (UINT64_C(32) << 20)
 #define CACHE_SHARE 8u
 
 static uint64_t read_number(const char *path, const char *format, uint64_t otherwise) {

@@ -3,7 +3,7 @@
  * stretches of address space), and there by a table with the first object of each page; what is left
  * is a binary search among the objects of one page.
  *
- * Cost per object: 16 bytes of the caller's, a state, 4 bytes on the stack while it waits, and 4 bytes
+ * Cost per object: 8 bytes of the caller's, a state, 4 bytes on the stack while it waits, and 4 bytes
  * per page. Cost per word: a comparison with the heap's bounds.
  */
 #include "reach.h"
@@ -28,23 +28,26 @@ struct reach_extent {
 
 /* ---- finding ---- */
 
-uint64_t reach_bytes(const struct reach *reach, size_t object) {
-    uint32_t bytes = reach->objects[object].bytes;
-    if (bytes != UINT32_MAX) return bytes;
-    for (size_t i = 0; i < reach->large_count; i++)
-        if (reach->large[2 * i] == reach->objects[object].address) return reach->large[2 * i + 1];
-    return bytes;
+uint64_t reach_address(const struct reach *reach, size_t object) { return REACH_ADDRESS(reach->objects[object]); }
+
+static uint64_t large_bytes(const struct reach *reach, uint64_t address) {
+    size_t low = 0, high = reach->large_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (reach->large[middle].address < address) low = middle + 1;
+        else high = middle;
+    }
+    return low < reach->large_count && reach->large[low].address == address ? reach->large[low].bytes : REACH_LARGE;
 }
 
-void reach_large(struct reach *reach, uint64_t address, uint64_t bytes) {
-    size_t room = 2 * (reach->large_count + 1);
-    uint64_t *larger = model_alloc(room, sizeof *larger);
-    if (reach->large_count > 0)
-        memcpy(larger, reach->large, 2 * reach->large_count * sizeof *larger);
-    free(reach->large);
-    reach->large = larger;
-    reach->large[2 * reach->large_count] = address;
-    reach->large[2 * reach->large_count++ + 1] = bytes;
+uint64_t reach_bytes(const struct reach *reach, size_t object) {
+    uint64_t bytes = reach->objects[object] & REACH_LARGE;
+    return bytes != REACH_LARGE ? bytes : large_bytes(reach, reach_address(reach, object));
+}
+
+void reach_set_large(struct reach *reach, const struct reach_large *large, size_t count) {
+    reach->large = large;
+    reach->large_count = count;
 }
 
 static uint64_t page_of(uint64_t address) { return address >> PAGE_SHIFT; }
@@ -57,7 +60,7 @@ static void fill_extent(struct reach *reach, struct reach_extent *extent, size_t
     extent->first = model_alloc(pages + 1, sizeof *extent->first);
     for (size_t page = 0; page < pages; page++) {
         uint64_t start = extent->start + ((uint64_t)page << PAGE_SHIFT);
-        while (at + 1 < to && reach->objects[at + 1].address <= start) at++;
+        while (at + 1 < to && reach_address(reach, at + 1) <= start) at++;
         extent->first[page] = (uint32_t)at;
     }
     extent->first[pages] = (uint32_t)(to - 1);
@@ -65,24 +68,24 @@ static void fill_extent(struct reach *reach, struct reach_extent *extent, size_t
 
 static void add_extent(struct reach *reach, size_t from, size_t to, size_t *room) {
     uint64_t page = UINT64_C(1) << PAGE_SHIFT;
-    uint64_t end = reach->objects[to - 1].address;
+    uint64_t end = reach_address(reach, to - 1);
     reach->extents = model_grow(reach->extents, reach->extent_count, room, sizeof *reach->extents);
     struct reach_extent *extent = &reach->extents[reach->extent_count++];
-    extent->start = reach->objects[from].address & ~(page - 1);
+    extent->start = reach_address(reach, from) & ~(page - 1);
     extent->end = (end & ~(page - 1)) + page;
     fill_extent(reach, extent, from, to);
 }
 
-bool reach_init(struct reach *reach, const struct reach_object *objects, size_t count,
+bool reach_init(struct reach *reach, const reach_object *objects, size_t count,
                 const struct reach_source *source) {
     size_t from = 0, room = 0;
     *reach = (struct reach){.objects = objects, .count = count, .source = *source};
     for (size_t i = 1; i < count; i++)
-        if (objects[i].address <= objects[i - 1].address) return false;
+        if (REACH_ADDRESS(objects[i]) <= REACH_ADDRESS(objects[i - 1])) return false;
     reach->states = model_alloc(count, 1);
     reach->buffer = model_buffer(1, BUFFER_BYTES);
     for (size_t i = 1; i <= count; i++) {
-        if (i < count && objects[i].address - objects[i - 1].address < EXTENT_GAP) continue;
+        if (i < count && REACH_ADDRESS(objects[i]) - REACH_ADDRESS(objects[i - 1]) < EXTENT_GAP) continue;
         add_extent(reach, from, i, &room);
         from = i;
     }
@@ -95,7 +98,6 @@ void reach_fini(struct reach *reach) {
     free(reach->states);
     free(reach->stack);
     free(reach->buffer);
-    free(reach->large);
     free(reach->leaders);
     *reach = (struct reach){0};
 }
@@ -106,18 +108,15 @@ static size_t search(const struct reach *reach, const struct reach_extent *exten
     size_t low = extent->first[page], high = extent->first[page + 1];
     while (low < high) {
         size_t middle = low + (high - low + 1) / 2;
-        if (reach->objects[middle].address <= address) low = middle;
+        if (reach_address(reach, middle) <= address) low = middle;
         else high = middle - 1;
     }
     return low;
 }
 
 static bool holds(const struct reach *reach, size_t object, uint64_t address) {
-    uint64_t offset = address - reach->objects[object].address;
-    uint32_t bytes = reach->objects[object].bytes;
-    if (address < reach->objects[object].address) return false;
-    if (bytes == UINT32_MAX) return offset < reach_bytes(reach, object);
-    return offset < (bytes > 0 ? bytes : 1);
+    uint64_t start = reach_address(reach, object), bytes = reach_bytes(reach, object);
+    return address >= start && address - start < (bytes > 0 ? bytes : 1);
 }
 
 bool reach_find(const struct reach *reach, uint64_t address, size_t *object) {
@@ -183,7 +182,7 @@ static bool is_inherited(struct reach *reach, uint64_t address, uint64_t first) 
 }
 
 static bool is_explained(struct reach *reach, size_t object, uint64_t address) {
-    uint64_t start = reach->objects[object].address, bytes = reach_bytes(reach, object);
+    uint64_t start = reach_address(reach, object), bytes = reach_bytes(reach, object);
     uint64_t offset = address - start, first[2] = {0, 0};
     if (bytes < 2 * WORD) return false;
     if (reach->source.read(reach->source.context, start, first, sizeof first) < sizeof first)
@@ -207,7 +206,7 @@ static void mark(struct reach *reach, uint64_t word, bool definite) {
     if (!reach_find(reach, word, &object)) return;
     uint8_t before = reach->states[object];
     if (before == REACH_REACHABLE || (before == REACH_POSSIBLE && !definite)) return;
-    if (definite && (word == reach->objects[object].address || is_explained(reach, object, word)))
+    if (definite && (word == reach_address(reach, object) || is_explained(reach, object, word)))
         state = REACH_REACHABLE;
     if (state == before) return;
     reach->states[object] = state;
@@ -252,8 +251,8 @@ static void take_words(struct reach *reach, const uint64_t *words, size_t count,
     uint64_t low = reach->extents[0].start;
     uint64_t span = reach->extents[reach->extent_count - 1].end - low;
     size_t last = reach->count - 1;
-    if (reach->objects[last].address + reach_bytes(reach, last) > low + span)
-        span = reach->objects[last].address + reach_bytes(reach, last) - low;
+    if (reach_address(reach, last) + reach_bytes(reach, last) > low + span)
+        span = reach_address(reach, last) + reach_bytes(reach, last) - low;
     for (size_t i = 0; i < count; i++) {
         if (words[i] - low >= span) continue;
         if (reach->leader_count > 0) mark_lost(reach, words[i]);
@@ -288,7 +287,7 @@ static void look_through(struct reach *reach, uint64_t start, uint64_t end, bool
 static void work_off(struct reach *reach) {
     while (reach->stack_count > 0 && !reach->gave_up) {
         size_t object = reach->stack[--reach->stack_count];
-        uint64_t start = reach->objects[object].address;
+        uint64_t start = reach_address(reach, object);
         look_through(reach, start, start + reach_bytes(reach, object),
                      reach->states[object] == REACH_REACHABLE);
     }
@@ -307,7 +306,7 @@ void reach_word(struct reach *reach, uint64_t word) {
     work_off(reach);
 }
 
-void reach_object(struct reach *reach, size_t object) {
+void reach_mark(struct reach *reach, size_t object) {
     if (reach->states[object] == REACH_REACHABLE) return;
     reach->states[object] = REACH_REACHABLE;
     push(reach, object);

@@ -20,11 +20,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* An object of 4 GiB or more has bytes UINT32_MAX and its size in `large`. */
-struct reach_object {
-    uint64_t address;
-    uint32_t bytes;
-    uint32_t record; /* the caller's */
+/* An object, in 8 bytes: where it starts, a multiple of 8 below 2^47, and its size; of a large one, that is in
+   a table. There may be ten million. */
+typedef uint64_t reach_object;
+#define REACH_LARGE UINT64_C(0xfffff)
+#define REACH_OBJECT(address, bytes) \
+    ((uint64_t)(address) << 17 | ((bytes) < REACH_LARGE ? (uint64_t)(bytes) : REACH_LARGE))
+#define REACH_ADDRESS(object) ((object) >> 20 << 3)
+
+struct reach_large {
+    uint64_t address, bytes;
 };
 
 enum reach_state { REACH_LOST, REACH_INDIRECT, REACH_POSSIBLE, REACH_REACHABLE };
@@ -48,11 +53,11 @@ struct reach_leader {
 struct reach_extent; /* a stretch of address space with objects, private */
 
 struct reach {
-    const struct reach_object *objects; /* by address, ascending, none overlaps the next */
+    const reach_object *objects; /* by address, ascending, none overlaps the next */
     size_t count;
     uint8_t *states; /* enum reach_state each */
     struct reach_source source;
-    uint64_t *large; /* address, bytes: of objects of 4 GiB and more */
+    const struct reach_large *large; /* by address, ascending: objects of REACH_LARGE bytes and more */
     size_t large_count;
     struct reach_extent *extents;
     size_t extent_count;
@@ -67,12 +72,13 @@ struct reach {
 };
 
 /* `objects` stay the caller's and must outlive it. false: they are not in order. */
-bool reach_init(struct reach *reach, const struct reach_object *objects, size_t count,
+bool reach_init(struct reach *reach, const reach_object *objects, size_t count,
                 const struct reach_source *source);
 void reach_fini(struct reach *reach);
 
-/* Sizes of objects of 4 GiB and more, before any root. */
-void reach_large(struct reach *reach, uint64_t address, uint64_t bytes);
+/* Before any root; `large` stays the caller's, too. */
+void reach_set_large(struct reach *reach, const struct reach_large *large, size_t count);
+uint64_t reach_address(const struct reach *reach, size_t object);
 uint64_t reach_bytes(const struct reach *reach, size_t object);
 
 /* The object that the address lies in; false: none. */
@@ -81,7 +87,7 @@ bool reach_find(const struct reach *reach, uint64_t address, size_t *object);
 /* Roots: all aligned words of [start, end); one word; an object by order. */
 void reach_range(struct reach *reach, uint64_t start, uint64_t end);
 void reach_word(struct reach *reach, uint64_t word);
-void reach_object(struct reach *reach, size_t object);
+void reach_mark(struct reach *reach, size_t object);
 
 /* After the last root: tells indirect from lost. false: gave up, the states mean nothing. */
 bool reach_finish(struct reach *reach);

@@ -62,7 +62,7 @@ static void mark_heap_stack(const struct roots *roots, const struct halted_threa
     size_t object;
     if (!is_own(roots, thread->stack) || reach->count == 0) return;
     if (!reach_find(reach, thread->stack, &object)) return;
-    reach_range(reach, thread->stack, reach->objects[object].address + reach_bytes(reach, object));
+    reach_range(reach, thread->stack, reach_address(reach, object) + reach_bytes(reach, object));
 }
 
 /* The table of a thread's dynamic TLS is pointed to past its head: not a pointer that keeps a block,

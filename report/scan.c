@@ -290,7 +290,6 @@ static bool copy(struct scanning *scanning) {
 static void keep(struct leaks *leaks, uint32_t record, enum model_kind kind) {
     uint32_t index = record & ~SCAN_BLOCK;
     bool block = (record & SCAN_BLOCK) != 0;
-    if ((record & SCAN_UNCERTAIN) != 0) return;
     if (index >= (block ? leaks->block_count : leaks->record_count)) return;
     (block ? leaks->blocks : leaks->records)[index] = (uint8_t)kind;
 }
@@ -308,27 +307,18 @@ static void keep_all(struct scanning *scanning) {
     memset(leaks->records, MODEL_OUTSTANDING, leaks->record_count);
     memset(leaks->blocks, MODEL_OUTSTANDING, leaks->block_count);
     for (size_t i = 0; i < scanning->objects.count; i++)
-        keep(leaks, scanning->objects.items[i].record, kinds[scanning->reach.states[i]]);
+        if (!scan_objects_uncertain(&scanning->objects, i))
+            keep(leaks, scan_objects_record(&scanning->objects, i), kinds[scanning->reach.states[i]]);
     leaks->objects = scanning->objects.count;
     leaks->bytes = scanning->memory.bytes_read;
     leaks->done = true;
     model_set(&leaks->scan, "done");
 }
 
-static int by_number(const void *left, const void *right) {
-    uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    return (a > b) - (a < b);
-}
-
 /* What the program has said is no leak keeps alive what it points to. */
 static void mark_ignored(struct scanning *scanning) {
-    const struct scan_objects *objects = &scanning->objects;
-    if (objects->ignored_count == 0) return;
-    qsort(objects->ignored, objects->ignored_count, sizeof *objects->ignored, by_number);
-    for (size_t i = 0; i < objects->count; i++)
-        if (bsearch(&objects->items[i].record, objects->ignored, objects->ignored_count,
-                    sizeof *objects->ignored, by_number) != NULL)
-            reach_object(&scanning->reach, i);
+    for (size_t i = 0; i < scanning->objects.ignored_count; i++)
+        reach_mark(&scanning->reach, scanning->objects.ignored[i]);
 }
 
 static int looked_at(const struct scanning *scanning) {
@@ -344,13 +334,12 @@ static void mark(struct scanning *scanning) {
     if (cache > most) cache = most;
     memory_init(&scanning->memory, looked_at(scanning), cache > CACHE_LEAST ? cache : CACHE_LEAST);
     reach_init(&scanning->reach, objects->items, objects->count, &source);
-    for (size_t i = 0; i < objects->large_count; i++)
-        reach_large(&scanning->reach, objects->large[2 * i], objects->large[2 * i + 1]);
+    reach_set_large(&scanning->reach, objects->large, objects->large_count);
     scanning->bytes_most = objects->bytes + roots_bytes(&scanning->roots);
     roots_mark(&scanning->roots, &scanning->memory, &scanning->reach);
     mark_ignored(scanning);
     for (size_t i = 0; i < objects->count; i++) /* no leader, and led by nobody */
-        if ((objects->items[i].record & SCAN_UNCERTAIN) != 0 && scanning->reach.states[i] == REACH_LOST)
+        if (scanning->reach.states[i] == REACH_LOST && scan_objects_uncertain(objects, i))
             scanning->reach.states[i] = REACH_INDIRECT;
     bool finished = reach_finish(&scanning->reach);
     int error = scanning->memory.error;

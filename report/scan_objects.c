@@ -4,8 +4,8 @@
  * its address, so all that one must know is whether it was live at that moment: yes, if it was live before
  * and is live afterwards with a birth before both. Where it was not live all the time, one cannot tell.
  *
- * Slots come in order by themselves, slab after slab, and all slabs lie in one
- * stretch of address space: only the other blocks have to be sorted, and the slots go between them.
+ * Slots come in order by themselves, slab after slab, and all slabs lie in one stretch of address space: only the
+ * other blocks have to be sorted, and the slots go between them. A slot's record follows from its address.
  */
 #include "scan_objects.h"
 
@@ -19,38 +19,58 @@
 #define ADDRESS_LEAST 4096u
 #define ADDRESS_END (UINT64_C(1) << 47) /* of what programs can have */
 
-struct list {
-    struct reach_object *items;
-    size_t count, room;
+/* Of BLOCKS, to be sorted. */
+struct block {
+    uint64_t address, bytes;
+    uint32_t record;
+    bool ignored, uncertain;
 };
 
 struct reading {
     struct scan_objects *objects;
     const struct view *view;
-    size_t large_room, ignored_room;
+    struct block *blocks;
+    size_t block_count, block_room;
+    size_t room, large_room, ignored_room, uncertain_room;
     bool unsorted;
 };
 
-static void add(struct reading *reading, struct list *list, struct reach_object object, uint64_t bytes,
-                bool ignored) {
+static bool is_address(uint64_t address) { /* else it is torn or hostile */
+    return address >= ADDRESS_LEAST && address < ADDRESS_END && address % 8 == 0;
+}
+
+static void note_uncertain(struct reading *reading, size_t item) {
     struct scan_objects *to = reading->objects;
-    if (object.address < ADDRESS_LEAST || object.address >= ADDRESS_END) return; /* torn or hostile */
-    object.bytes = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
-    list->items = model_grow(list->items, list->count, &list->room, sizeof *list->items);
-    list->items[list->count++] = object;
-    to->bytes += bytes;
-    if (bytes >= UINT32_MAX) {
-        to->large = model_grow(to->large, to->large_count, &reading->large_room, 2 * sizeof *to->large);
-        to->large[2 * to->large_count] = object.address;
-        to->large[2 * to->large_count++ + 1] = bytes;
+    while (item / 8 >= reading->uncertain_room) {
+        size_t room = reading->uncertain_room;
+        to->uncertain = model_grow(to->uncertain, room, &reading->uncertain_room, 1);
+        memset(to->uncertain + room, 0, reading->uncertain_room - room);
     }
-    if (!ignored) return;
-    to->ignored = model_grow(to->ignored, to->ignored_count, &reading->ignored_room, sizeof *to->ignored);
-    to->ignored[to->ignored_count++] = object.record;
+    to->uncertain[item / 8] |= (uint8_t)(1u << item % 8);
+}
+
+/* Each is behind the one before; what a torn or hostile segment has twice is left out. */
+static bool add(struct reading *reading, const struct block *block) {
+    struct scan_objects *to = reading->objects;
+    if (!is_address(block->address)) return false;
+    if (to->count > 0 && block->address <= REACH_ADDRESS(to->items[to->count - 1])) return false;
+    if (block->bytes >= REACH_LARGE) {
+        to->large = model_grow(to->large, to->large_count, &reading->large_room, sizeof *to->large);
+        to->large[to->large_count++] = (struct reach_large){block->address, block->bytes};
+    }
+    if (block->ignored) {
+        to->ignored = model_grow(to->ignored, to->ignored_count, &reading->ignored_room, sizeof *to->ignored);
+        to->ignored[to->ignored_count++] = (uint32_t)to->count;
+    }
+    if (block->uncertain) note_uncertain(reading, to->count);
+    to->items = model_grow(to->items, to->count, &reading->room, sizeof *to->items);
+    to->items[to->count++] = REACH_OBJECT(block->address, block->bytes);
+    to->bytes += block->bytes;
+    return true;
 }
 
 static int by_address(const void *left, const void *right) {
-    const struct reach_object *a = left, *b = right;
+    const struct block *a = left, *b = right;
     return (a->address > b->address) - (a->address < b->address);
 }
 
@@ -84,32 +104,46 @@ static bool is_same(const struct pp_segment_block *block, const struct pp_segmen
            (uint32_t)others[i].word1 == (uint32_t)block->word1;
 }
 
-static void add_blocks(struct reading *reading, struct list *list, bool earlier) {
+static void take_blocks(struct reading *reading, bool earlier) {
     struct scan_objects *to = reading->objects;
     const struct pp_segment_block *blocks = earlier ? to->earlier : to->blocks;
     size_t count = earlier ? to->earlier_count : to->block_count;
     for (size_t i = 0; i < count; i++) {
         uint64_t word0 = blocks[i].word0;
         if (PP_WORD0_STATE(word0) != PP_STATE_LIVE) continue;
-        struct reach_object object = {.address = blocks[i].address, .record = SCAN_BLOCK | (uint32_t)(i + 1)};
         bool same = earlier ? is_same(&blocks[i], to->blocks, to->block_count, i)
                             : is_same(&blocks[i], to->earlier, to->earlier_count, i);
         if (earlier && same) continue;
-        if (to->earlier != NULL && !same) object.record |= SCAN_UNCERTAIN;
-        reading->unsorted |= list->count > 0 && list->items[list->count - 1].address >= object.address;
-        add(reading, list, object, PP_BLOCK_BYTES(blocks[i].bytes), (word0 & PP_WORD0_IGNORED) != 0);
+        struct block block = {.address = blocks[i].address, .bytes = PP_BLOCK_BYTES(blocks[i].bytes),
+                              .record = (uint32_t)(i + 1), .ignored = (word0 & PP_WORD0_IGNORED) != 0,
+                              .uncertain = to->earlier != NULL && !same};
+        reading->unsorted |= reading->block_count > 0 &&
+                             reading->blocks[reading->block_count - 1].address >= block.address;
+        reading->blocks = model_grow(reading->blocks, reading->block_count, &reading->block_room,
+                                     sizeof *reading->blocks);
+        reading->blocks[reading->block_count++] = block;
     }
 }
 
-static void read_blocks(struct reading *reading, struct list *list) {
+static void read_blocks(struct reading *reading) {
     struct scan_objects *to = reading->objects;
-    add_blocks(reading, list, false);
-    if (to->earlier != NULL) add_blocks(reading, list, true);
+    take_blocks(reading, false);
+    if (to->earlier != NULL) take_blocks(reading, true);
     free(to->blocks);
     free(to->earlier);
     to->blocks = to->earlier = NULL;
     to->block_room = 0;
-    if (reading->unsorted) qsort(list->items, list->count, sizeof *list->items, by_address);
+    if (reading->unsorted) qsort(reading->blocks, reading->block_count, sizeof *reading->blocks, by_address);
+    to->block_records = model_alloc(reading->block_count, sizeof *to->block_records);
+}
+
+/* Those below `end`, from the `at`th on; returns the next. */
+static size_t add_blocks(struct reading *reading, size_t at, uint64_t end) {
+    struct scan_objects *to = reading->objects;
+    for (; at < reading->block_count && reading->blocks[at].address < end; at++)
+        if (add(reading, &reading->blocks[at]))
+            to->block_records[to->count - 1 - (to->slots_end - to->slots_begin)] = reading->blocks[at].record;
+    return at;
 }
 
 static int by_slab(const void *left, const void *right) {
@@ -134,59 +168,63 @@ void scan_objects_before(struct scan_objects *to, const struct view *view, uint3
     free(records);
 }
 
-/* Whether the slot holds an object; `record` is marked if that is not certain. */
-static bool is_object(const struct scan_objects *objects, const struct pp_segment_record *words,
-                      uint32_t *record) {
-    uint64_t index = *record;
+/* Whether the slot holds an object. */
+static bool is_object(const struct scan_objects *objects, const struct pp_segment_record *words, uint64_t record,
+                      bool *uncertain) {
     unsigned state = PP_WORD0_STATE(words->word0);
     uint32_t birth = PP_WORD1_TICK(words->word1);
+    *uncertain = false;
     if (objects->before == NULL || state == PP_STATE_EMPTY) return state == PP_STATE_LIVE;
-    bool before = index < objects->before_count && (objects->before[index / 8] >> index % 8 & 1) != 0;
+    bool before = record < objects->before_count && (objects->before[record / 8] >> record % 8 & 1) != 0;
     if (state == PP_STATE_LIVE && before && birth < objects->born_before) return true;
-    *record |= SCAN_UNCERTAIN;
+    *uncertain = true;
     return state == PP_STATE_LIVE || before || birth + BIRTH_LAG >= objects->born_before;
 }
 
 static void read_slots(struct reading *reading, const struct pp_segment_slab *slab,
-                       struct pp_segment_record *records, struct list *list) {
+                       struct pp_segment_record *records) {
     uint32_t slots = slab->slots < CHUNK ? slab->slots : CHUNK; /* a slab of 64 KiB has 4,096 at most */
     size_t got = view_read(reading->view, PP_AREA_RECORDS, slab->records, slots, records);
     for (size_t i = 0; i < got; i++) {
         uint64_t word0 = records[i].word0;
-        struct reach_object object = {.address = slab->address + i * slab->object_bytes,
-                                      .record = slab->records + (uint32_t)i};
-        if (!is_object(reading->objects, &records[i], &object.record)) continue;
-        add(reading, list, object, PP_RECORD_BYTES(word0, records[i].word1), (word0 & PP_WORD0_IGNORED) != 0);
+        struct block block = {.address = slab->address + i * slab->object_bytes,
+                              .bytes = PP_RECORD_BYTES(word0, records[i].word1),
+                              .ignored = (word0 & PP_WORD0_IGNORED) != 0};
+        if (is_object(reading->objects, &records[i], slab->records + i, &block.uncertain)) add(reading, &block);
     }
 }
 
-static void read_slabs(struct reading *reading, struct list *list) {
-    uint64_t count = view_count(reading->view, PP_AREA_SLABS);
-    struct pp_segment_slab *slabs = model_alloc(count, sizeof *slabs);
-    struct pp_segment_record *records = model_buffer(CHUNK, sizeof *records);
-    size_t got = view_read(reading->view, PP_AREA_SLABS, 1, count, slabs);
-    qsort(slabs, got, sizeof *slabs, by_slab);
+static void read_slabs(struct scan_objects *to, const struct view *view) {
+    uint64_t count = view_count(view, PP_AREA_SLABS);
+    to->slabs = model_alloc(count, sizeof *to->slabs);
+    size_t got = view_read(view, PP_AREA_SLABS, 1, count, to->slabs);
     for (size_t i = 0; i < got; i++)
-        if (slabs[i].slots > 0) read_slots(reading, &slabs[i], records, list);
-    free(records);
-    free(slabs);
+        if (to->slabs[i].slots > 0 && to->slabs[i].object_bytes > 0) to->slabs[to->slab_count++] = to->slabs[i];
+    qsort(to->slabs, to->slab_count, sizeof *to->slabs, by_slab);
 }
 
-/* One after the other, without what a torn or hostile segment has twice. */
-static void append(struct scan_objects *to, const struct reach_object *items, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (to->count == 0 || items[i].address > to->items[to->count - 1].address)
-            to->items[to->count++] = items[i];
+/* The last slab that starts at or before the address. */
+static const struct pp_segment_slab *slab_of(const struct scan_objects *objects, uint64_t address) {
+    size_t low = 0, high = objects->slab_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (objects->slabs[middle].address <= address) low = middle + 1;
+        else high = middle;
+    }
+    return &objects->slabs[low > 0 ? low - 1 : 0];
 }
 
-static void join(struct scan_objects *to, const struct list *blocks, const struct list *slots) {
-    size_t below = 0;
-    if (slots->count > 0)
-        while (below < blocks->count && blocks->items[below].address < slots->items[0].address) below++;
-    to->items = model_alloc(blocks->count + slots->count, sizeof *to->items);
-    append(to, blocks->items, below);
-    append(to, slots->items, slots->count);
-    if (below < blocks->count) append(to, &blocks->items[below], blocks->count - below);
+uint32_t scan_objects_record(const struct scan_objects *objects, size_t item) {
+    if (item < objects->slots_begin) return SCAN_BLOCK | objects->block_records[item];
+    if (item >= objects->slots_end)
+        return SCAN_BLOCK | objects->block_records[item - (objects->slots_end - objects->slots_begin)];
+    uint64_t address = REACH_ADDRESS(objects->items[item]);
+    const struct pp_segment_slab *slab = slab_of(objects, address);
+    return slab->records + (uint32_t)((address - slab->address) / slab->object_bytes);
+}
+
+bool scan_objects_uncertain(const struct scan_objects *objects, size_t item) {
+    return item / 8 < objects->uncertain_room && (objects->uncertain[item / 8] >> item % 8 & 1) != 0;
 }
 
 static int by_start(const void *left, const void *right) {
@@ -214,18 +252,26 @@ void scan_ranges_read(struct scan_objects *to, const struct view *view) {
     qsort(to->own, to->own_count, sizeof *to->own, by_start);
 }
 
-void scan_objects_read(struct scan_objects *objects, const struct view *view) {
-    struct list blocks = {0}, slots = {0};
-    struct reading reading = {.objects = objects, .view = view};
-    read_blocks(&reading, &blocks);
-    read_slabs(&reading, &slots);
-    join(objects, &blocks, &slots);
-    free(blocks.items);
-    free(slots.items);
+void scan_objects_read(struct scan_objects *to, const struct view *view) {
+    struct reading reading = {.objects = to, .view = view};
+    struct pp_segment_record *records = model_buffer(CHUNK, sizeof *records);
+    read_blocks(&reading);
+    read_slabs(to, view);
+    size_t at = to->slab_count > 0 ? add_blocks(&reading, 0, to->slabs[0].address) : 0;
+    to->slots_begin = to->slots_end = to->count;
+    for (size_t i = 0; i < to->slab_count; i++) read_slots(&reading, &to->slabs[i], records);
+    to->slots_end = to->count;
+    add_blocks(&reading, at, UINT64_MAX);
+    to->uncertain_room = reading.uncertain_room;
+    free(records);
+    free(reading.blocks);
 }
 
 void scan_objects_fini(struct scan_objects *objects) {
     free(objects->items);
+    free(objects->slabs);
+    free(objects->block_records);
+    free(objects->uncertain);
     free(objects->large);
     free(objects->ignored);
     free(objects->own);

@@ -9,17 +9,23 @@
 #include "roots.h"
 #include "view.h"
 
-/* Of reach_object.record: a number in BLOCKS, else in RECORDS; whether it was there when the process was
-   copied is not certain: never lost, but what it points to is kept by it, if anything keeps it. */
+/* Of a record's number: it is one of BLOCKS, else of RECORDS. */
 #define SCAN_BLOCK 0x80000000u
-#define SCAN_UNCERTAIN 0x40000000u
 
 struct scan_objects {
-    struct reach_object *items; /* by address, ascending */
+    reach_object *items;        /* by address, ascending */
     size_t count;
-    uint64_t *large;            /* address, bytes of objects of 4 GiB and more */
+    size_t slots_begin, slots_end; /* items that are slots; the others are blocks */
+    struct pp_segment_slab *slabs; /* by address */
+    size_t slab_count;
+    uint32_t *block_records;    /* of the blocks among the items, in their order */
+    /* A bit per item: whether it was there when the process was copied is not certain. It is never lost, but
+       keeps what it points to, if anything keeps it. NULL: all are certain. */
+    uint8_t *uncertain;
+    size_t uncertain_room;      /* bytes */
+    struct reach_large *large;  /* by address */
     size_t large_count;
-    uint32_t *ignored;          /* records of objects that the program has said are no leaks */
+    uint32_t *ignored;          /* items that the program has said are no leaks */
     size_t ignored_count;
     uint64_t bytes;
     struct span *own, *given;   /* by address, disjoint */
@@ -44,6 +50,9 @@ void scan_blocks_read(struct scan_objects *objects, const struct view *view);
 /* If it did not: what was read is from before the copy, and is read again after it. */
 void scan_blocks_again(struct scan_objects *objects, const struct view *view);
 /* Afterwards. */
+/* The record of an item, with SCAN_BLOCK. */
+uint32_t scan_objects_record(const struct scan_objects *objects, size_t item);
+bool scan_objects_uncertain(const struct scan_objects *objects, size_t item);
 void scan_objects_read(struct scan_objects *objects, const struct view *view);
 void scan_objects_fini(struct scan_objects *objects);
 

@@ -17,7 +17,7 @@
 static struct {
     uint64_t words[ROOM / 8];
     uint64_t table[512];
-    struct reach_object objects[64];
+    reach_object objects[64];
     size_t count;
     uint64_t ticks_left;
 } fake;
@@ -57,9 +57,7 @@ static int setup(void **state) {
 }
 
 static uint64_t object(uint64_t offset, uint32_t bytes) {
-    fake.objects[fake.count] = (struct reach_object){.address = BASE + offset, .bytes = bytes,
-                                                     .record = (uint32_t)fake.count};
-    fake.count++;
+    fake.objects[fake.count++] = REACH_OBJECT(BASE + offset, bytes);
     return BASE + offset;
 }
 
@@ -217,7 +215,7 @@ static void extents_far_apart(void **state) {
     (void)state;
     uint64_t a = object(0, 16);
     uint64_t far = BASE + (UINT64_C(1) << 40);
-    fake.objects[fake.count++] = (struct reach_object){.address = far, .bytes = 5000};
+    fake.objects[fake.count++] = REACH_OBJECT(far, 5000);
     put(a, far + 4999);
     EXPECT("rp", a);
     EXPECT("lr", far);
@@ -228,9 +226,10 @@ static void extents_far_apart(void **state) {
 static void large_objects(void **state) {
     (void)state;
     uint64_t a = object(0, UINT32_MAX);
+    const struct reach_large large = {.address = a, .bytes = UINT64_C(5) << 30};
     size_t found;
     start();
-    reach_large(&reach, a, UINT64_C(5) << 30);
+    reach_set_large(&reach, &large, 1);
     assert_true(reach_find(&reach, a + (UINT64_C(5) << 30) - 1, &found));
     assert_false(reach_find(&reach, a + (UINT64_C(5) << 30), &found));
     assert_int_equal(reach_bytes(&reach, 0), UINT64_C(5) << 30);
