@@ -146,6 +146,11 @@ static enum model_kind kind_of(const struct walk *walk, uint32_t birth) {
     return kind < MODEL_OUTSTANDING ? (enum model_kind)kind : MODEL_REACHABLE;
 }
 
+static bool is_stale(const struct walk *walk, uint32_t birth) {
+    return walk->stale != NULL && walk->at < walk->stale_count && birth <= walk->stale_before_tick &&
+           (walk->stale[walk->at / 8] >> walk->at % 8 & 1) != 0;
+}
+
 static void add_block(struct walk *walk, uint64_t word0, uint64_t word1, uint64_t bytes) {
     struct groups *groups = walk->groups;
     uint64_t objects = 1;
@@ -166,6 +171,7 @@ static void add_block(struct walk *walk, uint64_t word0, uint64_t word1, uint64_
         group->suspect_objects += objects;
         group->suspect_bytes += bytes;
     }
+    if (is_stale(walk, birth)) group->stale_objects += objects;
     note_thread(groups, group, PP_WORD1_THREAD(word1));
 }
 
@@ -259,7 +265,10 @@ void walk_live(const struct view *view, struct walk *walk) {
     if (leaks != NULL) walk->kinds = leaks->blocks, walk->kind_count = leaks->block_count;
     walk_blocks(view, add_live, walk);
     if (leaks != NULL) walk->kinds = leaks->records, walk->kind_count = leaks->record_count;
+    if (!walk->totals_only) aggregate_stale(view, walk);
     walk_slots(view, add_live, walk);
+    free(walk->stale);
+    walk->stale = NULL;
 }
 
 /* ---- samples and peaks ---- */

@@ -22,7 +22,7 @@ struct group {
     uint32_t first_thread, last_thread, threads;
     unsigned makers;
     uint64_t objects, bytes;
-    uint64_t suspect_objects, suspect_bytes;
+    uint64_t suspect_objects, suspect_bytes, stale_objects;
     double objects_left, bytes_left; /* when sampled: of estimates, what whole numbers have left over */
     uint32_t ages; /* the first in groups.ages */
 };
@@ -44,6 +44,9 @@ struct walk {
     const uint8_t *kinds; /* by the number of the record the walk is at; NULL: all outstanding */
     uint64_t kind_count, at;
     const struct leaks *leaks; /* NULL: none */
+    uint8_t *stale;   /* a bit per number of RECORDS, while the walk is there: in a slab not touched for long */
+    uint64_t stale_count;
+    uint32_t stale_before_tick; /* what was born later is not stale */
     bool totals_only; /* objects and bytes, nothing else */
     uint32_t now_tick, suspect_before_tick;
     uint32_t age_ticks[MODEL_AGE_COUNT];
@@ -75,5 +78,8 @@ void walk_blocks(const struct view *view, void (*each)(struct walk *, uint64_t, 
 
 /* The tick that ages are relative to; see aggregate(). */
 uint32_t aggregate_now_tick(const struct view *view, int64_t now_monotonic_ns);
+
+/* Which records lie in slabs that were not touched for POOLPROF_STALE (aggregate_slabs.c). */
+void aggregate_stale(const struct view *view, struct walk *walk);
 
 #endif

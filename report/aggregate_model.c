@@ -348,6 +348,7 @@ static void fill_site(struct build *build, const struct group *group, struct mod
                                 .newest_s = age_s(build, group->newest_tick),
                                 .suspect_objects = group->suspect_objects,
                                 .suspect_bytes = group->suspect_bytes,
+                                .stale_objects = group->stale_objects,
                                 .makers = group->makers,
                                 .ages = group->ages};
     fill_totals_of_site(build, group, site);
@@ -490,6 +491,21 @@ static void fill_scan(struct build *build, const struct leaks *leaks) {
                              "counts as lost, what a stale word of their stacks points to as reachable");
 }
 
+static void fill_stale(struct build *build) {
+    const struct pp_segment_header *header = view_header(build->view);
+    uint32_t looks = header->stale_looks;
+    char detail[256];
+    if (header->options.STALE < 0) return;
+    if (header->stale_refused != 0)
+        snprintf(detail, sizeof detail, "POOLPROF_STALE: the kernel does not tell which pages were touched, so no "
+                                        "object is called stale");
+    else
+        snprintf(detail, sizeof detail, "looks at what was touched, %.2f ms each; a touch in the very moment of one "
+                                        "is not seen, and blocks outside pools are not looked at",
+                 looks > 0 ? (double)header->stale_us / 1000 / looks : 0.0);
+    model_add_blind_spot(build->model, "staleness", looks, detail);
+}
+
 static void fill_blind_spots(struct build *build) {
     static const struct {
         enum pp_counter counter;
@@ -519,6 +535,7 @@ static void fill_blind_spots(struct build *build) {
     if ((view_header(build->view)->flags & PP_SEGMENT_OWN_MALLOC) != 0)
         model_add_blind_spot(build->model, "foreign_heap", 1,
                              "the program has a malloc of its own: blocks that come from it are in no site");
+    fill_stale(build);
     fill_degraded(build);
 }
 

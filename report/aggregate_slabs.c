@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include "aggregate_groups.h"
+
 #define SPARSE_PART 4u
 
 /* What lives in a slab. */
@@ -68,4 +70,19 @@ void aggregate_slabs(const struct view *view, struct aggregate_slabs *slabs) {
         add_slab(slabs, &slab, &tenants);
     }
     free(records);
+}
+
+void aggregate_stale(const struct view *view, struct walk *walk) {
+    const struct pp_segment_header *header = view_header(view);
+    int64_t ticks = header->options.STALE / PP_TICK_NS;
+    struct pp_segment_slab slab;
+    if (header->options.STALE < 0 || ticks >= header->stale_tick) return;
+    walk->stale_before_tick = header->stale_tick - (uint32_t)ticks;
+    walk->stale_count = view_count(view, PP_AREA_RECORDS);
+    walk->stale = model_alloc(walk->stale_count / 8 + 1, 1);
+    for (uint64_t i = 1; view_read(view, PP_AREA_SLABS, i, 1, &slab) == 1; i++) {
+        if (slab.touched == 0 || slab.touched > walk->stale_before_tick) continue;
+        for (uint64_t at = slab.records; at < slab.records + (uint64_t)slab.slots && at < walk->stale_count; at++)
+            walk->stale[at / 8] |= (uint8_t)(1u << at % 8);
+    }
 }

@@ -186,6 +186,7 @@ static void put_ages(const struct text *text, const struct model_site *site) {
     words_time(site->newest_s, newest);
     if (strcmp(oldest, newest) == 0) fprintf(text->to, ", %s old", oldest);
     else fprintf(text->to, ", %s to %s old", newest, oldest);
+    if (site->stale_objects > 0) fprintf(text->to, ", %s of them stale", words_count(site->stale_objects, oldest));
     if (site->suspect_objects == 0) return;
     fprintf(text->to, ", %ssuspect%s", text->alarm, text->plain);
     if (site->suspect_objects < site->objects)

@@ -124,7 +124,7 @@ struct watched *watched_create(int fd, int pidfd, struct pp_tree *tree, char *wh
     struct watched *watched = calloc(1, sizeof *watched);
     if (!watched)
         return NULL;
-    watched->pidfd = watched->log.fd = watched->events.output.fd = -1;
+    watched->pidfd = watched->log.fd = watched->events.output.fd = watched->stale.fd = -1;
     watched->view = view_open_fd(fd, why, why_bytes);
     if (!watched->view || !map_header(watched, fd, why, why_bytes)) {
         watched_destroy(watched);
@@ -141,6 +141,7 @@ struct watched *watched_create(int fd, int pidfd, struct pp_tree *tree, char *wh
     watched->cwd = view_text(watched->view, header->cwd, NULL);
     watched->host = view_text(watched->view, header->host, NULL);
     watched->seccomp = seccomp_of(watched->pid);
+    stale_init(&watched->stale, watched->header, fd);
     sample_history_init(&watched->history, (double)atomic_load(&header->options.HISTORY) / NS);
     watched->glance_step_s = GLANCE_FIRST_S;
     open_outputs(watched);
@@ -148,6 +149,7 @@ struct watched *watched_create(int fd, int pidfd, struct pp_tree *tree, char *wh
 }
 
 void watched_destroy(struct watched *watched) {
+    stale_fini(&watched->stale);
     events_close(&watched->events);
     output_close(&watched->log);
     sample_history_fini(&watched->history);
@@ -266,6 +268,14 @@ static bool sample_is_due(const struct watched *watched, double now_s) {
            sample_pace_moved(&watched->pace, atomic_load(&watched->header->live_bytes));
 }
 
+static void look_at_touches(struct watched *watched, double now_s) {
+    const struct stale_process process = {.view = watched->view, .header = watched->header, .pid = watched->pid,
+                                          .pidfd = watched->pidfd};
+    const char *why = stale_look(&watched->stale, &process, now_s);
+    if (why)
+        watched_log(watched, PP_LOG_WARN, "warn POOLPROF_STALE: %s; no object is called stale", why);
+}
+
 double watched_look(struct watched *watched) {
     double now_s = watched_now_s(watched);
     if (now_s >= watched->glance_s) {
@@ -279,6 +289,9 @@ double watched_look(struct watched *watched) {
     }
     if (sample_is_due(watched, now_s))
         watched_sample(watched);
+    look_at_touches(watched, now_s);
     double next_s = fmin(watched->glance_s, fmin(watched->sample_s, alert_due_s(&watched->alerts)));
+    if (watched->stale.fd >= 0)
+        next_s = fmin(next_s, watched->stale.due_s);
     return fmax(next_s - watched_now_s(watched), 0.001);
 }

@@ -16,6 +16,7 @@
 #include "leaks.h"
 #include "output.h"
 #include "sample.h"
+#include "stale.h"
 #include "view.h"
 
 #define WATCHED_ALERTS_MAX 1000 /* the newest are kept */
@@ -46,6 +47,7 @@ struct watched {
     size_t told_count;
     int seccomp;                      /* its mode at start; -1: not known */
     bool stderr_left;                 /* we let go of descriptor 2, see output.h */
+    struct stale stale;
     double sample_s, glance_s, glance_step_s; /* next ones' times; on the process's clock */
 };
 

@@ -143,6 +143,7 @@ static enum pp_life begin(bool forked) {
         return PP_LIFE_PASS;
     }
     pp_segment.header->started_monotonic_ns = pp_os_now_coarse();
+    if (PP_LOAD(&options.STALE) >= 0) pp_slab_keep_apart();
     pp_pool_init();
     pp_sampled_init();
     if (forked) {

@@ -10,6 +10,7 @@
 #define RANGE_LEAST PP_MIB(4)
 #define COMMIT_LEAST PP_MIB(1)
 #define COMMIT_MOST PP_MIB(32)
+#define APART_MOST 20000u /* a process may have 65,530 mappings */
 #define CARVE_BYTES 2048u
 #define CARVE_LEAST 4u
 
@@ -94,6 +95,17 @@ unsigned pp_slab_memory(struct pp_span spans[PP_SLAB_ARENAS]) {
     return data.base != NULL ? PP_SLAB_ARENAS : 0;
 }
 
+static bool apart;
+static _Atomic uint32_t apart_count;
+
+void pp_slab_keep_apart(void) { apart = true; }
+
+/* The kernel joins neighbours that are alike: every other one gets a flag that means nothing here. */
+static void keep_apart(char *at, size_t bytes) {
+    uint32_t number = atomic_fetch_add_explicit(&apart_count, 1, memory_order_relaxed);
+    if (number < APART_MOST) pp_os_advise(at, bytes, number % 2 == 0 ? 0 /* MADV_NORMAL */ : 1 /* MADV_RANDOM */);
+}
+
 static void raise_top(uintptr_t end) {
     uintptr_t top = PP_LOAD(&pp_slab_range.top);
     while (top < end && !atomic_compare_exchange_weak_explicit(
@@ -106,6 +118,7 @@ static struct pp_slab *create(unsigned class, uint32_t object, uint32_t bytes) {
     size_t stretch = pp_round_up(bytes, PP_SLAB_BYTES);
     char *at = take(&data, stretch);
     if (at == NULL) return NULL;
+    if (apart) keep_apart(at, stretch);
     uint32_t number = (uint32_t)((uintptr_t)(at - data.base) >> PP_SLAB_SHIFT);
     uint32_t end = number + (uint32_t)(stretch >> PP_SLAB_SHIFT);
     if (!make_ready(&structs, end * sizeof(struct pp_slab))) return NULL;

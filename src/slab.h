@@ -133,6 +133,8 @@ bool pp_slab_carve(struct pp_slab *slab);
 
 /* Reserves the range; `bytes` is halved until the kernel grants it. false: no pools. */
 bool pp_slab_init(size_t bytes);
+/* From now on each new slab is a mapping of its own, so that the kernel tells apart which were touched. */
+void pp_slab_keep_apart(void);
 
 /* The memory all this lies in; returns how many stretches. */
 #define PP_SLAB_ARENAS 3u

@@ -168,14 +168,15 @@ struct pp_segment_record {
 };
 _Static_assert(sizeof(struct pp_segment_record) == 16, "layout");
 
-/* Never changed after publication (by `slots`): a slab keeps its class, its place and its records. */
+/* Never changed by the program after publication (by `slots`): a slab keeps its class, place and records. */
 struct pp_segment_slab {
     uint64_t address;       /* of slot 0 */
     uint32_t records;       /* RECORDS: index of slot 0's record */
     uint32_t object_bytes;
     uint32_t pool;          /* POOLS */
     _Atomic uint32_t slots;
-    uint64_t reserved;
+    _Atomic uint32_t touched; /* watcher: the tick of the last look at which it had been touched; 0: none yet */
+    uint32_t reserved;
 };
 _Static_assert(sizeof(struct pp_segment_slab) == 32, "layout");
 
@@ -449,6 +450,11 @@ struct pp_segment_header {
 
     _Atomic uint32_t mark;              /* watcher: the tick that a new leak generation began with; 0: none */
     _Atomic uint32_t marks;             /* watcher: how many there have been */
+
+    /* Watcher, with POOLPROF_STALE: the last look at what was touched, and what looks have cost. */
+    _Atomic uint32_t stale_tick, stale_looks;
+    _Atomic uint64_t stale_us;
+    _Atomic uint32_t stale_refused;     /* 1: the kernel does not offer it */
 
     _Alignas(64) struct pp_tree tree;   /* in use in the tree's first process only */
 };
