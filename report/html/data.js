@@ -65,23 +65,25 @@ class Data {
         return frames;
     }
 
-    /* The text a site is searched by, made when first needed. */
-    haystack(site) {
-        site.text ??= [
-            site.kind,
-            site.change,
-            site.tag,
-            site.thread,
-            site.type,
-            ...this.stack(site.stack).flatMap((f) => [label(f), place(f), f.module]),
-        ]
-            .filter((text) => text)
-            .join("\n")
-            .toLowerCase();
-        return site.text;
+    /* Whether a site has a word in its stack or in its other texts. Each frame is looked at once, each node
+       of the tree then knows by its parent: a stack's text is never put together. */
+    has(word) {
+        this.texts ??= this.frames.map((frame) => (frame ? lowered(label(frame), place(frame), frame.module) : ""));
+        const hits = this.texts.map((text) => text.includes(word));
+        const found = new Uint8Array(this.parents.length);
+        for (let node = 1; node < found.length; node++)
+            found[node] = found[this.parents[node]] || hits[this.frameOf[node]] ? 1 : 0;
+        return (site) =>
+            found[site.stack] === 1 ||
+            lowered(site.kind, site.change, site.tag, site.thread, site.type).includes(word);
     }
 }
 
+const lowered = (...texts) =>
+    texts
+        .filter((text) => text)
+        .join("\n")
+        .toLowerCase();
 const label = (frame) => frame.function || `${frame.module ?? "?"}+${frame.address}`;
 const base = (path) => path.slice(path.lastIndexOf("/") + 1);
 const place = (frame) => (frame.file ? `${frame.file}${frame.line ? `:${frame.line}` : ""}` : "");

@@ -150,10 +150,11 @@ class Flame {
             ...rows.map((boxes) => h("div", {class: "row", role: "group"}, boxes)),
         );
         this.graph.querySelector("[role=treeitem]")?.setAttribute("tabindex", "0");
+        const all = this.tree.root.value,
+            matched = match && all > 0 ? this.tree.matched(match) : 0;
         this.told.textContent =
-            match && this.tree.root.value > 0
-                ? `${this.chosen.format(this.tree.matched(match))}, ` +
-                  `${percent(this.tree.matched(match), this.tree.root.value)} in stacks that match`
+            match && all > 0
+                ? `${this.chosen.format(matched)}, ${percent(matched, all)} in stacks that match`
                 : "";
         this.tell(this.focused);
     }

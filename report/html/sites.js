@@ -260,11 +260,10 @@ const sitesPart = (data) => {
         const words = filter.value
             .toLowerCase()
             .split(/\s+/)
-            .filter((word) => word);
+            .filter((word) => word)
+            .map((word) => data.has(word));
         const rows = data.sites.filter(
-            (site) =>
-                !off.has(site[key]) &&
-                (words.length === 0 || words.every((word) => data.haystack(site).includes(word))),
+            (site) => !off.has(site[key]) && words.every((has) => has(site)),
         );
         const sum = rows.reduce(
             (all, site) => all + (data.diff ? site.bytes_growth : site.bytes),
