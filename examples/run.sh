@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages="cmake gcc g++ make pkg-config libjemalloc-dev libdw-dev libelf-dev libsqlite3-dev
-          libjansson-dev libmicrohttpd-dev zlib1g-dev libcmocka-dev libunwind-dev binutils python3"
+          libjansson-dev libncurses-dev libmicrohttpd-dev zlib1g-dev libcmocka-dev libunwind-dev binutils python3"
 # Not by package: a nodejs from elsewhere brings npm along, and Debian's would not go with it.
 command -v npm >/dev/null || packages="$packages nodejs npm"
 

@@ -172,6 +172,10 @@ static void add_block(struct walk *walk, uint64_t word0, uint64_t word1, uint64_
         group->suspect_bytes += bytes;
     }
     if (is_stale(walk, birth)) group->stale_objects += objects;
+    if (birth >= walk->mark_tick) {
+        group->recent_objects += objects;
+        group->recent_bytes += bytes;
+    }
     note_thread(groups, group, PP_WORD1_THREAD(word1));
 }
 
@@ -303,6 +307,15 @@ struct aggregate_peak *aggregate_peak_take(struct view *view, double t_s) {
     }
     groups_fini(&groups);
     return peak;
+}
+
+uint64_t aggregate_count(struct view *view) {
+    struct aggregate_peak *all = aggregate_peak_take(view, 0);
+    uint64_t objects = 0;
+    for (size_t i = 0; all != NULL && i < all->count; i++)
+        objects += all->rows[i].objects;
+    aggregate_peak_free(all);
+    return objects;
 }
 
 void aggregate_peak_free(struct aggregate_peak *peak) {

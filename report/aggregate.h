@@ -47,11 +47,17 @@ void aggregate_pools(const struct view *view, uint32_t now_tick, struct model *m
 /* The tags, once the sites are there: part of the above. */
 void aggregate_tags(const struct view *view, struct model *model);
 
+/* Pauses of tracking, as a blind spot: part of the above. */
+void aggregate_pauses(const struct view *view, uint32_t now_tick, struct model *model);
+
 /* For samples: what is live now, by the threads' counters; no walk over blocks. */
 struct aggregate_totals {
     int64_t heap_bytes, objects;
 };
 void aggregate_totals(const struct view *view, struct aggregate_totals *totals);
+
+/* How many blocks are live by their records: a walk. Refreshes the view. */
+uint64_t aggregate_count(struct view *view);
 
 /* For the peak: one walk over the blocks, no stacks. Refreshes the view. NULL: the segment is gone.
    `t_s` since the process's start. */

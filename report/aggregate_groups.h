@@ -23,6 +23,7 @@ struct group {
     unsigned makers;
     uint64_t objects, bytes;
     uint64_t suspect_objects, suspect_bytes, stale_objects;
+    uint64_t recent_objects, recent_bytes; /* born since the last mark */
     double objects_left, bytes_left; /* when sampled: of estimates, what whole numbers have left over */
     uint32_t ages; /* the first in groups.ages */
 };
@@ -48,7 +49,7 @@ struct walk {
     uint64_t stale_count;
     uint32_t stale_before_tick; /* what was born later is not stale */
     bool totals_only; /* objects and bytes, nothing else */
-    uint32_t now_tick, suspect_before_tick;
+    uint32_t now_tick, suspect_before_tick, mark_tick;
     uint32_t age_ticks[MODEL_AGE_COUNT];
 };
 

@@ -342,13 +342,12 @@ static void fill_site(struct build *build, const struct group *group, struct mod
                                 .stack = stack_of_site(build, group->site),
                                 .tag = tag_text(build, group->tag),
                                 .thread = thread_text(build, group),
-                                .objects = group->objects,
-                                .bytes = group->bytes,
+                                .objects = group->objects, .bytes = group->bytes,
                                 .oldest_s = age_s(build, group->oldest_tick),
                                 .newest_s = age_s(build, group->newest_tick),
-                                .suspect_objects = group->suspect_objects,
-                                .suspect_bytes = group->suspect_bytes,
+                                .suspect_objects = group->suspect_objects, .suspect_bytes = group->suspect_bytes,
                                 .stale_objects = group->stale_objects,
+                                .recent_objects = group->recent_objects, .recent_bytes = group->recent_bytes,
                                 .makers = group->makers,
                                 .ages = group->ages};
     fill_totals_of_site(build, group, site);
@@ -524,6 +523,7 @@ static void fill_blind_spots(struct build *build) {
         uint64_t count = build->counters[rows[i].counter];
         if (count > 0) model_add_blind_spot(build->model, rows[i].what, count, rows[i].detail);
     }
+    aggregate_pauses(build->view, build->now_tick, build->model);
     uint64_t forks = view_header(build->view)->forks;
     if (forks > 0)
         model_add_blind_spot(build->model, "unprofiled_children", forks,
@@ -544,7 +544,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     struct build build = {.view = view, .model = model_create()};
     thread_names_init(&build.names, view_header(view));
     int64_t leak_age_ns = view_header(view)->options.LEAK_AGE;
-    struct walk walk = {.groups = &build.groups, .leaks = leaks};
+    struct walk walk = {.groups = &build.groups, .leaks = leaks, .mark_tick = view_header(view)->mark};
     build.now_tick = aggregate_now_tick(view, now_monotonic_ns);
     if (leak_age_ns >= 0) build.model->leak_age_s = (double)leak_age_ns / 1e9;
     walk_set_times(&walk, build.now_tick, build.model->leak_age_s);

@@ -15,6 +15,8 @@ int options_main(int argc, char **argv); /* list.c */
 int watch_main(int argc, char **argv);   /* watch.c */
 int run_main(int argc, char **argv);     /* run.c */
 int serve_main(int argc, char **argv);   /* serve_command.c */
+int top_main(int argc, char **argv);     /* top.c */
+int ctl_main(int argc, char **argv);     /* ctl.c */
 int suppress_main(int argc, char **argv); /* suppress_command.c */
 
 enum { STATUS_DONE = 0, STATUS_FOUND = 1, STATUS_USAGE = 2, STATUS_UNREADABLE = 3 };

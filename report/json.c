@@ -102,7 +102,7 @@ static json_t *totals_value(const struct model *model) {
                      count_of(model->totals.temporary_allocations));
 }
 
-static json_t *leaks_value(const struct model *model) {
+json_t *json_leaks(const struct model *model) {
     json_t *leaks = json_pack("{s:o, s:o}", "scan", json_text(model->scan), "since_s",
                               model->since_s < 0 ? json_null() : json_real(model->since_s));
     for (int kind = MODEL_LOST; kind <= MODEL_SUPPRESSED; kind++) {
@@ -175,8 +175,7 @@ static const char *allocator_name(unsigned makers) {
     return makers == 0 ? names[0] : makers < sizeof names / sizeof *names ? names[makers] : "mixed";
 }
 
-/* All but its stack. */
-static json_t *site_value(const struct model *model, const struct model_site *site) {
+json_t *json_site(const struct model *model, const struct model_site *site) {
     const struct model_stack *stack =
         &model->stacks[site->stack < model->stack_count ? site->stack : 0];
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, "
@@ -197,7 +196,7 @@ static json_t *site_value(const struct model *model, const struct model_site *si
 static void put_sites(struct report *report, const struct model_site *sites, size_t count) {
     open_list(report->to, "sites");
     for (size_t i = 0; i < count; i++) {
-        json_t *value = site_value(report->model, &sites[i]);
+        json_t *value = json_site(report->model, &sites[i]);
         begin_element(report->to, i);
         fputc('{', report->to);
         json_dumpf(value, report->to, FLAGS | JSON_EMBED);
@@ -221,20 +220,21 @@ static void put_peak(struct report *report) {
     fputs("}", to);
 }
 
+json_t *json_pool(const struct model_pool *pool) {
+    return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+                     json_text(pool->name), "object_bytes", count_of(pool->object_bytes), "kind",
+                     pool->named ? "named" : "class", "capacity", count_of(pool->capacity), "live",
+                     count_of(pool->live), "peak", count_of(pool->peak), "window_peak",
+                     count_of(pool->window_peak), "served", count_of(pool->served), "missed",
+                     count_of(pool->missed), "efficiency", number(pool->efficiency), "grown",
+                     count_of(pool->grown), "shrunk", count_of(pool->shrunk));
+}
+
 static void put_pools(FILE *to, const struct model *model) {
     fputs(",\n", to);
     open_list(to, "pools");
-    for (size_t i = 0; i < model->pool_count; i++) {
-        const struct model_pool *pool = &model->pools[i];
-        put_element(to, i,
-                    json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-                              json_text(pool->name), "object_bytes", count_of(pool->object_bytes), "kind",
-                              pool->named ? "named" : "class", "capacity", count_of(pool->capacity),
-                              "live", count_of(pool->live), "peak", count_of(pool->peak), "window_peak",
-                              count_of(pool->window_peak), "served", count_of(pool->served), "missed",
-                              count_of(pool->missed), "efficiency", number(pool->efficiency), "grown",
-                              count_of(pool->grown), "shrunk", count_of(pool->shrunk)));
-    }
+    for (size_t i = 0; i < model->pool_count; i++)
+        put_element(to, i, json_pool(&model->pools[i]));
     close_list(to);
 }
 
@@ -288,7 +288,7 @@ static json_t *laps_value(const struct report *report) {
                      count_of(model->laps.p99), "max", count_of(model->laps.most), "worst", worst);
 }
 
-static json_t *sample_value(const struct model_sample *sample) {
+json_t *json_sample(const struct model_sample *sample) {
     return json_pack("{s:o, s:I, s:I, s:I, s:o}", "t_s", number(sample->t_s), "rss_bytes",
                      (json_int_t)sample->rss_bytes, "heap_bytes", (json_int_t)sample->heap_bytes, "objects",
                      (json_int_t)sample->objects, "interval_s", number(sample->interval_s));
@@ -298,7 +298,7 @@ static void put_samples(FILE *to, const struct model *model) {
     fputs(",\n", to);
     open_list(to, "samples");
     for (size_t i = 0; i < model->sample_count; i++)
-        put_element(to, i, sample_value(&model->samples[i]));
+        put_element(to, i, json_sample(&model->samples[i]));
     close_list(to);
 }
 
@@ -308,17 +308,17 @@ static json_t *figure(double value) {
     return whole ? json_integer((json_int_t)value) : number(value);
 }
 
+json_t *json_alert(const struct model_alert *alert) {
+    return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:o}", "t_s", number(alert->t_s), "rule", alert->rule,
+                     "level", alert->level, "state", alert->state, "value", figure(alert->value), "threshold",
+                     figure(alert->threshold), "next_s", number(alert->next_s));
+}
+
 static void put_alerts(FILE *to, const struct model *model) {
     fputs(",\n", to);
     open_list(to, "alerts");
-    for (size_t i = 0; i < model->alert_count; i++) {
-        const struct model_alert *alert = &model->alerts[i];
-        put_element(to, i,
-                    json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:o}", "t_s", number(alert->t_s),
-                              "rule", alert->rule, "level", alert->level, "state", alert->state,
-                              "value", figure(alert->value), "threshold", figure(alert->threshold),
-                              "next_s", number(alert->next_s)));
-    }
+    for (size_t i = 0; i < model->alert_count; i++)
+        put_element(to, i, json_alert(&model->alerts[i]));
     close_list(to);
 }
 
@@ -369,7 +369,7 @@ static bool render(struct report *report) {
     put_member(to, "process", process_value(model));
     put_member(to, "totals", totals_value(model));
     put_member(to, "sampling", sampling_value(model));
-    put_member(to, "leaks", leaks_value(model));
+    put_member(to, "leaks", json_leaks(model));
     fputs(",\n", to);
     put_sites(report, model->sites, count);
     put_peak(report);
@@ -424,7 +424,7 @@ bool json_render_part(const struct model *model, FILE *to, enum json_part part) 
     put_member(to, "totals", totals_value(model));
     put_member(to, "overhead", overhead_value(model));
     size_t samples = model->sample_count;
-    put_member(to, "now", samples > 0 ? sample_value(&model->samples[samples - 1]) : json_null());
+    put_member(to, "now", samples > 0 ? json_sample(&model->samples[samples - 1]) : json_null());
     put_parts[part](to, model);
     fputs("}\n", to);
     return fflush(to) == 0 && ferror(to) == 0;

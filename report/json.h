@@ -27,6 +27,14 @@ bool json_render_part(const struct model *model, FILE *to, enum json_part part);
 /* The value of "stack": a list of frames, as in a site. Whoever includes jansson.h knows the type. */
 struct json_t *json_stack(const struct model *model, uint32_t stack);
 
+/* Rows of the lists of that name. */
+struct json_t *json_pool(const struct model_pool *pool);
+struct json_t *json_sample(const struct model_sample *sample);
+struct json_t *json_alert(const struct model_alert *alert);
+struct json_t *json_site(const struct model *model, const struct model_site *site); /* without "stack" */
+/* The value of "leaks". */
+struct json_t *json_leaks(const struct model *model);
+
 /* A text as JSON has it: valid UTF-8; NULL is null. */
 struct json_t *json_text(const char *text);
 

@@ -83,12 +83,21 @@ struct listing {
     bool prune, all, profiles;
 };
 
+/* Of a watcher that was killed. */
+static void remove_socket(const char *segment) {
+    char *socket;
+    if (asprintf(&socket, "%s.ctl", segment) < 0) return;
+    unlink(socket);
+    free(socket);
+}
+
 static int remove_dead(const struct locate_segment *segments, size_t count) {
     size_t removed = 0;
     int status = STATUS_DONE;
     char words[WORDS_BYTES];
     for (size_t i = 0; i < count; i++) {
         if (segments[i].state != LOCATE_ORPHAN) continue;
+        remove_socket(segments[i].path);
         if (unlink(segments[i].path) == 0) {
             removed++;
             continue;

@@ -119,9 +119,31 @@ void locate_segments_free(struct locate_segment *segments, size_t count) {
     free(segments);
 }
 
+/* The one that the process has mapped, by its own name for it: another user's, or in a place of its own. */
+static char *mapped_segment(uint32_t pid) {
+    char name[64], line[PATH_MAX + 128], *path = NULL;
+    struct stat status;
+    uint32_t found;
+    uint64_t nonce;
+    snprintf(name, sizeof name, "/proc/%" PRIu32 "/maps", pid);
+    FILE *maps = fopen(name, "re");
+    while (maps != NULL && path == NULL && fgets(line, sizeof line, maps) != NULL) {
+        const char *file = strchr(line, '/');
+        line[strcspn(line, "\n")] = 0;
+        if (file == NULL || !locate_segment_name(file, &found, &nonce) || found != pid) continue;
+        if (asprintf(&path, "/proc/%" PRIu32 "/root%s", pid, file) < 0) path = NULL;
+        if (path == NULL || (lstat(path, &status) == 0 && S_ISREG(status.st_mode))) continue;
+        free(path);
+        path = NULL;
+    }
+    if (maps != NULL) fclose(maps);
+    return path;
+}
+
 char *locate_segment_of(uint32_t pid) {
     size_t count;
-    char *path = NULL;
+    char *path = mapped_segment(pid);
+    if (path != NULL) return path;
     struct locate_segment *segments = locate_segments(&count);
     for (size_t i = 0; i < count && path == NULL; i++)
         if (segments[i].pid == pid) model_set(&path, segments[i].path);

@@ -16,6 +16,8 @@ static const struct {
     {"merge", merge_main, "one profile of many"},
     {"serve", serve_main, "dashboard, metrics and reports of running processes over HTTP"},
     {"list", list_main, "profiles here, running and dead processes' segments"},
+    {"top", top_main, "what a running process allocates, live"},
+    {"ctl", ctl_main, "a command for the watcher of a running process"},
     {"options", options_main, "all POOLPROF_ options, their defaults and ranges"},
     {"suppress", suppress_main, "suppressions for what a profile says is lost"},
     {"watch", watch_main, NULL},

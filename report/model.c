@@ -341,6 +341,8 @@ void model_add_figures(struct model_site *to, const struct model_site *from) {
     to->retained_bytes += from->retained_bytes;
     to->suspect_objects += from->suspect_objects;
     to->suspect_bytes += from->suspect_bytes;
+    to->recent_objects += from->recent_objects;
+    to->recent_bytes += from->recent_bytes;
     to->makers |= from->makers;
     if (from->oldest_s > to->oldest_s) to->oldest_s = from->oldest_s;
     if (from->newest_s < to->newest_s) to->newest_s = from->newest_s;

@@ -93,6 +93,7 @@ struct model_site {
     uint64_t allocations, bytes_allocated, temporary; /* cumulative for the stack */
     uint64_t stale_objects, retained_bytes;
     uint64_t suspect_objects, suspect_bytes; /* older than leak_age_s */
+    uint64_t recent_objects, recent_bytes;   /* born since the last mark (poolprof ctl); not stored */
     unsigned makers;                         /* bit 1 << PP_KIND_*: which functions allocated */
     uint32_t ages;                           /* the first in model.ages; 0: not known */
 };

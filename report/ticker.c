@@ -48,6 +48,12 @@ static void let_go(struct ticker_item *item, int64_t now) {
     item->probe_ns = now + item->patience_ns;
 }
 
+/* Calls are seen in the slow path only, which is taken while there is no clock. */
+static void keep(const struct ticker_item *item, int64_t now) {
+    uint32_t tick = atomic_load(&item->header->calls) != 0 ? 0 : tick_of(item->header, now);
+    atomic_store_explicit(&item->header->clock, tick, memory_order_relaxed);
+}
+
 static void look(struct ticker_item *item, int64_t now) {
     if (atomic_load(&item->header->clock_wanted) != 0) {
         item->patience_ns = 0;
@@ -67,7 +73,7 @@ int64_t ticker_turn(struct ticker_item *items, size_t count, int64_t now) {
         else if (now >= item->probe_ns)
             let_go(item, now);
         if (item->patience_ns == 0)
-            atomic_store_explicit(&item->header->clock, tick_of(item->header, now), memory_order_relaxed);
+            keep(item, now);
         int64_t due = item->patience_ns == 0 ? now + PP_TICK_NS : item->probe_ns;
         if (due < next)
             next = due;

@@ -156,6 +156,8 @@ struct view *view_open_path(const char *path, char *why, size_t why_bytes) {
     return view;
 }
 
+struct view *view_again(const struct view *view) { return view_open_fd(view->fd, NULL, 0); }
+
 void view_close(struct view *view) {
     if (view == NULL) return;
     drop_chunks(view);

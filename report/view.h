@@ -30,6 +30,8 @@ struct view;
    The descriptor is duplicated: the caller keeps his. */
 struct view *view_open_fd(int fd, char *why, size_t why_bytes);
 struct view *view_open_path(const char *path, char *why, size_t why_bytes);
+/* A second one on the same file, for another thread. */
+struct view *view_again(const struct view *view);
 void view_close(struct view *view);
 
 /* Reads the header and the file's size again. false: no longer a segment (truncated); the view

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <malloc.h>
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
@@ -28,9 +29,11 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "control.h"
 #include "death.h"
 #include "family.h"
 #include "finish.h"
+#include "listener.h"
 #include "model.h"
 #include "scanner.h"
 #include "serve.h"
@@ -50,6 +53,8 @@ struct watch {
     struct scanner scanner;
     struct ticker ticker;
     struct serve *serve;    /* NULL: nothing is served */
+    struct control control;
+    struct listener listener;
     int bell;               /* eventfd */
 };
 
@@ -158,6 +163,7 @@ static bool add(struct watch *watch, int fd, int pidfd) {
     watch->items[watch->count++] = watched;
     ticker_add(&watch->ticker, watched->header);
     seat(watch, watched, fd);
+    control_add(&watch->control, watched);
     return true;
 }
 
@@ -229,10 +235,17 @@ static void bury(struct watch *watch, bool silent, double until_s) {
             continue;
         }
         watch->family.others = watch->count - 1;
+        control_remove(&watch->control, watched);
         finish(watched, cause, &watch->family);
         drop(watch, at);
         recruit(watch);
     }
+}
+
+static void announce(struct watch *watch, struct watched *watched, bool running, enum finish_cause cause) {
+    pthread_mutex_lock(&watched->lock);
+    finish_announce(watched, running, cause, &watch->family);
+    pthread_mutex_unlock(&watched->lock);
 }
 
 /* The first process waits: its report lists all others, those also whose own turn comes later. */
@@ -243,12 +256,12 @@ static void bury_first(struct watch *watch) {
         struct watched *watched = watch->items[at];
         enum finish_cause cause;
         if (is_silent(watch, watched) && has_ended(watch, watched, &cause))
-            finish_announce(watched, false, cause, &watch->family);
+            announce(watch, watched, false, cause);
     }
     ended = watch->family.count;
     for (size_t at = 0; at < watch->count; at++)
         if (is_silent(watch, watch->items[at]) && !watch->items[at]->announced)
-            finish_announce(watch->items[at], true, FINISH_DEATH, &watch->family);
+            announce(watch, watch->items[at], true, FINISH_DEATH);
     bury(watch, false, INFINITY);
     family_forget(&watch->family, ended);
 }
@@ -323,6 +336,18 @@ static int parse_fd(int argc, char **argv, int at, const char *name) {
     return end && end != argv[at + 1] && *end == 0 && fd > STDERR_FILENO && fd <= INT_MAX ? (int)fd : -1;
 }
 
+/* A client that still takes its reply needs nothing that is taken down here but the control. */
+static int end(struct watch *watch) {
+    serve_stop(watch->serve);
+    if (!listener_stop(&watch->listener))
+        _exit(STATUS_DONE);
+    control_fini(&watch->control);
+    family_fini(&watch->family);
+    scanner_fini(&watch->scanner);
+    ticker_fini(&watch->ticker);
+    return STATUS_DONE;
+}
+
 int watch_main(int argc, char **argv) {
     struct watch watch = {.bell = -1};
     int fd = parse_fd(argc, argv, 1, "--fd"), pidfd = parse_fd(argc, argv, 3, "--pidfd");
@@ -331,7 +356,9 @@ int watch_main(int argc, char **argv) {
     if (pidfd >= 0 && fcntl(pidfd, F_GETFD) < 0)
         pidfd = -1; /* the kernel gave the library none; before anything else gets the number */
     stand_alone();
+    mallopt(M_ARENA_MAX, 1); /* threads come and go; what one of them leaves free the others use */
     ticker_init(&watch.ticker);
+    control_init(&watch.control, &watch.scanner);
     if (!add(&watch, fd, pidfd))
         return STATUS_UNREADABLE;
     scanner_init(&watch.scanner);
@@ -346,6 +373,8 @@ int watch_main(int argc, char **argv) {
     atomic_store(&watch.tree->watcher_pid, (int32_t)getpid());
     atomic_fetch_add(&watch.tree->heartbeat, 1);
     hang_bell(&watch);
+    listener_start(&watch.listener, &watch.control, watch.family.directory, watch.items[0]->header->pid,
+                   watch.items[0]->header->nonce);
     for (;;) {
         double next_s = turn(&watch);
         if (watch.count == 0) { /* from here on nobody joins; who did meanwhile has rung */
@@ -355,13 +384,8 @@ int watch_main(int argc, char **argv) {
         }
         if (watch.count > 0)
             atomic_store(&watch.tree->watcher_pid, (int32_t)getpid());
-        else {
-            serve_stop(watch.serve);
-            family_fini(&watch.family);
-            scanner_fini(&watch.scanner);
-            ticker_fini(&watch.ticker);
-            return STATUS_DONE;
-        }
+        else
+            return end(&watch);
         sleep_until(&watch, step_ms(&watch, next_s));
     }
 }

@@ -15,8 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -124,6 +126,7 @@ struct watched *watched_create(int fd, int pidfd, struct pp_tree *tree, char *wh
     struct watched *watched = calloc(1, sizeof *watched);
     if (!watched)
         return NULL;
+    pthread_mutex_init(&watched->lock, NULL);
     watched->pidfd = watched->log.fd = watched->events.output.fd = watched->stale.fd = -1;
     watched->view = view_open_fd(fd, why, why_bytes);
     if (!watched->view || !map_header(watched, fd, why, why_bytes)) {
@@ -220,7 +223,7 @@ static void tell_alerts(struct watched *watched, const struct model_sample *samp
     }
 }
 
-void watched_sample(struct watched *watched) {
+static bool sample_now(struct watched *watched) {
     const struct pp_options *options = &watched->header->options;
     struct sample_limits limits = {
         .min_s = seconds_of(&options->SAMPLE_MIN),
@@ -231,7 +234,7 @@ void watched_sample(struct watched *watched) {
     struct model_sample sample = {.t_s = watched_now_s(watched)};
     if (!view_refresh(watched->view) || !sample_take(watched->view, watched->pid, &sample)) {
         watched->sample_s = sample.t_s + limits.max_s; /* dying: the pidfd will say so */
-        return;
+        return false;
     }
     struct sample_budget budget;
     sample_budget(watched->view, &budget);
@@ -242,6 +245,44 @@ void watched_sample(struct watched *watched) {
     events_sample(&watched->events, &sample);
     board_sample(watched->board, watched->seat, &sample);
     tell_alerts(watched, &sample, &budget);
+    return true;
+}
+
+bool watched_sample(struct watched *watched) {
+    pthread_mutex_lock(&watched->lock);
+    bool good = sample_now(watched);
+    pthread_mutex_unlock(&watched->lock);
+    return good;
+}
+
+void watched_call(struct watched *watched, uint32_t calls) {
+    atomic_fetch_or(&watched->header->calls, calls);
+    atomic_store(&watched->header->clock, 0);
+}
+
+void watched_clean_up(struct watched *watched) {
+    atomic_fetch_add(&watched->header->cleanups, 1);
+    watched->cleanup_s = watched_now_s(watched) + WATCHED_CLEANUP_S;
+    watched_call(watched, PP_CALL_CLEANUP);
+}
+
+/* Returns when it is due. */
+static double end_cleanup(struct watched *watched, double now_s) {
+    if (watched->cleanup_s <= 0)
+        return INFINITY;
+    if (now_s < watched->cleanup_s)
+        return watched->cleanup_s;
+    atomic_fetch_and(&watched->header->calls, ~(uint32_t)PP_CALL_CLEANUP);
+    watched->cleanup_s = 0;
+    return INFINITY;
+}
+
+void watched_hurry(struct watched *watched) {
+    pthread_mutex_lock(&watched->lock);
+    watched->sample_s = 0;
+    pthread_mutex_unlock(&watched->lock);
+    atomic_fetch_add(&watched->tree->doorbell, 1);
+    syscall(SYS_futex, &watched->tree->doorbell, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
 static bool keep_peak(struct watched *watched, double now_s) {
@@ -276,7 +317,7 @@ static void look_at_touches(struct watched *watched, double now_s) {
         watched_log(watched, PP_LOG_WARN, "warn POOLPROF_STALE: %s; no object is called stale", why);
 }
 
-double watched_look(struct watched *watched) {
+static double look(struct watched *watched) {
     double now_s = watched_now_s(watched);
     if (now_s >= watched->glance_s) {
         if (watched->seccomp == 0 && seccomp_of(watched->pid) > 0)
@@ -288,10 +329,18 @@ double watched_look(struct watched *watched) {
         watched->glance_s = now_s + watched->glance_step_s;
     }
     if (sample_is_due(watched, now_s))
-        watched_sample(watched);
+        sample_now(watched);
     look_at_touches(watched, now_s);
     double next_s = fmin(watched->glance_s, fmin(watched->sample_s, alert_due_s(&watched->alerts)));
     if (watched->stale.fd >= 0)
         next_s = fmin(next_s, watched->stale.due_s);
+    next_s = fmin(next_s, end_cleanup(watched, now_s));
     return fmax(next_s - watched_now_s(watched), 0.001);
+}
+
+double watched_look(struct watched *watched) {
+    pthread_mutex_lock(&watched->lock);
+    double next_s = look(watched);
+    pthread_mutex_unlock(&watched->lock);
+    return next_s;
 }

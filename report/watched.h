@@ -1,11 +1,13 @@
 /*
  * One watched process: its segment, its pidfd, what the watcher remembers of it. Owned by the watcher's
- * main thread. The segment is read through a view; its header is mapped too, because the two sides
- * talk by words in it. Of the program's memory only those words (tree, handover) are ever written.
+ * main thread; a command's thread may look at it and take samples under `lock` (control.h). The segment is
+ * read through a view; its header is mapped too, because the two sides talk by words in it. Of the
+ * program's memory only those words (tree, handover, live options) are ever written.
  */
 #ifndef REPORT_WATCHED_H
 #define REPORT_WATCHED_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -36,7 +38,10 @@ struct watched {
     struct board *board;              /* of the server; NULL: nothing is served */
     uint64_t seat;                    /* its number there */
 
-    /* What it has been seen doing. */
+    unsigned users;                   /* commands at work on it; protected by the control's lock */
+
+    /* What it has been seen doing, and what of the above changes by use: protected by `lock`. */
+    pthread_mutex_t lock;
     struct sample_history history;
     struct sample_pace pace;
     struct sample_peak peak;
@@ -49,6 +54,7 @@ struct watched {
     bool stderr_left;                 /* we let go of descriptor 2, see output.h */
     struct stale stale;
     double sample_s, glance_s, glance_step_s; /* next ones' times; on the process's clock */
+    double cleanup_s;                 /* when PP_CALL_CLEANUP has to end; 0: it is not set */
 };
 
 /* Takes over the segment behind `fd` (kept open by the caller). `pidfd` is the process's and taken over
@@ -63,8 +69,18 @@ int64_t watched_now_ns(void);
 
 /* Looks, samples, alerts as far as due. Returns seconds until it wants to be called again. */
 double watched_look(struct watched *watched);
-/* A sample now, due or not: the last one, at the end. */
-void watched_sample(struct watched *watched);
+/* A sample now, due or not. false: the process cannot be looked at any more. */
+bool watched_sample(struct watched *watched);
+
+/* Asks the program for something (PP_CALL_*), seen at the next allocation in its slow path. Any thread. */
+void watched_call(struct watched *watched, uint32_t calls);
+/* ... to give back the memory that it has unused; within WATCHED_CLEANUP_S its threads do, as far as they
+   allocate. Under `lock`. */
+#define WATCHED_CLEANUP_S 1.0
+void watched_clean_up(struct watched *watched);
+
+/* The next look is due at once, and its sample: options have changed. Not under `lock`. */
+void watched_hurry(struct watched *watched);
 
 /* A line "poolprof[PID]: ..." to the log, if `level` is at or above POOLPROF_LOG_LEVEL. */
 void watched_log(struct watched *watched, int level, const char *format, ...)

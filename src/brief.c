@@ -115,6 +115,15 @@ static void show_sites(struct sum *sums, uint64_t sites) {
     }
 }
 
+/* With the socket of a watcher that was killed. */
+static void remove_segment(void) {
+    static char socket[4200];
+    if (pp_segment.path[0] == 0) return;
+    pp_os_unlink(pp_segment.path);
+    pp_fmt(socket, sizeof socket, "%s.ctl", pp_segment.path);
+    pp_os_unlink(socket);
+}
+
 static void save(void) {
     static char path[4096], numbered[4200];
     if (PP_LOAD(&pp_segment.header->sandboxed) != 0 || (pp_os_sandboxed() && !sandboxed_at_start)) {
@@ -127,14 +136,14 @@ static void save(void) {
         return;
     }
     if (!pp_process_profile_path(path, sizeof path)) {
-        if (pp_segment.path[0] != 0) pp_os_unlink(pp_segment.path);
+        remove_segment();
         return;
     }
     pp_text_copy(numbered, sizeof numbered, path);
     for (int number = 2; number < 1000; number++) {
         if (pp_segment_save(numbered)) {
             line("poolprof: `poolprof report %s` shows functions and lines", numbered);
-            if (pp_segment.path[0] != 0) pp_os_unlink(pp_segment.path);
+            remove_segment();
             return;
         }
         if (!pp_os_exists(numbered)) break;

@@ -52,7 +52,7 @@ PP_FOREIGN PP_INLINE bool pp_exact_allocate(size_t bytes, enum pp_kind kind, con
     if (PP_UNLIKELY(bytes >= thread->exact_limit)) return false;
     uint32_t tick = PP_LOAD(PP_LOAD(&pp_clock));
     if (PP_UNLIKELY(tick == 0)) {
-        if (PP_LOAD(&pp_tracking) == 0) return false;
+        if (PP_LOAD(&pp_tracking) == 0 || PP_LOAD(&pp_segment.header->calls) != 0) return false;
         tick = pp_exact_tick();
     }
     thread->exact_limit = 0;

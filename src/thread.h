@@ -49,6 +49,7 @@ struct pp_thread {
     struct pp_segment_thread *shared;
     const void *last;       /* the newest block of this thread, while nothing was allocated since */
     struct pp_segment_share *last_share; /* where that one's site is counted */
+    uint32_t cleanups;      /* header->cleanups that the thread has seen to */
     uint32_t tag;           /* TAGS; 0: none. Set with the mode and the next: pp_thread_set_tag */
     uint64_t live_tagged;   /* state LIVE and the tag, as in a record's word0 */
     int64_t net_over;       /* bytes not yet published in header->live_bytes - PP_PUBLISH_BYTES: the sign tells

@@ -17,6 +17,8 @@
 bool pp_heap_postpone(struct pp_thread *thread, struct pp_pending what);
 /* What a signal handler on top of the tracker has left on the thread's list. */
 void pp_heap_work_off(struct pp_thread *thread);
+/* Does what is asked of the program (segment.h: calls). */
+void pp_heap_answer(struct pp_thread *thread); /* answer.c */
 /* Publishes the thread's net bytes. */
 void pp_heap_publish_net(struct pp_thread *thread);
 
@@ -41,6 +43,7 @@ PP_INLINE struct pp_thread *pp_track_enter(void) {
 PP_INLINE void pp_track_leave(struct pp_thread *thread) {
     atomic_signal_fence(memory_order_seq_cst);
     if (PP_UNLIKELY(PP_LOAD(&thread->pending_count) != 0)) pp_heap_work_off(thread);
+    if (PP_UNLIKELY(PP_LOAD(&pp_segment.header->calls) != 0)) pp_heap_answer(thread);
     thread->limit = thread->limit_idle;
     thread->exact_limit = thread->exact_idle;
     PP_STORE(&thread->busy, 0);
@@ -55,6 +58,7 @@ PP_INLINE void pp_track_net(struct pp_thread *thread, int64_t bytes) {
 /* The site of an allocation. `memo` NULL: on top of our own critical section. */
 PP_INLINE uint32_t pp_track_stack(struct pp_thread *thread, struct pp_memo *memo, struct pp_stack_bounds *bounds,
                                   const void *frame) {
+    if (PP_UNLIKELY((PP_LOAD(&pp_segment.header->calls) & PP_CALL_PAUSE) != 0)) return 0;
     struct pp_regs regs = pp_regs_of_frame(frame);
     uint32_t site = pp_memo_site(memo != NULL ? memo : &pp_memo_none, regs.pc, regs.sp, regs.bp, bounds);
     if (PP_UNLIKELY((site & PP_SITE_TRUNCATED) != 0)) {

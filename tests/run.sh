@@ -11,6 +11,7 @@ packages="cmake make gcc g++ clang git pkg-config python3 valgrind binutils libc
 # Not by package: a nodejs from elsewhere brings npm along, and Debian's would not go with it.
 command -v npm >/dev/null || packages="$packages nodejs npm"
 packages="$packages libmicrohttpd-dev"
+packages="$packages libncurses-dev"
 # Not installed here, for they are large: chromium, without which the tests of the pages are skipped, and prometheus,
 # without which those of its scrapes are.
 missing=()

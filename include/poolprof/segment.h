@@ -2,8 +2,8 @@
  * The live segment: all that the profiler knows about one process, in one shared file mapping.
  *
  * The program writes it with plain stores; everyone else (the watcher, `poolprof report`) only reads
- * it, except for the words of `struct pp_tree` and those of the hand-over, by which the two sides
- * talk.
+ * it, except for the words of `struct pp_tree`, those of the hand-over, the live options and the calls,
+ * by which the two sides talk.
  * There is no pointer in it, only indices into areas, so it can be read from another process, from a
  * file and on another machine of the same byte order. Layout changes change PP_SEGMENT_VERSION.
  *
@@ -375,6 +375,13 @@ enum pp_handover {
     PP_HANDOVER_DONE       /* watcher: the report is out; futex woken */
 };
 
+enum pp_call {
+    PP_CALL_PAUSE = 1,      /* watcher: while set, no stack is taken: site 0 */
+    PP_CALL_CLEANUP = 2,    /* watcher, for a second: each thread that allocates gives back what it has unused */
+    PP_CALL_OPTIONS = 4,    /* watcher: an option has changed of which the program has a copy; cleared by it */
+    PP_CALL_CHECK = 8       /* watcher: the first thread that allocates checks its pools; cleared by it */
+};
+
 /* Reasons (bits of `degraded`) why the segment holds less than it should. */
 enum pp_degraded {
     PP_DEGRADED_PRIVATE = 1,   /* no shared place was writable: private memory, no watcher */
@@ -438,6 +445,14 @@ struct pp_segment_header {
     _Alignas(64) _Atomic uint32_t clock; /* watcher, each 10 ms while there is somebody to want it: ticks since
                                             start; 0: not kept (the program too, once it finds it behind) */
     _Atomic uint32_t clock_wanted;      /* program: 1 when it has asked the kernel in vain of this */
+    _Atomic uint32_t calls;             /* what is asked of the program, PP_CALL_*; while it is not 0 the clock is
+                                           not kept, so that allocations take the slow path and see it */
+    _Atomic uint32_t cleanups;          /* watcher: how often unused memory was asked for back */
+    _Atomic uint32_t cleanups_done;     /* program: the last of those that it has seen to */
+    _Atomic uint32_t checks_done, checks_failed; /* program: how often PP_CALL_CHECK was answered, and not well */
+
+    /* Commands of the operator, written by the watcher; times are ticks. */
+    _Atomic uint32_t pauses, paused_tick, paused_ticks; /* how many, start of the last, length of the others */
 
     /* Copies of the program for leak scans, see src/snapshot.h. */
     uint64_t snapshot_stub, snapshot_word;  /* addresses in the program: the code that makes one, and the next */

@@ -122,14 +122,15 @@ class Box(Sandbox):
             check(time.monotonic() < deadline, wanted, "watchers wanted, found", found)
             time.sleep(0.01)
 
-    def segment_files(self):
-        return [os.path.join(place, name) for place, _, names in os.walk(self.segments) for name in names]
+    def segment_files(self, sockets=False):
+        return [os.path.join(place, name) for place, _, names in os.walk(self.segments) for name in names
+                if sockets or not name.endswith(".ctl")]
 
     def check_gone(self, patience=15, segments=True):
         """Nothing is left: no process, no stub, no segment."""
         deadline = time.monotonic() + patience
         while True:
-            left = self.processes(), self.segment_files() if segments else []
+            left = self.processes(), self.segment_files(sockets=True) if segments else []
             if not any(left):
                 return
             if time.monotonic() > deadline:

@@ -2,9 +2,11 @@
 set(fuzz_sources
   report/model.c
   report/progress.c
+  report/request.c
   report/view.c
   report/aggregate.c
   report/aggregate_model.c
+  report/aggregate_pauses.c
   report/aggregate_pools.c
   report/aggregate_slabs.c
   report/aggregate_tags.c

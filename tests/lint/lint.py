@@ -245,6 +245,19 @@ def options():
     return compare_options(table, printed, "`poolprof options`") + compare_options(table, told, "README.md's table")
 
 
+def commands():
+    """control.def, `poolprof ctl --help` and README's table say the same of the commands."""
+    with open(os.path.join(SOURCE, "report/control.def"), encoding="utf-8") as file:
+        rows = re.findall(r'^PP_CONTROL\((\w+), \d+, \d+, "(.*?)",\s+"(.*?)"\)', file.read(), re.M)
+    table = {(f"{name} {arguments}".strip(), told) for name, arguments, told in rows}
+    printed = set(re.findall(r"^  (\S+(?: [A-Z\[\]]+)*) +(\S.*)$", output(PROGRAM, "ctl", "--help"), re.M))
+    with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as file:
+        section = file.read().partition("## Commands while it runs")[2].partition("\n## ")[0]
+    told = set(re.findall(r"^\| `(.*?)` \| (.*) \|$", section, re.M))
+    return [f"{where} differs: {row}" for where, there in (("ctl --help", printed), ("README.md", told))
+            for row in sorted(table ^ there)]
+
+
 def compare_options(table, there, where):
     return [f"{where} lacks {name}" for name in sorted(table - there)] + \
         [f"{where} has {name}, options.def has not" for name in sorted(there - table)]
@@ -285,7 +298,8 @@ def selftest():
     return [f"the check of {name} did not see a fault" for name, seen in faults.items() if not seen]
 
 
-CHECKS = {f.__name__: f for f in (needed, exports, symbols, layers, headers, toplevel, style, options, selftest)}
+CHECKS = {f.__name__: f for f in (needed, exports, symbols, layers, headers, toplevel, style, options, commands,
+                                      selftest)}
 
 if __name__ == "__main__":
     wrong = CHECKS[sys.argv[1]]()

@@ -48,6 +48,19 @@ static void is_asked_for_again(void **unused) {
     free(item.header);
 }
 
+/* While something is asked of the program there is no clock: its allocations take the slow path. */
+static void stops_for_calls(void **unused) {
+    struct ticker_item item = {.header = new_header(), .probe_ns = START + 1000 * MS};
+    ticker_turn(&item, 1, START + 50 * MS);
+    item.header->calls = PP_CALL_PAUSE;
+    ticker_turn(&item, 1, START + 60 * MS);
+    assert_int_equal(item.header->clock, 0);
+    item.header->calls = 0;
+    ticker_turn(&item, 1, START + 70 * MS);
+    assert_int_equal(item.header->clock, 7);
+    free(item.header);
+}
+
 /* A program that allocates nothing is looked at less and less, at last once a second. */
 static void leaves_the_idle_alone(void **unused) {
     struct ticker_item item = {.header = new_header(), .probe_ns = START};
@@ -93,7 +106,7 @@ static void a_removed_header_is_left_alone(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts_ticks_of_the_program),  cmocka_unit_test(is_asked_for_again),
+        cmocka_unit_test(counts_ticks_of_the_program),  cmocka_unit_test(is_asked_for_again), cmocka_unit_test(stops_for_calls),
         cmocka_unit_test(leaves_the_idle_alone),        cmocka_unit_test(the_next_turn_is_the_earliest),
         cmocka_unit_test(a_removed_header_is_left_alone),
     };

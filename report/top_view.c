@@ -1,0 +1,214 @@
+/* See top_view.h. */
+#include "top_view.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "aggregate.h"
+#include "model.h"
+#include "sample.h"
+#include "symbol.h"
+#include "text_stack.h"
+#include "words.h"
+
+#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+
+const char *const top_page_names[TOP_PAGE_COUNT] = {"sites", "pools", "classes", "threads", "tags"};
+
+static const struct top_column site_columns[] = {
+    {"bytes", TOP_BYTES, false},    {"growth/s", TOP_BYTES, true}, {"objects", TOP_COUNT, false},
+    {"allocs/s", TOP_COUNT, true}, {"oldest", TOP_TIME, false}};
+static const struct top_column pool_columns[] = {
+    {"live", TOP_COUNT, false},   {"capacity", TOP_COUNT, false}, {"used", TOP_PERCENT, false},
+    {"memory", TOP_BYTES, false}, {"served/s", TOP_COUNT, true},  {"efficiency", TOP_PERCENT, false}};
+static const struct top_column thread_columns[] = {
+    {"made/s", TOP_BYTES, true}, {"freed/s", TOP_BYTES, true}, {"made", TOP_BYTES, false},
+    {"balance", TOP_BYTES, false}};
+static const struct top_column tag_columns[] = {
+    {"bytes", TOP_BYTES, false}, {"growth/s", TOP_BYTES, true}, {"objects", TOP_COUNT, false},
+    {"peak", TOP_BYTES, false},  {"budget", TOP_BYTES, false}};
+
+static const struct {
+    const char *title;
+    const struct top_column *columns;
+    size_t count;
+} pages[TOP_PAGE_COUNT] = {
+    [TOP_SITES] = {"site", site_columns, COUNT_OF(site_columns)},
+    [TOP_POOLS] = {"named pool", pool_columns, COUNT_OF(pool_columns)},
+    [TOP_CLASSES] = {"size class", pool_columns, COUNT_OF(pool_columns)},
+    [TOP_THREADS] = {"thread", thread_columns, COUNT_OF(thread_columns)},
+    [TOP_TAGS] = {"tag", tag_columns, COUNT_OF(tag_columns)},
+};
+
+struct top_table top_view_empty(enum top_page page) {
+    return (struct top_table){.title = pages[page].title, .columns = pages[page].columns,
+                              .column_count = pages[page].count};
+}
+
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* ---- sites ---- */
+
+/* Names are looked up for the first sites only: the others' stacks are dropped. */
+static void keep_largest(struct model *model) {
+    bool *wanted = model_alloc(model->stack_count + 1, sizeof *wanted);
+    if (model->site_count > TOP_SITES_MAX)
+        model->site_count = TOP_SITES_MAX;
+    for (size_t i = 0; i < model->site_count; i++)
+        if (model->sites[i].stack < model->stack_count)
+            wanted[model->sites[i].stack] = true;
+    for (size_t i = 0; i < model->stack_count; i++)
+        if (!wanted[i]) {
+            free(model->stacks[i].frames);
+            model->stacks[i].frames = NULL;
+            model->stacks[i].count = 0;
+        }
+    free(wanted);
+}
+
+static char *site_name(const struct model *model, const struct model_site *site) {
+    char *name = NULL, *safe;
+    size_t bytes = 0;
+    FILE *to = open_memstream(&name, &bytes);
+    const struct text text = {.model = model, .to = to, .bold = "", .dim = "", .alarm = "", .plain = "", .about = ""};
+    if (!to)
+        return NULL;
+    if (model_stack(model, site->stack)->count > 0)
+        text_put_place(&text, site->stack);
+    else
+        fputs("(no stack)", to);
+    if (site->tag)
+        fprintf(to, " [%s]", site->tag);
+    fclose(to);
+    safe = words_safe(name ? name : "");
+    free(name);
+    return safe;
+}
+
+/* Sites of one place, by several callers, are one row. */
+static void add_site(struct top_table *table, const struct model *model, const struct model_site *site) {
+    const double figures[] = {(double)site->bytes, (double)site->bytes, (double)site->objects,
+                              (double)site->allocations, site->oldest_s};
+    struct top_row row = {.name = site_name(model, site)};
+    for (size_t i = 0; i < table->count; i++) {
+        struct top_row *other = &table->rows[i];
+        if (strcmp(other->name, row.name) != 0)
+            continue;
+        for (size_t c = 0; c + 1 < COUNT_OF(figures); c++)
+            other->figures[c] += figures[c];
+        other->figures[COUNT_OF(figures) - 1] = fmax(other->figures[COUNT_OF(figures) - 1], site->oldest_s);
+        free(row.name);
+        return;
+    }
+    memcpy(row.figures, figures, sizeof figures);
+    top_table_add(table, row);
+}
+
+static void read_sites(struct top_source *source, struct top_table *table) {
+    char root[64];
+    struct model *model = aggregate(source->view, now_ns(), NULL, NULL);
+    snprintf(root, sizeof root, "/proc/%d/root", source->pid);
+    const struct symbol_options symbols = {.root = root, .quiet = true, .cache = source->symbols};
+    keep_largest(model);
+    symbol_resolve(model, &symbols);
+    for (size_t i = 0; i < model->site_count; i++)
+        add_site(table, model, &model->sites[i]);
+    model_destroy(model);
+}
+
+/* ---- pools, tags ---- */
+
+static void read_pools(struct top_source *source, bool named, struct top_table *table) {
+    struct model *model = model_create();
+    double ticks = (double)(now_ns() - view_header(source->view)->started_monotonic_ns) / PP_TICK_NS;
+    aggregate_pools(source->view, (uint32_t)fmax(ticks, 0), model);
+    for (size_t i = 0; i < model->pool_count; i++) {
+        const struct model_pool *pool = &model->pools[i];
+        double live = (double)pool->live, capacity = (double)pool->capacity;
+        double bytes = capacity * (double)pool->object_bytes, used = capacity > 0 ? 100 * live / capacity : 0;
+        if (pool->named != named)
+            continue;
+        struct top_row row = {.name = words_safe(pool->name),
+                              .figures = {live, capacity, used, bytes, (double)pool->served, pool->efficiency}};
+        top_table_add(table, row);
+    }
+    model_destroy(model);
+}
+
+static void read_tags(struct top_source *source, struct top_table *table) {
+    struct model *model = aggregate(source->view, now_ns(), NULL, NULL);
+    for (size_t i = 0; i < model->tag_count; i++) {
+        const struct model_tag *tag = &model->tags[i];
+        struct top_row row = {.name = words_safe(tag->name),
+                              .figures = {(double)tag->bytes, (double)tag->bytes, (double)tag->objects,
+                                          (double)tag->peak_bytes, (double)tag->budget_bytes}};
+        top_table_add(table, row);
+    }
+    model_destroy(model);
+}
+
+/* ---- threads ---- */
+
+static void add_thread(struct top_table *table, const struct pp_segment_thread *thread) {
+    char name[64];
+    double made = (double)thread->counters[PP_COUNTER_BYTES_ALLOCATED];
+    double freed = (double)thread->counters[PP_COUNTER_BYTES_FREED];
+    snprintf(name, sizeof name, "%.16s (%" PRIu32 ")", thread->name, thread->tid);
+    struct top_row row = {.name = words_safe(name), .figures = {made, freed, made, made - freed}};
+    top_table_add(table, row);
+}
+
+/* Those that live. What a thread frees of others' makes its balance negative. */
+static void read_threads(struct top_source *source, struct top_table *table) {
+    struct pp_segment_thread *thread = model_alloc(1, sizeof *thread);
+    for (uint64_t i = 1; view_read(source->view, PP_AREA_THREADS, i, 1, thread) == 1; i++)
+        if (thread->tid != 0)
+            add_thread(table, thread);
+    free(thread);
+}
+
+/* ---- all ---- */
+
+bool top_view_read(struct top_source *source, enum top_page page, struct top_table *table) {
+    *table = top_view_empty(page);
+    if (!view_refresh(source->view))
+        return false;
+    table->t_s = (double)now_ns() / 1e9;
+    switch (page) {
+    case TOP_SITES: read_sites(source, table); break;
+    case TOP_POOLS: read_pools(source, true, table); break;
+    case TOP_CLASSES: read_pools(source, false, table); break;
+    case TOP_THREADS: read_threads(source, table); break;
+    default: read_tags(source, table);
+    }
+    return true;
+}
+
+char *top_view_head(struct top_source *source) {
+    const struct pp_segment_header *header = view_header(source->view);
+    char heap[WORDS_BYTES], objects[WORDS_BYTES], peak[WORDS_BYTES], resident[WORDS_BYTES], up[WORDS_BYTES];
+    char *line = NULL;
+    struct model_sample sample = {0};
+    sample_take(source->view, source->pid, &sample);
+    char *raw = view_text(source->view, header->name, NULL), *name = words_safe(raw);
+    words_bytes((uint64_t)fmax((double)sample.heap_bytes, 0), heap);
+    words_counted((uint64_t)fmax((double)sample.objects, 0), "object", objects);
+    words_bytes((uint64_t)fmax((double)header->peak_bytes, fmax((double)sample.heap_bytes, 0)), peak);
+    words_bytes((uint64_t)fmax((double)sample.rss_bytes, 0), resident);
+    words_time((double)(now_ns() - header->started_monotonic_ns) / 1e9, up);
+    const char *paused = (header->calls & PP_CALL_PAUSE) != 0 ? ", tracking paused" : "";
+    if (asprintf(&line, "%s (%d), %s: %s in %s, peak %s, resident %s%s", words_base(name), source->pid, up, heap,
+                 objects, peak, resident, paused) < 0)
+        line = NULL;
+    free(raw);
+    free(name);
+    return line;
+}
