@@ -14,7 +14,7 @@
 
 struct options {
     uint64_t seed;
-    int frames, hz, crash_at;
+    int frames, hz, crash_at, ballast;
     bool fps, truth;
 };
 
@@ -24,7 +24,8 @@ static void print_help(void)
           "  --seed N       seed of all chance (1)\n"
           "  --frames N     frames to run (600)\n"
           "  --hz N         keep to so many frames a second (0: as fast as possible)\n"
-          "  --fps          print frames per second\n"
+          "  --fps          print frames per second, and how long a frame took\n"
+          "  --ballast N    hold N MiB besides, as a level's textures would be\n"
           "  --leak LIST    plant leaks: none, all, or some of\n                 ", stdout);
     leak_print_kinds();
     fputs("\n  --truth        print what the planted leaks left: truth KIND CLASS OBJECTS BYTES\n"
@@ -49,7 +50,7 @@ static struct options parse_options(int argc, char **argv)
 {
     static const struct option table[] = {
         {"seed", 1, NULL, 's'}, {"frames", 1, NULL, 'n'}, {"hz", 1, NULL, 'z'},
-        {"fps", 0, NULL, 'f'},  {"leak", 1, NULL, 'l'},   {"truth", 0, NULL, 't'},
+        {"fps", 0, NULL, 'f'},  {"ballast", 1, NULL, 'b'},  {"leak", 1, NULL, 'l'},   {"truth", 0, NULL, 't'},
         {"crash-at", 1, NULL, 'c'}, {"help", 0, NULL, 'h'}, {0}};
     struct options options = {.seed = 1, .frames = 600, .crash_at = -1};
     int index, letter;
@@ -61,6 +62,7 @@ static struct options parse_options(int argc, char **argv)
         case 'z': options.hz = (int)number_or_die("hz", optarg); break;
         case 'c': options.crash_at = (int)number_or_die("crash-at", optarg); break;
         case 'f': options.fps = true; break;
+        case 'b': options.ballast = (int)number_or_die("ballast", optarg); break;
         case 't': options.truth = true; break;
         case 'h': print_help(); exit(0);
         case 'l':
@@ -90,10 +92,49 @@ static void sleep_until(double time_s)
                   NULL);
 }
 
+/* ---- ballast: blocks that are there, filled and otherwise left alone ---- */
+
+enum { BALLAST_BLOCK = 64 * 1024 };
+
+static void **ballast_create(size_t blocks)
+{
+    void **ballast = must_alloc((blocks + 1) * sizeof *ballast);
+
+    for (size_t i = 0; i < blocks; i++)
+        memset(ballast[i] = must_alloc(BALLAST_BLOCK), (int)i, BALLAST_BLOCK);
+    ballast[blocks] = NULL;
+    return ballast;
+}
+
+static void ballast_destroy(void **ballast)
+{
+    for (size_t i = 0; ballast[i]; i++)
+        free(ballast[i]);
+    free(ballast);
+}
+
+/* ---- frame times ---- */
+
+static int by_time(const void *left, const void *right)
+{
+    float a = *(const float *)left, b = *(const float *)right;
+
+    return (a > b) - (a < b);
+}
+
+static void print_frame_times(float *ms, int count)
+{
+    qsort(ms, (size_t)count, sizeof *ms, by_time);
+    printf("frame ms: median %.3f p99 %.3f max %.3f\n", ms[count / 2], ms[count - 1 - count / 100],
+           ms[count - 1]);
+}
+
 /* Never inlined, so that the frames that held pointers to lost things are gone when it returns. */
 static void __attribute__((noinline)) play(const struct options *options)
 {
     static struct world world;
+    void **ballast = ballast_create((size_t)options->ballast * (1024 * 1024 / BALLAST_BLOCK));
+    float *frame_ms = must_alloc(((size_t)options->frames + 1) * sizeof *frame_ms);
     double start_s = now_s();
 
     pools_init();
@@ -102,8 +143,10 @@ static void __attribute__((noinline)) play(const struct options *options)
     for (int frame = 0; frame < options->frames; frame++) {
         if (frame == options->crash_at)
             *(volatile int *)NULL = frame;
+        double begun_s = now_s();
         game_frame();
         world_step(&world);
+        frame_ms[frame] = (float)((now_s() - begun_s) * 1000);
         if (options->hz)
             sleep_until(start_s + (double)(frame + 1) / options->hz);
     }
@@ -113,8 +156,13 @@ static void __attribute__((noinline)) play(const struct options *options)
     printf("checksum %016llx frames %d kills %ld score %ld\n",
            (unsigned long long)(world.checksum ^ service_sound_checksum()), world.frame,
            world.kills, world.score);
-    if (options->fps)
+    if (options->fps) {
         printf("fps %.1f\n", options->frames / seconds);
+        if (options->frames > 0)
+            print_frame_times(frame_ms, options->frames);
+    }
+    free(frame_ms);
+    ballast_destroy(ballast);
     memset(&world, 0, sizeof(world));
 }
 

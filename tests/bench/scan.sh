@@ -1,0 +1,53 @@
+#!/bin/sh
+# scan.sh [BUILD]: what a leak scan of a running program costs: how long the program stands still (beside a bare
+# fork of its own), how fast memory is looked through (MiB per second of processor time), what the scan takes of
+# memory, and what frames of the example game see of it.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+build=$(cd "${1:-$here/../../build}" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+"${CC:-cc}" -std=gnu17 -O1 -pthread -o "$work/scan" "$here/scan.c"
+export POOLPROF_OUTPUT=none POOLPROF_REPORT=none POOLPROF_LOG_LEVEL=error POOLPROF_MEM_WARN=16G POOLPROF_MEM_CRITICAL=16G
+
+look() { # PID: "objects bytes unit seconds ms"; the last one's KiB and processor time are in $work/kib
+    /usr/bin/time -f '%M %U %S' -o "$work/kib" "$build/bin/poolprof" report "$1" --leaks --no-symbols 2>&1 >/dev/null |
+        sed -n 's/poolprof report: \([0-9]*\) objects, \([0-9.]* [KMG]iB\) looked through in \([0-9.]*\) s.* still for \([0-9.]*\) ms/\1 \2 \3 \4/p'
+}
+
+row() { # ROUNDS ARGUMENTS
+    rounds=$1; shift
+    mkfifo "$work/in"
+    LD_PRELOAD="$build/lib/libpoolprof.so" "$work/scan" "$@" <"$work/in" >"$work/out" &
+    pid=$!
+    exec 4>"$work/in"
+    until grep -q ready "$work/out"; do sleep 0.1; done
+    : >"$work/looks"
+    for round in $(seq "$rounds"); do look $pid >>"$work/looks"; done
+    exec 4>&-
+    wait $pid || true
+    rm "$work/in"
+    fork=$(sed -n 's/fork //p' "$work/out")
+    sort -n -k5 "$work/looks" | awk -v what="$*" -v fork="${fork:-0}" -v last="$(cat "$work/kib")" '
+        { stood[NR] = $5; seconds[NR] = $4; mib = $2 * ($3 == "GiB" ? 1024 : 1); objects = $1 }
+        END { middle = int((NR + 1) / 2)
+              split(last, of, " ")
+              printf "%-22s %9d objects  %5.0f MiB in %6.3f s, %5.0f MiB/s  stood still %6.2f ms, most %6.2f (fork alone %s)  %4d MB\n",
+                     what, objects, mib, seconds[middle], mib / (of[2] + of[3] + 0.005), stood[middle], stood[NR],
+                     (fork > 0 ? fork : "-"), of[1] / 1024 }'
+}
+
+game() { # 10 s of 60 frames each
+    "$build/bin/game" --hz 60 --frames 600 --ballast 1024 --fps | sed -n "s/frame ms/$1/p"
+}
+
+row 20 heap 10 1
+row 20 heap 100 8
+row 10 heap 1024 8
+row 3 objects 10000000 order
+export LD_PRELOAD="$build/lib/libpoolprof.so"
+game "game and 1 GiB, frame ms"
+(sleep 2; pid=$(cat "$work/game.pid"); for round in 1 2 3 4; do LD_PRELOAD= look "$pid"; sleep 0.5; done >/dev/null) &
+sh -c "echo \$\$ >'$work/game.pid'; exec '$build/bin/game' --hz 60 --frames 600 --ballast 1024 --fps" |
+    sed -n "s/frame ms/the same, looked at 4 times, frame ms/p"
+wait
