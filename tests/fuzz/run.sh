@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fuzzes view, profile and suppress with libFuzzer for MINUTES each (default 10), on all processors, in a folder
+# Fuzzes each target with libFuzzer for MINUTES each (default 10), on all processors, in a folder
 # of its own under /tmp that keeps corpus and crashes from run to run. Needs clang and its runtime
 # (Debian: libclang-rt-14-dev).
 set -eu
@@ -7,6 +7,7 @@ cd "$(dirname "$0")/../.."
 minutes=${1:-10}
 work=${FUZZ_DIR:-/tmp/poolprof-fuzz}
 jobs=$(nproc)
+targets="view profile suppress options cfi"
 mkdir -p "$work"
 
 sources=$(sed -n 's/^  \(.*\.c\)$/\1/p' tests/fuzz/sources.cmake)
@@ -14,7 +15,7 @@ flags="-std=gnu17 -g -O1 -D_GNU_SOURCE -DPP_DEBUG=0 -DPP_VERSION=\"fuzz\"
        -Iinclude -Isrc -Ireport -Itests/golden $(pkg-config --cflags sqlite3 jansson zlib)"
 libraries="$(pkg-config --libs sqlite3 jansson zlib) -lm"
 
-for target in view profile suppress; do
+for target in $targets; do
     # shellcheck disable=SC2086
     clang $flags -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
         -o "$work/${target}_fuzz" "tests/fuzz/${target}_fuzz.c" $sources $libraries
@@ -24,7 +25,7 @@ for target in view profile suppress; do
     mkdir -p "$work/$target"
     "$work/${target}_seeds" --write-seeds "$work/$target"
 done
-for target in view profile suppress; do
+for target in $targets; do
     echo "== $target, $minutes minutes"
     (cd "$work" && "./${target}_fuzz" -max_total_time=$((minutes * 60)) -fork="$jobs" -max_len=200000 \
         -rss_limit_mb=4096 -timeout=20 -artifact_prefix="$target-" "$target")

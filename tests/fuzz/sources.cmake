@@ -38,6 +38,8 @@ set(fuzz_sources
   report/profile_load.c
   report/profile_stacks.c
   report/publish.c
+  src/cfi.c
+  src/cfi_expression.c
   src/class.c
   src/config.c
   src/fmt.c
