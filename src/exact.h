@@ -101,7 +101,7 @@ PP_INLINE bool pp_exact_free(void *block, enum pp_kind kind) {
     uint64_t word0 = PP_LOAD(&record->word0), bytes = PP_WORD0_BYTES(word0);
     if (PP_UNLIKELY(PP_WORD0_HOW(word0) != PP_WORD0_HOW(PP_WORD0(0, kind, 0, PP_STATE_LIVE, 0)))) goto rare;
     _Static_assert(PP_STATE_FREED == PP_STATE_LIVE + 1, "bits 52 and 53, of which 0 to 51 stay as they are");
-    __asm__("addb $0x10, 6+%0" : "+m"(record->word0) : : "cc");
+    __asm__("addb $0x10, %0" : "+m"(((unsigned char *)&record->word0)[6]) : : "cc");
     pp_add(&slab->tally->freed, 1);
     if (block == thread->last) {
         thread->last = NULL;

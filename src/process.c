@@ -330,9 +330,10 @@ static void tell_waiter(const void *frame, enum pp_end end) {
     atomic_store_explicit(&waiter->tid, pp_lock_self(), memory_order_release);
 }
 
+/* The watcher's word; but the segment is where the program's wild writes may go, so only what was agreed counts. */
 static int status_now(int status) {
-    uint32_t other = PP_LOAD(&pp_segment.header->status_now);
-    return other != 0 ? (int)other - 1 : status;
+    uint32_t other = PP_LOAD(&pp_segment.header->status_now), agreed = (uint32_t)options.EXITCODE;
+    return agreed != 0 && other == agreed + 1 ? (int)agreed : status;
 }
 
 int pp_process_finish(enum pp_end end, int status, const void *frame) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds into build/, runs all tests. run.sh quick: without real programs and
-# the build matrix. Works as root or with sudo, without a terminal, on a bare Debian 12.
+# the build matrix. run.sh coverage [ARGUMENTS of ctest]: what the tests reach (coverage.sh). Works as root or with sudo, without a terminal, on a bare Debian 12.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=${1:-all}
@@ -8,6 +8,7 @@ root=$([ "$(id -u)" -eq 0 ] || echo sudo)
 
 packages="cmake make gcc g++ clang git pkg-config python3 valgrind binutils libcmocka-dev libjemalloc-dev libdw-dev
   libelf-dev libsqlite3-dev libjansson-dev libunwind-dev zlib1g-dev sqlite3 procps heaptrack libdebuginfod1"
+[ "$mode" != coverage ] || packages="$packages llvm libclang-rt-14-dev"
 # Not by package: a nodejs from elsewhere brings npm along, and Debian's would not go with it.
 command -v npm >/dev/null || packages="$packages nodejs npm"
 packages="$packages libmicrohttpd-dev"
@@ -26,6 +27,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   $root apt-get update -qq
   $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
+[ "$mode" != coverage ] || exec bash tests/coverage.sh "${@:2}"
 leave_out=()
 if [ "$mode" = quick ]; then
   leave_out=(-LE '^(real|matrix)$')

@@ -1,6 +1,6 @@
 """faults.py PART: each system call of the library's, or of the watcher's, fails in turn (inject.c). The host's output
 and status are its own; the profile is exact, or says what it lacks, or a line on stderr does. PART is `library:I/N` or
-`watcher:I/N` (every N-th call from the I-th on), or `library`, `watcher` (all). Prints what failed, and what came of it.
+`watcher:I/N` (every N-th call from the I-th on), or `library`, `watcher` (all). `wild`: words written at random instead. Prints what failed, and what came of it.
 """
 import collections
 import os
@@ -13,6 +13,8 @@ from fallbacks import host_is_itself  # noqa: E402
 
 INJECT = os.environ["PP_INJECT"]
 HOST = os.path.join(ENDS, "host")
+WILD = os.path.join(os.path.dirname(INJECT), "wild")
+WILD_SEEDS = 150
 
 
 def names():
@@ -65,7 +67,23 @@ def outcome(box, done):
     return "said in the report" if spots else "exact"
 
 
+def wild(seed):
+    """A host that writes words at random into its own segment: it is served as before, and no reader crashes."""
+    with Box() as box:
+        done = box.run(WILD, seed, 1 + seed % 3 * 10, options={"REPORT": "text", "LOG_LEVEL": "info"}, timeout=60)
+        host_is_itself(done)
+        for profile in box.profiles():
+            report = box.run(PROGRAM, "report", box.path(profile), "--format", "json", env={})
+            check(report.returncode in (0, 3), "report ends with", report.returncode, report.err)
+        for segment in box.segment_files():
+            report = box.run(PROGRAM, "report", segment, env={})
+            check(report.returncode in (0, 3), "report of the segment ends with", report.returncode, report.err)
+        return "served and reported"
+
+
 def one(part, number):
+    if part == "wild":
+        return [0] * WILD_SEEDS, wild(number)
     with Box() as box:
         done, calls = run(box, part, number)
         return calls, outcome(box, done)
@@ -78,7 +96,7 @@ def main():
     check(len(calls) > 20, "only", len(calls), "calls were counted")
     known, table, failed = names(), collections.defaultdict(collections.Counter), 0
     for number in range(int(first), len(calls) + 1, int(step)):
-        name = known.get(calls[number - 1], "?")
+        name = "words" if part == "wild" else known.get(calls[number - 1], "?")
         try:
             _, came = one(part, number)
         except Failure as failure:
