@@ -11,7 +11,8 @@ mkdir -p "$work"
 rm -rf "$work/raw"
 mkdir -m 1777 "$work/raw"
 
-flags="-fprofile-instr-generate=$work/raw/%m%c.profraw -fcoverage-mapping -mllvm -runtime-counter-relocation"
+flags="-fprofile-instr-generate=$work/raw/%m%c.profraw -fcoverage-mapping -mllvm -runtime-counter-relocation \
+-Wno-unused-command-line-argument"
 cmake -S . -B "$work/build" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_FLAGS="$flags" \
   -DCMAKE_CXX_FLAGS="$flags" >"$work/build.log"
 cmake --build "$work/build" -j"$(nproc)" >>"$work/build.log" 2>&1 || { tail -20 "$work/build.log"; exit 1; }
