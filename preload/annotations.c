@@ -8,6 +8,10 @@
 
 PP_EXPORT void poolprof_ignore_now(const void *block) { pp_leak_ignore(block); }
 PP_EXPORT void poolprof_ignore_scope_now(int on) { pp_leak_ignore_scope(on != 0); }
+PP_EXPORT void poolprof_root_now(const char *name, const void *at, size_t bytes) {
+    pp_leak_count(name, at, bytes);
+}
+PP_EXPORT void poolprof_root_end_now(const void *at) { pp_leak_count_end(at); }
 PP_EXPORT long poolprof_leak_check_now(void) {
     __builtin_unwind_init();
     return pp_leak_check(PP_FRAME());

@@ -57,11 +57,17 @@ static struct group *add_group(struct groups *groups, uint32_t site, unsigned ta
     return group;
 }
 
+uint32_t groups_find(const struct groups *groups, uint32_t site, unsigned tag, enum model_kind kind) {
+    uint32_t at = groups->first[site < groups->site_count ? site : 0];
+    while (at != 0 && (groups->items[at].tag != tag || groups->items[at].kind != kind))
+        at = groups->items[at].next;
+    return at;
+}
+
 static struct group *find_group(struct groups *groups, uint32_t site, unsigned tag, enum model_kind kind) {
+    uint32_t at = groups_find(groups, site, tag, kind);
     if (site >= groups->site_count) site = 0;
-    for (uint32_t at = groups->first[site]; at != 0; at = groups->items[at].next)
-        if (groups->items[at].tag == tag && groups->items[at].kind == kind) return &groups->items[at];
-    return add_group(groups, site, tag, kind);
+    return at != 0 ? &groups->items[at] : add_group(groups, site, tag, kind);
 }
 
 /* ---- distinct threads of a group: a set of (group, thread), for groups with more than one ---- */

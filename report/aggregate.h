@@ -23,7 +23,8 @@ struct aggregate_peak;
    Ages are as of the segment's end tick if it has one, else as of `now_monotonic_ns`
    (CLOCK_MONOTONIC). process.end is what the segment says ("running" unless the process itself
    ended in an orderly way). `peak` (may be NULL) fills peak_sites. `leaks` (may be NULL: nobody has
-   looked) gives the sites their kinds. Refresh the view first if the segment is live. */
+   looked) gives the sites their kinds; its graph's objects are told their groups, by which they belong to
+   the sites (model_site.group). Refresh the view first if the segment is live. */
 struct model *aggregate(struct view *view, int64_t now_monotonic_ns, const struct aggregate_peak *peak,
                         const struct leaks *leaks);
 

@@ -77,6 +77,15 @@ void walk_live(const struct view *view, struct walk *walk);
 void walk_blocks(const struct view *view, void (*each)(struct walk *, uint64_t, uint64_t, uint64_t),
                  struct walk *walk);
 
+/* The group's number; 0: there is none. */
+uint32_t groups_find(const struct groups *groups, uint32_t site, unsigned tag, enum model_kind kind);
+
+/* How the scan went. */
+void aggregate_scan(struct model *model, const struct leaks *leaks);
+/* Tells the graph's objects their groups, and what groups are, once the sites are there. */
+void aggregate_graph(struct view *view, const struct groups *groups, const struct model *model,
+                     const struct leaks *leaks);
+
 /* The tick that ages are relative to; see aggregate(). */
 uint32_t aggregate_now_tick(const struct view *view, int64_t now_monotonic_ns);
 

@@ -360,7 +360,9 @@ static void fill_sites(struct build *build) {
         fill_site(build, &build->groups.items[i], &model->sites[model->site_count++]);
     model->ages = build->groups.ages;
     build->groups.ages = (struct model_ages){0};
-    model_sort(model, model->sites, model->site_count, MODEL_BY_BYTES);
+    for (size_t i = 0; i < model->site_count; i++)
+        model->sites[i].group = (uint32_t)i + 1;
+    model_settle_sites(model);
 }
 
 /* ---- slabs ---- */
@@ -480,16 +482,6 @@ static void fill_degraded(struct build *build) {
                          used > 0 ? detail : "reason not known to this version");
 }
 
-static void fill_scan(struct build *build, const struct leaks *leaks) {
-    if (leaks == NULL) return;
-    model_set(&build->model->scan, leaks->scan);
-    if (leaks->since > 0) build->model->since_s = leaks->since / TICKS_PER_S;
-    if (leaks->unknown_threads > 0)
-        model_add_blind_spot(build->model, "thread_registers", leaks->unknown_threads,
-                             "threads that could not be stopped: what only their registers point to "
-                             "counts as lost, what a stale word of their stacks points to as reachable");
-}
-
 static void fill_stale(struct build *build) {
     const struct pp_segment_header *header = view_header(build->view);
     uint32_t looks = header->stale_looks;
@@ -566,13 +558,14 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     fill_totals(&build);
     fill_modules(&build);
     fill_sites(&build);
+    if (leaks != NULL && leaks->graph != NULL) aggregate_graph(view, &build.groups, build.model, leaks);
     groups_drop(&build.groups); /* of a million sites 100 MB */
     aggregate_tags(view, build.model);
     fill_laps(&build);
     fill_slabs(&build);
     if (peak != NULL) fill_peak(&build, peak);
     fill_blind_spots(&build);
-    fill_scan(&build, leaks);
+    aggregate_scan(build.model, leaks);
     fold_end(&build.fold);
     free(build.ways);
     free(build.stack_of);

@@ -32,6 +32,7 @@
 #include "text.h"
 #include "verdict.h"
 #include "view.h"
+#include "why.h"
 #include "words.h"
 
 enum format { FORMAT_TEXT, FORMAT_JSON, FORMAT_PPROF, FORMAT_FOLDED, FORMAT_CSV, FORMAT_HTML,
@@ -48,6 +49,7 @@ static bool (*const renderers[FORMAT_COUNT])(const struct model *model, FILE *to
     [FORMAT_MASSIF] = massif_render};
 
 struct request {
+    const char *command; /* who asks */
     char *path;   /* malloc'ed */
     uint32_t pid; /* of a live process; 0: none is known */
     enum format format;
@@ -56,6 +58,7 @@ struct request {
     size_t top;
     const char *output; /* NULL: standard output */
     struct symbol_options symbols;
+    struct why_object *asked; /* NULL: none */
 };
 
 static const char report_help[] =
@@ -89,8 +92,8 @@ int usage_error(const char *command, const char *format, ...) {
     return STATUS_USAGE;
 }
 
-static int unreadable(const char *what, const char *why) {
-    fprintf(stderr, "poolprof report: %s: %s\n", what, why);
+static int unreadable(const struct request *request, const char *what, const char *why) {
+    fprintf(stderr, "poolprof %s: %s: %s\n", request->command, what, why);
     return STATUS_UNREADABLE;
 }
 
@@ -206,11 +209,11 @@ static int parse(int argc, char **argv, struct request *request, const char **wh
 static int take_newest(struct request *request) {
     size_t count;
     struct locate_profile *profiles = locate_profiles(".", &count);
-    if (profiles == NULL) return unreadable(".", strerror(errno));
+    if (profiles == NULL) return unreadable(request, ".", strerror(errno));
     if (count > 0) model_set(&request->path, profiles[0].name);
     locate_profiles_free(profiles, count);
     if (request->path != NULL) return 0;
-    return unreadable("no *.poolprof here",
+    return unreadable(request, "no *.poolprof here",
                       "name a FILE or PID; `poolprof list` shows what there is");
 }
 
@@ -222,7 +225,7 @@ static int take_process(struct request *request, const char *what, uint32_t pid)
         if (locate_is_live(pid, request->path)) request->pid = pid;
         return 0;
     }
-    return unreadable(what,
+    return unreadable(request, what,
                       access(proc, F_OK) == 0
                           ? "is running, but is not profiled by you (no segment of it was found)"
                           : "no such file, and no process of that number");
@@ -323,6 +326,7 @@ static struct model *read_segment(const struct request *request, char *why, size
     symbols.root = live ? root : NULL;
     if (!request->no_symbols) symbol_resolve(model, &symbols);
     if (leaks != NULL) verdict_suppress(model, options, model->process.cwd, warn, NULL);
+    if (leaks != NULL) why_explain(model, leaks, &symbols, request->asked);
     leaks_destroy(leaks);
     view_close(view);
     model_set(&model->profile_path, request->path);
@@ -381,6 +385,19 @@ struct model *report_read(const char *path, char *why, size_t why_bytes) {
     return model;
 }
 
+struct model *report_look(const char *command, const char *what, struct why_object *asked, int *status) {
+    struct request request = {.command = command, .leaks = true, .asked = asked};
+    struct model *model = NULL;
+    char why[512] = "";
+    *status = find(&request, what);
+    if (*status == 0) {
+        model = read_any(&request, why, sizeof why);
+        if (model == NULL) *status = unreadable(&request, request.path, why);
+    }
+    free(request.path);
+    return model;
+}
+
 /* ---- writing ---- */
 
 /* What may be gigabytes, with a line about it unless it goes to the terminal itself. */
@@ -418,25 +435,25 @@ static int write_report(const struct request *request, struct model *model) {
     if (!for_people && request->output == NULL && isatty(STDOUT_FILENO))
         return usage_error("report", "%s is no text for a terminal: -o FILE, or a pipe", is_page ? "html" : "pprof");
     if (is_page && !html_is_there())
-        return unreadable("--format html", HTML_MISSING);
+        return unreadable(request, "--format html", HTML_MISSING);
     FILE *to = request->output != NULL ? fopen(request->output, "we") : stdout;
-    if (to == NULL) return unreadable(request->output, strerror(errno));
+    if (to == NULL) return unreadable(request, request->output, strerror(errno));
     bool good = render(request, model, to);
     if (to != stdout && fclose(to) != 0) good = false;
     if (good) return STATUS_DONE;
-    return unreadable(request->output != NULL ? request->output : "standard output",
+    return unreadable(request, request->output != NULL ? request->output : "standard output",
                       strerror(errno));
 }
 
 int report_main(int argc, char **argv) {
-    struct request request = {.format = FORMAT_TEXT};
+    struct request request = {.command = "report", .format = FORMAT_TEXT};
     const char *what = NULL;
     char why[512] = "";
     int status = parse(argc, argv, &request, &what);
     if (status == 0) status = find(&request, what);
     if (status == 0) {
         struct model *model = read_any(&request, why, sizeof why);
-        if (model == NULL) status = unreadable(request.path, why);
+        if (model == NULL) status = unreadable(&request, request.path, why);
         else status = write_report(&request, model);
         if (status == STATUS_DONE && request.check) status = check_leaks(model);
         model_destroy(model);

@@ -18,6 +18,7 @@ int serve_main(int argc, char **argv);   /* serve_command.c */
 int top_main(int argc, char **argv);     /* top.c */
 int ctl_main(int argc, char **argv);     /* ctl.c */
 int suppress_main(int argc, char **argv); /* suppress_command.c */
+int why_main(int argc, char **argv);     /* why_command.c */
 
 enum { STATUS_DONE = 0, STATUS_FOUND = 1, STATUS_USAGE = 2, STATUS_UNREADABLE = 3 };
 
@@ -27,5 +28,10 @@ int usage_error(const char *command, const char *format, ...) __attribute__((for
 /* A profile, or a segment with its names looked up; for commands that read several. NULL: `why` holds
    one line. In commands.c. */
 struct model *report_read(const char *path, char *why, size_t why_bytes);
+
+/* The same of what a user names: FILE, PID (whose leaks are looked for), NULL for the newest profile here;
+   `asked` as for why_explain. NULL: a line was printed, and *status says how the command ends. */
+struct why_object;
+struct model *report_look(const char *command, const char *what, struct why_object *asked, int *status);
 
 #endif

@@ -26,6 +26,7 @@
 #include "symbol.h"
 #include "text.h"
 #include "verdict.h"
+#include "why.h"
 
 /* A reader of stderr that takes nothing for so long does not get the rest; the profile has it all. */
 #define REPORT_PATIENCE_MS 30000
@@ -124,6 +125,8 @@ static void build_model(struct finishing *finishing) {
     if (is_read(finishing))
         symbol_resolve(finishing->model, &options);
     verdict_suppress(finishing->model, &watched->header->options, watched->cwd, warn, watched);
+    if (is_read(finishing)) why_explain(finishing->model, leaks, &options, NULL);
+    pulse_tick(&finishing->pulse);
     set_status(finishing);
 }
 

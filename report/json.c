@@ -193,10 +193,38 @@ json_t *json_site(const struct model *model, const struct model_site *site) {
                      stack->truncated);
 }
 
+static json_t *root_value(const struct model *model, const struct model_root *root) {
+    const char *module = root->module > 0 && root->module < model->module_count
+                             ? words_base(model->modules[root->module].path) : NULL;
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "kind", model_root_names[root->kind], "name",
+                     json_text(root->name), "thread", json_text(root->thread), "module", json_text(module),
+                     "retained_objects", count_of(root->retained_objects), "retained_bytes",
+                     count_of(root->retained_bytes));
+}
+
+/* The way to its largest object: the root, then the holders; null: not known. */
+static json_t *held_value(const struct model *model, const struct model_site *site) {
+    if (site->root == 0 || site->root > model->root_count) return json_null();
+    const struct model_root *root = &model->roots[site->root - 1];
+    json_t *steps = json_array();
+    json_array_append_new(steps, root_value(model, root));
+    for (uint32_t i = 0; i < site->step_count; i++) {
+        const struct model_step *step = &model->steps[site->first_step + i];
+        json_array_append_new(steps, json_pack("{s:o, s:o, s:o}", "site",
+                                               step->site > 0 ? count_of(step->site) : json_null(), "objects",
+                                               count_of(step->objects), "bytes", count_of(step->bytes)));
+    }
+    return steps;
+}
+
 static void put_sites(struct report *report, const struct model_site *sites, size_t count) {
     open_list(report->to, "sites");
     for (size_t i = 0; i < count; i++) {
         json_t *value = json_site(report->model, &sites[i]);
+        if (sites != report->model->peak_sites) {
+            json_object_set_new(value, "id", count_of(sites[i].id));
+            json_object_set_new(value, "held_by", held_value(report->model, &sites[i]));
+        }
         begin_element(report->to, i);
         fputc('{', report->to);
         json_dumpf(value, report->to, FLAGS | JSON_EMBED);
@@ -354,6 +382,42 @@ static json_t *sampling_value(const struct model *model) {
     return json_pack("{s:o, s:b}", "bytes", count_of(model->sampling_bytes), "estimates", true);
 }
 
+/* Of a named root: what it reaches. */
+static void set_reached(const struct model *model, const struct model_root *root, json_t *value) {
+    json_t *sites = json_array(), *classes = json_array();
+    for (uint32_t i = 0; i < root->count_count; i++) {
+        const struct model_count *count = &model->counts[root->first_count + i];
+        json_t *row = json_pack("{s:o, s:o}", "objects", count_of(count->objects), "bytes", count_of(count->bytes));
+        json_object_set_new(row, count->site > 0 ? "site" : "name",
+                            count->site > 0 ? count_of(count->site) : json_text(count->name));
+        json_array_append_new(count->site > 0 ? sites : classes, row);
+    }
+    json_object_set_new(value, "reached_objects", count_of(root->reached_objects));
+    json_object_set_new(value, "reached_bytes", count_of(root->reached_bytes));
+    json_object_set_new(value, "sites", sites);
+    json_object_set_new(value, "classes", classes);
+}
+
+static void put_roots(FILE *to, const struct model *model) {
+    fputs(",\n", to);
+    open_list(to, "roots");
+    for (size_t i = 0; i < model->root_count; i++) {
+        json_t *value = root_value(model, &model->roots[i]);
+        if (model->roots[i].kind == MODEL_ROOT_NAMED) set_reached(model, &model->roots[i], value);
+        put_element(to, i, value);
+    }
+    close_list(to);
+    fputs(",\n", to);
+    open_list(to, "classes");
+    for (size_t i = 0; i < model->class_count; i++) {
+        const struct model_class *class = &model->classes[i];
+        put_element(to, i, json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", json_text(class->name), "objects",
+                                     count_of(class->objects), "bytes", count_of(class->bytes), "lost_objects",
+                                     count_of(class->lost_objects), "lost_bytes", count_of(class->lost_bytes)));
+    }
+    close_list(to);
+}
+
 static json_t *overhead_value(const struct model *model) {
     double objects = (double)model->totals.outstanding_objects;
     return json_pack("{s:o, s:o}", "tracker_bytes", count_of(model->tracker_bytes),
@@ -373,6 +437,7 @@ static bool render(struct report *report) {
     fputs(",\n", to);
     put_sites(report, model->sites, count);
     put_peak(report);
+    put_roots(to, model);
     put_pools(to, model);
     put_tags(to, model);
     put_member(to, "fragmentation", slabs_value(report));

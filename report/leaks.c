@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "graph.h"
 #include "model.h"
 
 struct leaks *leaks_create(void) {
@@ -19,6 +20,7 @@ void leaks_destroy(struct leaks *leaks) {
     free(leaks->scan);
     free(leaks->records);
     free(leaks->blocks);
+    graph_destroy(leaks->graph);
     free(leaks);
 }
 

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct graph;
+
 struct leaks {
     char *scan;         /* as in the report: "done", "off: why", "failed: why" */
     bool done;
@@ -17,6 +19,7 @@ struct leaks {
     uint32_t since;             /* tick: what is older is none of the report's; 0: all is. The caller's to set */
     uint32_t born_before;       /* tick: of younger objects nothing is known, whatever their records say */
     uint64_t unknown_threads;   /* whose registers and stack pointer could not be had */
+    struct graph *graph;        /* who points to whom; NULL: nothing was looked at */
     /* How it went. */
     uint64_t objects, bytes;    /* looked at; read of the process's memory */
     double stopped_s, scan_s;   /* how long its threads stood still, how long all took */

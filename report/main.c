@@ -12,6 +12,7 @@ static const struct {
 } commands[] = {
     {"run", run_main, "run a program under the profiler"},
     {"report", report_main, "show a profile, a segment or a running process"},
+    {"why", why_main, "who holds a site's objects, or the one at an address"},
     {"diff", diff_main, "what changed from one profile to another; --check for builds"},
     {"merge", merge_main, "one profile of many"},
     {"serve", serve_main, "dashboard, metrics and reports of running processes over HTTP"},

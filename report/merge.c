@@ -14,9 +14,9 @@
 struct merge {
     struct model *model;
     struct merge_stacks stacks;
-    struct keys sites, peak_sites, pools, tags, pins;
+    struct keys sites, peak_sites, pools, tags, pins, classes;
     size_t site_room, peak_room;
-    size_t added, scanned, same_scan;
+    size_t added, scanned, same_scan, ways;
     int64_t end_realtime_ns;
 };
 
@@ -77,6 +77,7 @@ static void add_site(const struct addition *addition, struct keys *keys, struct 
     copy.tag = model_text(model, site->tag);
     copy.type = model_text(model, site->type);
     copy.thread = model_text(model, site->thread);
+    copy.root = copy.step_count = 0;
     const uint64_t key[3] = {copy.kind, copy.stack, (uintptr_t)copy.tag}; /* one copy of each text */
     uint32_t row = keys_number(keys, key, sizeof key, &is_new);
     if (is_new) {
@@ -93,14 +94,32 @@ static void add_sites(struct addition *addition) {
     struct merge *merge = addition->merge;
     const struct model *from = addition->from;
     struct model *to = merge->model;
-    for (size_t i = 0; i < from->site_count; i++)
+    for (size_t i = 0; i < from->site_count; i++) {
+        merge->ways += from->sites[i].root > 0;
         add_site(addition, &merge->sites, &to->sites, &to->site_count, &merge->site_room,
                  &from->sites[i]);
+    }
     for (size_t i = 0; i < from->peak_site_count; i++)
         add_site(addition, &merge->peak_sites, &to->peak_sites, &to->peak_site_count,
                  &merge->peak_room, &from->peak_sites[i]);
     to->peak.bytes += from->peak.bytes;
     if (from->peak.t_s > to->peak.t_s) to->peak.t_s = from->peak.t_s;
+}
+
+static void add_classes(struct addition *addition) {
+    struct merge *merge = addition->merge;
+    for (size_t i = 0; i < addition->from->class_count; i++) {
+        const struct model_class *from = &addition->from->classes[i];
+        char *name = model_text(merge->model, from->name);
+        bool is_new;
+        uint32_t row = keys_number(&merge->classes, &name, sizeof name, &is_new);
+        if (is_new) model_add_class(merge->model, (struct model_class){.name = name});
+        struct model_class *to = &merge->model->classes[row];
+        to->objects += from->objects;
+        to->bytes += from->bytes;
+        to->lost_objects += from->lost_objects;
+        to->lost_bytes += from->lost_bytes;
+    }
 }
 
 /* ---- totals ---- */
@@ -310,6 +329,7 @@ bool merge_add(struct merge *merge, const struct model *model, const char *path,
         return false;
     }
     add_sites(&addition);
+    add_classes(&addition);
     add_totals(merge->model, model);
     add_pools(&addition);
     add_laps(&addition);
@@ -332,6 +352,12 @@ static int most_unused_first(const void *left, const void *right) {
     return (a->stack > b->stack) - (a->stack < b->stack);
 }
 
+static int most_bytes_first(const void *left, const void *right) {
+    const struct model_class *a = left, *b = right;
+    if (a->bytes != b->bytes) return a->bytes < b->bytes ? 1 : -1;
+    return strcmp(a->name, b->name);
+}
+
 /* As in a process: the classes by size, then the named ones. */
 static int classes_first(const void *left, const void *right) {
     const struct model_pool *a = left, *b = right;
@@ -346,21 +372,26 @@ static void sort(void *rows, size_t count, size_t bytes, int (*compare)(const vo
 
 struct model *merge_finish(struct merge *merge) {
     struct model *model = merge->model;
-    model_sort(model, model->sites, model->site_count, MODEL_BY_BYTES);
+    model_settle_sites(model);
     model_sort(model, model->peak_sites, model->peak_site_count, MODEL_BY_BYTES);
     sort(model->slabs.pins, model->slabs.pin_count, sizeof *model->slabs.pins, most_unused_first);
+    sort(model->classes, model->class_count, sizeof *model->classes, most_bytes_first);
     sort(model->pools, model->pool_count, sizeof *model->pools, classes_first);
     sort(model->laps.worst, model->laps.worst_count, sizeof *model->laps.worst,
          most_allocations_first);
     if (model->laps.worst_count > PP_LAPS_WORST) /* as many as one process has */
         model->laps.worst_count = PP_LAPS_WORST;
     tell_scan(merge);
+    if (merge->ways > 0)
+        model_add_blind_spot(model, "paths_left_out", merge->ways,
+                             "sites of which the merged profiles know who holds them, each in its own process");
     merge_stacks_fini(&merge->stacks);
     keys_fini(&merge->sites);
     keys_fini(&merge->peak_sites);
     keys_fini(&merge->pools);
     keys_fini(&merge->tags);
     keys_fini(&merge->pins);
+    keys_fini(&merge->classes);
     free(merge);
     return model;
 }

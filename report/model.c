@@ -10,6 +10,8 @@
 
 const char *const model_kind_names[MODEL_KIND_COUNT] = {"lost",      "indirect",   "possible",
                                                         "reachable", "suppressed", "outstanding"};
+const char *const model_root_names[MODEL_ROOT_COUNT] = {"global",     "stack",   "register", "tls",
+                                                        "registered", "ignored", "mapped",   "named",   "lost"};
 const double model_age_under_s[MODEL_AGE_COUNT] = {1, 10, 60, 300, 1800, 7200, 86400, 1e18};
 
 struct model_texts {
@@ -158,6 +160,10 @@ void model_destroy(struct model *model) {
     free(model->stacks);
     free(model->sites);
     free(model->ages.items);
+    free(model->roots);
+    free(model->steps);
+    free(model->classes);
+    free(model->counts);
     free(model->peak_sites);
     free(model->samples);
     free(model->alerts);
@@ -186,6 +192,26 @@ void model_add_tag(struct model *model, struct model_tag tag) {
 void model_add_pin(struct model *model, struct model_pin pin) {
     model->slabs.pins = append(model->slabs.pins, model->slabs.pin_count, sizeof pin);
     model->slabs.pins[model->slabs.pin_count++] = pin;
+}
+
+void model_add_root(struct model *model, struct model_root root) {
+    model->roots = append(model->roots, model->root_count, sizeof root);
+    model->roots[model->root_count++] = root;
+}
+
+void model_add_count(struct model *model, struct model_count count) {
+    model->counts = append(model->counts, model->count_count, sizeof count);
+    model->counts[model->count_count++] = count;
+}
+
+void model_add_class(struct model *model, struct model_class class) {
+    model->classes = append(model->classes, model->class_count, sizeof class);
+    model->classes[model->class_count++] = class;
+}
+
+void model_add_step(struct model *model, struct model_step step) {
+    model->steps = append(model->steps, model->step_count, sizeof step);
+    model->steps[model->step_count++] = step;
 }
 
 void model_add_lap(struct model *model, struct model_lap lap) {
@@ -303,6 +329,18 @@ static int compare_sites(const void *left, const void *right, void *order) {
 void model_sort(const struct model *model, struct model_site *sites, size_t count,
                 enum model_order order) {
     if (count > 1) qsort_r(sites, count, sizeof *sites, compare_sites, &order);
+}
+
+void model_settle_sites(struct model *model) {
+    model_sort(model, model->sites, model->site_count, MODEL_BY_BYTES);
+    for (size_t i = 0; i < model->site_count; i++) model->sites[i].id = (uint32_t)i + 1;
+}
+
+const struct model_site *model_site(const struct model *model, uint32_t id) {
+    if (id > 0 && id <= model->site_count && model->sites[id - 1].id == id) return &model->sites[id - 1];
+    for (size_t i = 0; i < model->site_count; i++) /* sorted otherwise since */
+        if (model->sites[i].id == id && id > 0) return &model->sites[i];
+    return NULL;
 }
 
 static int compare_pointers(const void *left, const void *right, void *order) {

@@ -81,8 +81,55 @@ struct model_ages {
     size_t count, room;
 };
 
+/* Where what keeps objects alive begins. */
+enum model_root_kind {
+    MODEL_ROOT_GLOBAL,   /* a variable */
+    MODEL_ROOT_STACK,
+    MODEL_ROOT_REGISTER,
+    MODEL_ROOT_TLS,
+    MODEL_ROOT_REGISTERED, /* the program has said that it is one */
+    MODEL_ROOT_IGNORED,  /* none: the program has said that the object is no leak */
+    MODEL_ROOT_MAPPED,   /* other memory */
+    MODEL_ROOT_NAMED,    /* none: the program wants counted what can be reached from it */
+    MODEL_ROOT_LOST,     /* nothing points to it any more */
+    MODEL_ROOT_COUNT
+};
+extern const char *const model_root_names[MODEL_ROOT_COUNT];
+
+struct model_root {
+    enum model_root_kind kind;
+    char *name;       /* of the variable, the mapping; NULL: not known, or it has none */
+    char *thread;     /* NULL: no thread's */
+    uint32_t module;  /* index into model.modules; 0: in no module */
+    uint64_t retained_objects, retained_bytes; /* what would go with it: held by nothing else */
+    uint64_t reached_objects, reached_bytes; /* of a named one: all that can be reached from it */
+    uint32_t first_count, count_count;       /* in model.counts: that by site, by class */
+};
+
+/* Of what a named root reaches, a part. */
+struct model_count {
+    uint32_t site; /* id; 0: of a class */
+    char *name;    /* of the class; the model's text */
+    uint64_t objects, bytes;
+};
+
+/* Objects of a C++ class: by their tables of virtual functions, and nodes and arrays of containers by the
+   function that allocated. */
+struct model_class {
+    char *name;       /* the model's text */
+    uint64_t objects, bytes, lost_objects, lost_bytes; /* lost: with what is lost with others */
+};
+
+/* An object on the way from a root to an object of a site, or several of one site in a row. */
+struct model_step {
+    uint32_t site;    /* id; 0: not known */
+    uint64_t objects, bytes; /* objects 0: the middle of a long way is left out here */
+};
+
 /* (kind, stack, tag) */
 struct model_site {
+    uint32_t id;    /* in the profile and in reports, from 1 on; 0: none yet */
+    uint32_t group; /* while it is made: see aggregate.h */
     enum model_kind kind;
     uint32_t stack; /* index into model.stacks */
     char *tag;      /* NULL: none */
@@ -91,7 +138,11 @@ struct model_site {
     uint64_t objects, bytes;
     double oldest_s, newest_s;
     uint64_t allocations, bytes_allocated, temporary; /* cumulative for the stack */
-    uint64_t stale_objects, retained_bytes;
+    uint64_t stale_objects;
+    uint64_t retained_bytes; /* of what its objects alone hold, themselves included; nothing twice */
+    /* How its largest object is held, the oldest of these: from a root over steps, outermost first. */
+    uint32_t root; /* index into model.roots + 1; 0: not known */
+    uint32_t first_step, step_count; /* in model.steps */
     uint64_t suspect_objects, suspect_bytes; /* older than leak_age_s */
     uint64_t recent_objects, recent_bytes;   /* born since the last mark (poolprof ctl); not stored */
     unsigned makers;                         /* bit 1 << PP_KIND_*: which functions allocated */
@@ -203,6 +254,14 @@ struct model {
         double t_s;
         uint64_t bytes;
     } peak;
+    struct model_root *roots; /* those on somebody's way, and those that retain most */
+    size_t root_count;
+    struct model_count *counts;
+    size_t count_count;
+    struct model_class *classes; /* most bytes first */
+    size_t class_count;
+    struct model_step *steps;
+    size_t step_count;
     struct model_site *peak_sites;
     size_t peak_site_count; /* objects and bytes at the peak's sample */
     struct model_pool *pools;
@@ -247,6 +306,10 @@ void model_add_sample(struct model *model, struct model_sample sample);
 void model_add_pool(struct model *model, struct model_pool pool); /* takes over the name */
 void model_add_tag(struct model *model, struct model_tag tag); /* takes over the name */
 void model_add_pin(struct model *model, struct model_pin pin);
+void model_add_root(struct model *model, struct model_root root);
+void model_add_count(struct model *model, struct model_count count);
+void model_add_class(struct model *model, struct model_class class);
+void model_add_step(struct model *model, struct model_step step);
 void model_add_lap(struct model *model, struct model_lap lap);
 void model_add_alert(struct model *model, struct model_alert alert);
 /* Takes over the child's texts. */
@@ -277,6 +340,10 @@ void model_set(char **field, const char *text);
 enum model_order { MODEL_BY_BYTES, MODEL_BY_OBJECTS, MODEL_BY_AGE };
 void model_sort(const struct model *model, struct model_site *sites, size_t count,
                 enum model_order order);
+/* Once all sites are there: sorts them by bytes and gives them their ids. */
+void model_settle_sites(struct model *model);
+/* The site of that id; NULL: none. */
+const struct model_site *model_site(const struct model *model, uint32_t id);
 /* The model's sites in that order; the caller frees the list. */
 const struct model_site **model_sorted(const struct model *model, enum model_order order);
 

@@ -27,24 +27,11 @@
 #include "pattern.h"
 #include "profile_schema.h"
 #include "profile_stacks.h"
+#include "profile_writer.h"
 #include "publish.h"
 #include "words.h"
 
 #define ROWS_IN_MEMORY 100000 /* of frames, stacks and sites together: some 10 MB */
-
-struct insert {
-    const char *table;
-    sqlite3_stmt *statement;
-};
-
-struct writer {
-    sqlite3 *database;
-    struct insert *inserts; /* made so far */
-    size_t insert_count, insert_room;
-    sqlite3_stmt *statement; /* the table's that is being written */
-    int column; /* last one bound */
-    bool failed;
-};
 
 /* Empty tables in memory, between two profiles; who takes it has it alone. */
 static struct writer *_Atomic spare;
@@ -71,80 +58,6 @@ bool profile_is_name(const char *name) {
     if (at == NULL || at == name) return false;
     at += sizeof ".poolprof" - 1;
     return *at == 0 || (*at == '.' && at[1] != 0 && at[1 + strspn(at + 1, "0123456789")] == 0);
-}
-
-/* ---- statements: failures stick, and are looked at once at the end ---- */
-
-static void check(struct writer *writer, int result) {
-    if (result != SQLITE_OK && result != SQLITE_DONE && result != SQLITE_ROW) writer->failed = true;
-}
-
-static void execute(struct writer *writer, const char *sql) {
-    if (!writer->failed) check(writer, sqlite3_exec(writer->database, sql, NULL, NULL, NULL));
-}
-
-static sqlite3_stmt *new_insert(struct writer *writer, const char *table, const char *columns, int count) {
-    sqlite3_stmt *statement = NULL;
-    char sql[1024];
-    int used = snprintf(sql, sizeof sql, "INSERT INTO %s(%s) VALUES(?", table, columns);
-    for (int i = 1; i < count; i++)
-        used += snprintf(sql + used, sizeof sql - (size_t)used, ",?");
-    snprintf(sql + used, sizeof sql - (size_t)used, ")");
-    if (!writer->failed) check(writer, sqlite3_prepare_v2(writer->database, sql, -1, &statement, NULL));
-    if (statement == NULL) return NULL;
-    writer->inserts = model_grow(writer->inserts, writer->insert_count, &writer->insert_room,
-                                 sizeof *writer->inserts);
-    writer->inserts[writer->insert_count++] = (struct insert){.table = table, .statement = statement};
-    return statement;
-}
-
-static void prepare(struct writer *writer, const char *table, const char *columns, int count) {
-    writer->statement = NULL;
-    writer->column = 0;
-    for (size_t i = 0; i < writer->insert_count; i++)
-        if (strcmp(writer->inserts[i].table, table) == 0)
-            writer->statement = writer->inserts[i].statement;
-    if (writer->statement == NULL) writer->statement = new_insert(writer, table, columns, count);
-}
-
-static void finish(struct writer *writer) {
-    sqlite3_clear_bindings(writer->statement); /* of texts */
-    writer->statement = NULL;
-}
-
-static void put_integer(struct writer *writer, uint64_t value) {
-    if (!writer->failed)
-        check(writer,
-              sqlite3_bind_int64(writer->statement, ++writer->column, (sqlite3_int64)value));
-}
-
-static void put_real(struct writer *writer, double value) {
-    if (!writer->failed)
-        check(writer, sqlite3_bind_double(writer->statement, ++writer->column, value));
-}
-
-/* NULL and NULL pointers; the database's texts are valid UTF-8 whatever the program's names were.
- */
-static void put_text(struct writer *writer, const char *text) {
-    if (writer->failed) return;
-    if (text == NULL) {
-        check(writer, sqlite3_bind_null(writer->statement, ++writer->column));
-        return;
-    }
-    check(writer, sqlite3_bind_text(writer->statement, ++writer->column, words_utf8(text), -1, free));
-}
-
-/* 0 stands for NULL: ids start at 1. */
-static void put_id(struct writer *writer, uint64_t id) {
-    if (id != 0) put_integer(writer, id);
-    else put_text(writer, NULL);
-}
-
-static void put_row(struct writer *writer) {
-    if (writer->failed) return;
-    check(writer, sqlite3_step(writer->statement));
-    check(writer, sqlite3_reset(writer->statement));
-    writer->column = 0;
 }
 
 /* ---- tables ---- */
@@ -282,6 +195,75 @@ static void write_sites(struct writer *writer, const struct model *model,
         put_integer(writer, site->suspect_objects);
         put_integer(writer, site->suspect_bytes);
         put_integer(writer, site->makers);
+        put_id(writer, site->root);
+        put_row(writer);
+    }
+    finish(writer);
+}
+
+/* Of the site of that id; 0: none. */
+static uint64_t row_of(const struct model *model, uint32_t id) {
+    const struct model_site *site = model_site(model, id);
+    return site != NULL ? (uint64_t)(site - model->sites) + 1 : 0;
+}
+
+static void write_steps(struct writer *writer, const struct model *model, const struct model_site *site,
+                        size_t id) {
+    for (uint32_t i = 0; i < site->step_count; i++) {
+        const struct model_step *step = &model->steps[site->first_step + i];
+        put_integer(writer, id);
+        put_id(writer, row_of(model, step->site));
+        put_integer(writer, step->objects);
+        put_integer(writer, step->bytes);
+        put_row(writer);
+    }
+}
+
+static void write_counts(struct writer *writer, const struct model *model) {
+    prepare(writer, "root_counts", PROFILE_COUNT_COLUMNS, PROFILE_COUNT_COUNT);
+    for (size_t i = 0; i < model->root_count; i++) {
+        const struct model_root *root = &model->roots[i];
+        for (uint32_t j = 0; j < root->count_count; j++) {
+            const struct model_count *count = &model->counts[root->first_count + j];
+            put_integer(writer, i + 1);
+            put_id(writer, row_of(model, count->site));
+            put_text(writer, count->name);
+            put_integer(writer, count->objects);
+            put_integer(writer, count->bytes);
+            put_row(writer);
+        }
+    }
+    finish(writer);
+}
+
+static void write_ways(struct writer *writer, const struct model *model) {
+    prepare(writer, "roots", PROFILE_ROOT_COLUMNS, PROFILE_ROOT_COUNT);
+    for (size_t i = 0; i < model->root_count; i++) {
+        const struct model_root *root = &model->roots[i];
+        put_integer(writer, i + 1);
+        put_text(writer, model_root_names[root->kind]);
+        put_text(writer, root->name);
+        put_text(writer, root->thread);
+        put_integer(writer, root->module);
+        put_integer(writer, root->retained_objects);
+        put_integer(writer, root->retained_bytes);
+        put_integer(writer, root->reached_objects);
+        put_integer(writer, root->reached_bytes);
+        put_row(writer);
+    }
+    finish(writer);
+    write_counts(writer, model);
+    prepare(writer, "steps", PROFILE_STEP_COLUMNS, PROFILE_STEP_COUNT);
+    for (size_t i = 0; i < model->site_count; i++) write_steps(writer, model, &model->sites[i], i + 1);
+    finish(writer);
+    prepare(writer, "classes", PROFILE_CLASS_COLUMNS, PROFILE_CLASS_COUNT);
+    for (size_t i = 0; i < model->class_count; i++) {
+        const struct model_class *class = &model->classes[i];
+        put_text(writer, class->name);
+        put_integer(writer, class->objects);
+        put_integer(writer, class->bytes);
+        put_integer(writer, class->lost_objects);
+        put_integer(writer, class->lost_bytes);
         put_row(writer);
     }
     finish(writer);
@@ -470,6 +452,7 @@ static void write_all(struct writer *writer, const struct model *model,
     write_modules(writer, model);
     write_stacks(writer, stacks);
     write_sites(writer, model, stacks);
+    write_ways(writer, model);
     write_ages(writer, model);
     write_peak(writer, model, stacks);
     write_pools(writer, model);

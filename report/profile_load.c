@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "profile.h"
+#include "profile_reader.h"
 #include "profile_schema.h"
 #include "progress.h"
 
@@ -27,78 +28,6 @@
 #define FRAMES_FREE                                                                                \
     (1 << 20)             /* frames of all stacks in any file, and for each of its bytes: a site */
 #define FRAMES_PER_BYTE 8 /* and its own end of a stack take about 70 bytes */
-
-struct loader {
-    sqlite3 *database;
-    sqlite3_stmt *statement;
-    struct model *model;
-    struct model_tree *tree; /* the model's */
-    uint32_t *depth;         /* by id of a node: frames from it outwards */
-    uint32_t *stack_of; /* by id and truncated: index into model.stacks + 1 */
-    size_t stack_room;
-    int64_t steps_left, frames_left;
-    bool damaged;
-    const char *where; /* the table that was being read */
-    struct progress progress;
-};
-
-/* ---- values: a wrong type reads as 0 or NULL, which every field allows ---- */
-
-static int64_t integer(const struct loader *loader, int column) {
-    return sqlite3_column_int64(loader->statement, column);
-}
-static uint64_t count_at(const struct loader *loader, int column) {
-    int64_t value = integer(loader, column);
-    return value > 0 ? (uint64_t)value : 0;
-}
-static double real(const struct loader *loader, int column) {
-    return sqlite3_column_double(loader->statement, column);
-}
-static const char *text(const struct loader *loader, int column) {
-    return (const char *)sqlite3_column_text(loader->statement, column);
-}
-static char *interned(const struct loader *loader, int column) {
-    return model_text(loader->model, text(loader, column));
-}
-static void set(const struct loader *loader, int column, char **field) {
-    const char *value = text(loader, column);
-    model_set(field, value != NULL ? value : "");
-}
-
-/* Static strings of the model: the word of a list that the text is, else its first. */
-static const char *word(const struct loader *loader, int column, const char *const *words,
-                        size_t count) {
-    const char *value = text(loader, column);
-    for (size_t i = 0; value != NULL && i < count; i++)
-        if (strcmp(words[i], value) == 0) return words[i];
-    return words[0];
-}
-#define WORD(loader, column, list) word(loader, column, list, sizeof(list) / sizeof *(list))
-
-/* ---- rows ---- */
-
-static void damaged(struct loader *loader) { loader->damaged = true; }
-
-static bool begin(struct loader *loader, const char *table, const char *columns,
-                  const char *order) {
-    char sql[1024];
-    if (loader->damaged) return false;
-    loader->where = table;
-    snprintf(sql, sizeof sql, "SELECT %s FROM main.%s ORDER BY %s", columns, table, order);
-    if (sqlite3_prepare_v2(loader->database, sql, -1, &loader->statement, NULL) == SQLITE_OK)
-        return true;
-    damaged(loader);
-    return false;
-}
-
-static bool next(struct loader *loader) {
-    int result = loader->damaged ? SQLITE_ERROR : sqlite3_step(loader->statement);
-    if (result == SQLITE_ROW) return true;
-    if (result != SQLITE_DONE) damaged(loader);
-    sqlite3_finalize(loader->statement);
-    loader->statement = NULL;
-    return false;
-}
 
 /* ---- tables ---- */
 
@@ -284,7 +213,9 @@ static void load_site_row(struct loader *loader, struct model_site *site) {
                                 .retained_bytes = count_at(loader, 15),
                                 .suspect_objects = count_at(loader, 16),
                                 .suspect_bytes = count_at(loader, 17),
-                                .makers = (unsigned)integer(loader, 18) & 0xff};
+                                .makers = (unsigned)integer(loader, 18) & 0xff,
+                                .root = (uint32_t)count_at(loader, 19),
+                                .id = (uint32_t)integer(loader, 0)};
     model->kinds[site->kind].objects += site->objects;
     model->kinds[site->kind].bytes += site->bytes;
 }
@@ -297,6 +228,73 @@ static void load_sites(struct loader *loader) {
         if (!dense(loader, model->site_count + 1)) continue;
         model->sites = model_grow(model->sites, model->site_count, &room, sizeof *model->sites);
         load_site_row(loader, &model->sites[model->site_count++]);
+    }
+}
+
+static void load_roots(struct loader *loader) {
+    struct model *model = loader->model;
+    if (!begin(loader, "roots", PROFILE_ROOT_COLUMNS, "id")) return;
+    while (next(loader)) {
+        const char *name = WORD(loader, 1, model_root_names);
+        struct model_root root = {.name = interned(loader, 2), .thread = interned(loader, 3),
+                                  .module = (uint32_t)count_at(loader, 4),
+                                  .retained_objects = count_at(loader, 5), .retained_bytes = count_at(loader, 6),
+                                  .reached_objects = count_at(loader, 7), .reached_bytes = count_at(loader, 8)};
+        while (model_root_names[root.kind] != name) root.kind++;
+        if (root.module >= model->module_count) damaged(loader);
+        if (dense(loader, model->root_count + 1)) model_add_root(model, root);
+    }
+    for (size_t i = 0; i < model->site_count; i++)
+        if (model->sites[i].root > model->root_count) damaged(loader);
+}
+
+static void load_counts(struct loader *loader) {
+    struct model *model = loader->model;
+    uint64_t last = 0;
+    if (!begin(loader, "root_counts", PROFILE_COUNT_COLUMNS, "rowid")) return;
+    while (next(loader)) {
+        uint64_t root = count_at(loader, 0), site = count_at(loader, 1);
+        if (root < last || root == 0 || root > model->root_count || site > model->site_count ||
+            model->count_count >= ROWS_MAX) {
+            damaged(loader);
+            continue;
+        }
+        if (root != last) model->roots[root - 1].first_count = (uint32_t)model->count_count;
+        model->roots[root - 1].count_count++;
+        model_add_count(model, (struct model_count){.site = (uint32_t)site, .name = interned(loader, 2),
+                                                    .objects = count_at(loader, 3), .bytes = count_at(loader, 4)});
+        last = root;
+    }
+}
+
+static void load_steps(struct loader *loader) {
+    struct model *model = loader->model;
+    uint64_t last = 0;
+    if (!begin(loader, "steps", PROFILE_STEP_COLUMNS, "rowid")) return;
+    while (next(loader)) {
+        uint64_t site = count_at(loader, 0), holder = count_at(loader, 1);
+        if (site < last || site == 0 || site > model->site_count || holder > model->site_count ||
+            model->step_count >= ROWS_MAX) {
+            damaged(loader);
+            continue;
+        }
+        if (site != last) model->sites[site - 1].first_step = (uint32_t)model->step_count;
+        model->sites[site - 1].step_count++;
+        model_add_step(model, (struct model_step){.site = (uint32_t)holder, .objects = count_at(loader, 2),
+                                                  .bytes = count_at(loader, 3)});
+        last = site;
+    }
+}
+
+static void load_classes(struct loader *loader) {
+    if (!begin(loader, "classes", PROFILE_CLASS_COLUMNS, "rowid")) return;
+    while (next(loader)) {
+        char *name = interned(loader, 0);
+        if (name == NULL) name = model_text(loader->model, "");
+        model_add_class(loader->model,
+                        (struct model_class){.name = name, .objects = count_at(loader, 1),
+                                             .bytes = count_at(loader, 2), .lost_objects = count_at(loader, 3),
+                                             .lost_bytes = count_at(loader, 4)});
     }
 }
 
@@ -433,7 +431,7 @@ static void load_rest(struct loader *loader) {
         "other",           "dropped_records",  "unprofiled_children", "foreign_heap",
         "missing_symbols", "segment_degraded", "truncated_stacks",    "thread_registers",
         "suppressions",    "unrecorded_frees", "nested_calls",         "sampling",
-        "staleness"};
+        "staleness",       "paths_left_out"};
     if (!begin(loader, "children", PROFILE_CHILD_COLUMNS, "rowid")) return;
     while (next(loader)) {
         struct model_child child = {.pid = (uint32_t)integer(loader, 0),
@@ -550,6 +548,10 @@ static void load_all(struct loader *loader) {
     load_frames(loader);
     load_nodes(loader);
     load_sites(loader);
+    load_roots(loader);
+    load_counts(loader);
+    load_steps(loader);
+    load_classes(loader);
     load_ages(loader);
     load_peak(loader);
     load_pools(loader);

@@ -16,6 +16,13 @@
  *               frames are missing; makers: bits 2 malloc, 4 new, 8 new[]
  * ages          a site's objects and bytes by age: younger than under_s, not younger than the row before
  * peak_sites    (stack, tag) at the moment of the kept peak
+ * roots         what objects are reached from: variables, stacks, ...; those on a site's way, and those that
+ *               retain most; retained: what only they hold. kind "named": poolprof_root of the program;
+ *               reached: all that can be reached from it
+ * root_counts   what a named root reaches, by site, and by class
+ * steps         a site's way from its root to its largest object: the objects between, from the root on;
+ *               holder: the site of each; objects 0: the middle of a long way is left out here
+ * classes       C++ classes of the objects, most bytes first
  * pools         object pools; kind "class" or "named"; capacity, live, peak, window_peak: objects; missed:
  *               requests that another allocator served; grown, shrunk: slabs
  * slabs         one row: slabs with live objects, sparse ones (at most a quarter full), unused bytes in those
@@ -37,7 +44,7 @@
 #define REPORT_PROFILE_SCHEMA_H
 
 #define PROFILE_FORMAT "poolprof.profile"
-#define PROFILE_VERSION 2
+#define PROFILE_VERSION 3
 #define PROFILE_APPLICATION_ID 0x706f6f6c /* "pool": file(1) shows it */
 
 /* Columns are listed once: the names, and how many there are. */
@@ -56,8 +63,17 @@
 #define PROFILE_SITE_COLUMNS                                                                       \
     "id, kind, stack, truncated, tag, type, thread, objects, bytes, oldest_s, newest_s, "          \
     "allocations, bytes_allocated, temporary, stale_objects, retained_bytes, "                     \
-    "suspect_objects, suspect_bytes, makers"
-#define PROFILE_SITE_COUNT 19
+    "suspect_objects, suspect_bytes, makers, root"
+#define PROFILE_SITE_COUNT 20
+#define PROFILE_ROOT_COLUMNS                                                                       \
+    "id, kind, name, thread, module, retained_objects, retained_bytes, reached_objects, reached_bytes"
+#define PROFILE_ROOT_COUNT 9
+#define PROFILE_COUNT_COLUMNS "root, site, class, objects, bytes"
+#define PROFILE_COUNT_COUNT 5
+#define PROFILE_STEP_COLUMNS "site, holder, objects, bytes"
+#define PROFILE_STEP_COUNT 4
+#define PROFILE_CLASS_COLUMNS "name, objects, bytes, lost_objects, lost_bytes"
+#define PROFILE_CLASS_COUNT 5
 #define PROFILE_AGE_COLUMNS "site, bucket, under_s, objects, bytes"
 #define PROFILE_AGE_COUNT 5
 #define PROFILE_PEAK_COLUMNS "id, stack, truncated, tag, objects, bytes"
@@ -100,7 +116,16 @@
     "truncated INTEGER, tag TEXT, type TEXT, thread TEXT, objects INTEGER, bytes INTEGER, "        \
     "oldest_s REAL, newest_s REAL, allocations INTEGER, bytes_allocated INTEGER,"                  \
     "temporary INTEGER, stale_objects INTEGER, retained_bytes INTEGER, "                           \
-    "suspect_objects INTEGER, suspect_bytes INTEGER, makers INTEGER);"                             \
+    "suspect_objects INTEGER, suspect_bytes INTEGER, makers INTEGER, root INTEGER REFERENCES roots);" \
+    "CREATE TABLE roots(id INTEGER PRIMARY KEY, kind TEXT, name TEXT, thread TEXT, "               \
+    "module INTEGER REFERENCES modules, retained_objects INTEGER, retained_bytes INTEGER, "             \
+    "reached_objects INTEGER, reached_bytes INTEGER);"                                             \
+    "CREATE TABLE root_counts(root INTEGER REFERENCES roots, site INTEGER REFERENCES sites, "      \
+    "class TEXT, objects INTEGER, bytes INTEGER);"                                                 \
+    "CREATE TABLE steps(site INTEGER REFERENCES sites, holder INTEGER REFERENCES sites, "          \
+    "objects INTEGER, bytes INTEGER);"                                                             \
+    "CREATE TABLE classes(name TEXT, objects INTEGER, bytes INTEGER, lost_objects INTEGER, "       \
+    "lost_bytes INTEGER);"                                                                         \
     "CREATE TABLE ages(site INTEGER REFERENCES sites, bucket INTEGER, under_s REAL, "              \
     "objects INTEGER, bytes INTEGER);"                                                             \
     "CREATE TABLE peak_sites(id INTEGER PRIMARY KEY, stack INTEGER REFERENCES stacks, "            \

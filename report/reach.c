@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph.h"
 #include "model.h"
 
 #define PAGE_SHIFT 12u
@@ -199,16 +200,17 @@ static void push(struct reach *reach, size_t object) {
     reach->stack[reach->stack_count++] = (uint32_t)object;
 }
 
-/* A word of a root or of a live object. */
-static void mark(struct reach *reach, uint64_t word, bool definite) {
+/* A word of a root or of a live object, and where it lies. */
+static void mark(struct reach *reach, uint64_t word, uint64_t at, bool definite) {
     size_t object;
     uint8_t state = REACH_POSSIBLE;
     if (!reach_find(reach, word, &object)) return;
     uint8_t before = reach->states[object];
-    if (before == REACH_REACHABLE || (before == REACH_POSSIBLE && !definite)) return;
-    if (definite && (word == reach_address(reach, object) || is_explained(reach, object, word)))
-        state = REACH_REACHABLE;
-    if (state == before) return;
+    bool start = word == reach_address(reach, object);
+    bool open = before != REACH_REACHABLE && (before != REACH_POSSIBLE || definite);
+    if (open && definite && (start || is_explained(reach, object, word))) state = REACH_REACHABLE;
+    if (reach->graph != NULL) graph_add(reach->graph, at, object, !start && state != REACH_REACHABLE);
+    if (!open || state == before) return;
     reach->states[object] = state;
     push(reach, object);
 }
@@ -235,6 +237,8 @@ static void mark_lost(struct reach *reach, uint64_t word) {
     struct reach_leader *leader = &reach->leaders[reach->leader_count - 1];
     size_t object;
     if (!reach_find(reach, word, &object)) return;
+    if (reach->graph != NULL && reach->states[object] <= REACH_INDIRECT)
+        graph_add(reach->graph, 0, object, word != reach_address(reach, object));
     if (reach->states[object] != REACH_LOST || object == leader->object) return;
     struct reach_leader *former = find_leader(reach, object);
     reach->states[object] = REACH_INDIRECT;
@@ -247,7 +251,8 @@ static void mark_lost(struct reach *reach, uint64_t word) {
     former->bytes = 0;
 }
 
-static void take_words(struct reach *reach, const uint64_t *words, size_t count, bool definite) {
+static void take_words(struct reach *reach, const uint64_t *words, size_t count, uint64_t at,
+                       bool definite) {
     uint64_t low = reach->extents[0].start;
     uint64_t span = reach->extents[reach->extent_count - 1].end - low;
     size_t last = reach->count - 1;
@@ -256,7 +261,7 @@ static void take_words(struct reach *reach, const uint64_t *words, size_t count,
     for (size_t i = 0; i < count; i++) {
         if (words[i] - low >= span) continue;
         if (reach->leader_count > 0) mark_lost(reach, words[i]);
-        else mark(reach, words[i], definite);
+        else mark(reach, words[i], at + i * WORD, definite);
     }
 }
 
@@ -269,14 +274,24 @@ static void note_done(struct reach *reach, uint64_t bytes) {
         reach->gave_up = true;
 }
 
+/* Most first words point to other objects. */
+static bool is_near(const struct reach *reach, uint64_t word) {
+    uint64_t low = reach->extents[0].start;
+    return word - low < reach->extents[reach->extent_count - 1].end - low;
+}
+
 static void look_through(struct reach *reach, uint64_t start, uint64_t end, bool definite) {
     const struct reach_source *source = &reach->source;
+    bool first = reach->graph != NULL && reach->graph->from != GRAPH_NONE;
     start = (start + WORD - 1) & ~(uint64_t)(WORD - 1);
     while (start + WORD <= end && !reach->gave_up) {
         uint64_t left = (end - start) & ~(uint64_t)(WORD - 1);
         size_t want = left < BUFFER_BYTES ? (size_t)left : BUFFER_BYTES;
         size_t got = source->read(source->context, start, reach->buffer, want) & ~(WORD - 1);
-        take_words(reach, reach->buffer, got / WORD, definite);
+        if (first && got > 0 && !is_near(reach, reach->buffer[0]))
+            graph_note_type(reach->graph, reach->buffer[0], source);
+        first = false;
+        take_words(reach, reach->buffer, got / WORD, start, definite);
         if (got < want) /* the rest of this page cannot be read */
             got = (((start + got) | (FIRST_PAGE - 1)) + 1) - start;
         start += got;
@@ -288,8 +303,10 @@ static void work_off(struct reach *reach) {
     while (reach->stack_count > 0 && !reach->gave_up) {
         size_t object = reach->stack[--reach->stack_count];
         uint64_t start = reach_address(reach, object);
+        if (reach->graph != NULL) graph_begin(reach->graph, object);
         look_through(reach, start, start + reach_bytes(reach, object),
                      reach->states[object] == REACH_REACHABLE);
+        if (reach->graph != NULL) graph_end(reach->graph);
     }
     reach->stack_count = 0;
 }
@@ -300,13 +317,14 @@ void reach_range(struct reach *reach, uint64_t start, uint64_t end) {
     work_off(reach);
 }
 
-void reach_word(struct reach *reach, uint64_t word) {
+void reach_word(struct reach *reach, uint64_t word, uint64_t at) {
     if (reach->count == 0) return;
-    take_words(reach, &word, 1, true);
+    take_words(reach, &word, 1, at, true);
     work_off(reach);
 }
 
 void reach_mark(struct reach *reach, size_t object) {
+    if (reach->graph != NULL) graph_add(reach->graph, 0, object, false);
     if (reach->states[object] == REACH_REACHABLE) return;
     reach->states[object] = REACH_REACHABLE;
     push(reach, object);

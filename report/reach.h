@@ -50,6 +50,7 @@ struct reach_leader {
     uint32_t object;
 };
 
+struct graph;
 struct reach_extent; /* a stretch of address space with objects, private */
 
 struct reach {
@@ -68,6 +69,7 @@ struct reach {
     uint64_t bytes_ticked;
     struct reach_leader *leaders; /* reach_finish: by object, ascending */
     size_t leader_count, leader_room;
+    struct graph *graph;    /* the caller's: told of each pointer that is met (graph.h); NULL: none */
     bool gave_up;
 };
 
@@ -84,9 +86,10 @@ uint64_t reach_bytes(const struct reach *reach, size_t object);
 /* The object that the address lies in; false: none. */
 bool reach_find(const struct reach *reach, uint64_t address, size_t *object);
 
-/* Roots: all aligned words of [start, end); one word; an object by order. */
+/* Roots: all aligned words of [start, end); one word that is not in memory (`at` is for the graph: which
+   one); an object by order. */
 void reach_range(struct reach *reach, uint64_t start, uint64_t end);
-void reach_word(struct reach *reach, uint64_t word);
+void reach_word(struct reach *reach, uint64_t word, uint64_t at);
 void reach_mark(struct reach *reach, size_t object);
 
 /* After the last root: tells indirect from lost. false: gave up, the states mean nothing. */

@@ -1,6 +1,8 @@
 /* See roots.h. */
 #include "roots.h"
 
+#include "graph.h"
+
 #define STACK_ALIGNMENT 64u /* of libc's thread descriptors */
 #define DESCRIPTOR_WITHIN 8192u /* of the upper end of a thread's stack */
 #define DESCRIPTOR_SELF 2u  /* words from its start: its own address once more */
@@ -17,6 +19,13 @@ static bool is_own(const struct roots *roots, uint64_t address) {
     for (size_t i = 0; i < roots->own_count; i++)
         if (address - roots->own[i].start < roots->own[i].end - roots->own[i].start) return true;
     return false;
+}
+
+/* What the roots to come are, for the graph. */
+static void set_origin(struct reach *reach, enum graph_origin origin, size_t which) {
+    if (reach->graph == NULL) return;
+    reach->graph->origin = origin;
+    reach->graph->which = (uint32_t)which;
 }
 
 /* ---- stacks ---- */
@@ -67,14 +76,18 @@ static void mark_heap_stack(const struct roots *roots, const struct halted_threa
 
 /* The table of a thread's dynamic TLS is pointed to past its head: not a pointer that keeps a block,
    by the rules, but it does. */
-static void mark_thread(const struct roots *roots, const struct halted_thread *thread,
-                        struct memory *memory, struct reach *reach) {
+static void mark_thread(const struct roots *roots, size_t index, struct memory *memory,
+                        struct reach *reach) {
+    const struct halted_thread *thread = &roots->threads[index];
     uint64_t table;
-    for (unsigned i = 0; i < HALT_REGISTERS; i++) reach_word(reach, thread->registers[i]);
-    for (unsigned i = 0; i < thread->vector_words; i++) reach_word(reach, thread->vectors[i]);
+    set_origin(reach, GRAPH_REGISTER, index);
+    for (unsigned i = 0; i < HALT_REGISTERS; i++) reach_word(reach, thread->registers[i], i);
+    for (unsigned i = 0; i < thread->vector_words; i++) reach_word(reach, thread->vectors[i], HALT_REGISTERS + i);
+    set_origin(reach, GRAPH_TLS, index);
     if (thread->thread_pointer != 0 &&
         memory_read(memory, thread->thread_pointer + 8 * DTV_WORD, &table, sizeof table) == sizeof table)
-        reach_word(reach, table - DTV_HEAD);
+        reach_word(reach, table - DTV_HEAD, 0);
+    set_origin(reach, GRAPH_STACK, index);
     mark_heap_stack(roots, thread, reach);
 }
 
@@ -116,9 +129,11 @@ uint64_t roots_bytes(const struct roots *roots) {
 
 void roots_mark(const struct roots *roots, struct memory *memory, struct reach *reach) {
     for (size_t i = 0; i < roots->thread_count; i++)
-        mark_thread(roots, &roots->threads[i], memory, reach);
+        mark_thread(roots, i, memory, reach);
+    set_origin(reach, GRAPH_REGISTERED, 0);
     for (size_t i = 0; i < roots->given_count; i++)
         reach_range(reach, roots->given[i].start, roots->given[i].end);
+    set_origin(reach, GRAPH_MEMORY, 0);
     for (size_t i = 0; i < roots->maps->count; i++)
         if (is_root(&roots->maps->items[i])) mark_mapping(roots, i, memory, reach);
 }

@@ -24,6 +24,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "graph.h"
 #include "halt.h"
 #include "maps.h"
 #include "memory.h"
@@ -315,8 +316,28 @@ static void keep_all(struct scanning *scanning) {
     model_set(&leaks->scan, "done");
 }
 
+/* For whoever asks why once the process goes on: what the graph's numbers stand for. */
+static void keep_graph(struct scanning *scanning) {
+    const struct reach *reach = &scanning->reach;
+    const struct roots *roots = &scanning->roots;
+    struct graph *graph = scanning->leaks->graph;
+    if (graph->dropped != NULL) return;
+    graph->named = scanning->objects.named;
+    graph->named_count = scanning->objects.named_count;
+    scanning->objects.named = NULL;
+    scanning->objects.named_count = 0;
+    graph->objects = model_alloc(graph->count, sizeof *graph->objects);
+    for (size_t i = 0; i < graph->count; i++)
+        graph->objects[i] = (struct graph_object){.address = reach_address(reach, i),
+                                                  .bytes = reach_bytes(reach, i),
+                                                  .record = scan_objects_record(&scanning->objects, i),
+                                                  .state = reach->states[i]};
+    graph_keep(graph, scanning->request->pid, roots->threads, roots->thread_count, &scanning->maps);
+}
+
 /* What the program has said is no leak keeps alive what it points to. */
 static void mark_ignored(struct scanning *scanning) {
+    scanning->leaks->graph->origin = GRAPH_IGNORED;
     for (size_t i = 0; i < scanning->objects.ignored_count; i++)
         reach_mark(&scanning->reach, scanning->objects.ignored[i]);
 }
@@ -335,6 +356,7 @@ static void mark(struct scanning *scanning) {
     memory_init(&scanning->memory, looked_at(scanning), cache > CACHE_LEAST ? cache : CACHE_LEAST);
     reach_init(&scanning->reach, objects->items, objects->count, &source);
     reach_set_large(&scanning->reach, objects->large, objects->large_count);
+    scanning->reach.graph = scanning->leaks->graph = graph_create(objects->count);
     scanning->bytes_most = objects->bytes + roots_bytes(&scanning->roots);
     roots_mark(&scanning->roots, &scanning->memory, &scanning->reach);
     mark_ignored(scanning);
@@ -347,7 +369,11 @@ static void mark(struct scanning *scanning) {
         leaks_refuse(scanning->leaks, "failed: its memory cannot be read: %s", strerror(error));
     else if (!finished)
         leaks_refuse(scanning->leaks, "failed: not done after %.0f s", SCAN_MOST_S);
-    else keep_all(scanning);
+    else {
+        keep_all(scanning);
+        keep_graph(scanning);
+        types_read(&scanning->leaks->graph->types, &source);
+    }
     reach_fini(&scanning->reach);
     memory_fini(&scanning->memory);
 }

@@ -239,6 +239,9 @@ void scan_ranges_read(struct scan_objects *to, const struct view *view) {
     free(to->own);
     free(to->given);
     to->own_count = to->given_count = 0;
+    graph_free_named(to->named, to->named_count);
+    to->named_count = 0;
+    to->named = model_alloc(GRAPH_NAMED_MOST, sizeof *to->named);
     to->own = model_alloc(count + 1, sizeof *to->own);
     to->given = model_alloc(count, sizeof *to->given);
     for (size_t i = 0; i < got; i++) {
@@ -247,6 +250,9 @@ void scan_ranges_read(struct scan_objects *to, const struct view *view) {
         if (span.start >= span.end) continue;
         if (kind == PP_RANGE_OWN) to->own[to->own_count++] = span;
         if (kind == PP_RANGE_ROOT) to->given[to->given_count++] = span;
+        if (kind == PP_RANGE_NAMED && to->named_count < GRAPH_NAMED_MOST)
+            to->named[to->named_count++] = (struct graph_named){span.start, span.end,
+                                                                view_text(view, ranges[i].name, NULL)};
     }
     free(ranges);
     qsort(to->own, to->own_count, sizeof *to->own, by_start);
@@ -279,4 +285,5 @@ void scan_objects_fini(struct scan_objects *objects) {
     free(objects->blocks);
     free(objects->earlier);
     free(objects->before);
+    graph_free_named(objects->named, objects->named_count);
 }

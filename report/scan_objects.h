@@ -5,6 +5,7 @@
 #ifndef REPORT_SCAN_OBJECTS_H
 #define REPORT_SCAN_OBJECTS_H
 
+#include "graph.h"
 #include "reach.h"
 #include "roots.h"
 #include "view.h"
@@ -30,6 +31,8 @@ struct scan_objects {
     uint64_t bytes;
     struct span *own, *given;   /* by address, disjoint */
     size_t own_count, given_count;
+    struct graph_named *named;  /* what the program wants counted */
+    size_t named_count;
     struct pp_segment_block *blocks; /* copies of BLOCKS, the first is number 1 */
     size_t block_count, block_room;
     struct pp_segment_block *earlier; /* the same, shortly before; NULL: it stood still */

@@ -20,6 +20,7 @@
 #include "ticker.h"
 #include "verdict.h"
 #include "view.h"
+#include "why.h"
 #include "words.h"
 
 #define PRINT_PATIENCE_MS 10000
@@ -137,6 +138,7 @@ static struct model *look(struct scanner_entry *entry, uint32_t since) {
     if (leaks->done && model->kinds[MODEL_LOST].objects > 0) {
         symbol_resolve(model, &symbols);
         verdict_suppress(model, &header->options, model->process.cwd, say, entry);
+        why_explain(model, leaks, &symbols, NULL);
     }
     leaks_destroy(leaks);
     return model;

@@ -205,7 +205,7 @@ void suppress_apply(struct suppressions *suppressions, struct model *model) {
     }
     merge(model);
     tell(suppressions, model);
-    model_sort(model, model->sites, model->site_count, MODEL_BY_BYTES);
+    model_settle_sites(model);
 }
 
 /* ---- writing ---- */

@@ -22,7 +22,7 @@ struct symbol_file {
     char *debug_path; /* of separate debug information; NULL: none */
     struct symbol_stamp stamp, debug_stamp;
     struct symbol_units *units; /* NULL: not read */
-    struct symbol_table *table; /* NULL: not read */
+    struct symbol_table *table, *variables; /* of functions, of variables; NULL: not read */
 };
 void symbol_units_destroy(struct symbol_units *units);
 void symbol_table_destroy(struct symbol_table *table);
@@ -36,6 +36,20 @@ struct symbol_job {
     size_t count;
     _Atomic size_t *done;
 };
+
+/* The module's file, open: the kept one, if it is still the same. NULL: *outcome says why. */
+struct symbol_file *symbol_file_take(const struct symbol_job *job, struct symbol_file **kept,
+                                     enum symbol_outcome *outcome);
+/* Afterwards: keeps it or closes it. */
+void symbol_file_give(struct symbol_file *file, struct symbol_file **kept);
+
+/* All functions, or all variables, of a module; the name of the one that holds the address, as it is in the
+   file, and where that one begins. NULL: none. symbol_table.c */
+enum symbol_what { SYMBOL_FUNCTIONS, SYMBOL_VARIABLES };
+struct symbol_table *symbol_table_read(Dwfl_Module *module, enum symbol_what what);
+const char *symbol_table_find(const struct symbol_table *table, uint64_t address, uint64_t *start);
+/* As people write it; malloc'ed. */
+char *symbol_table_name(const char *name);
 
 /* By debug information: function, file, line, inlined calls. symbol_dwarf.c */
 void symbol_dwarf_resolve(struct symbol_job *job);

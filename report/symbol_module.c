@@ -107,6 +107,7 @@ void symbol_file_close(struct symbol_file *file) {
     if (file == NULL) return;
     symbol_units_destroy(file->units);
     symbol_table_destroy(file->table);
+    symbol_table_destroy(file->variables);
     dwfl_end(file->dwfl);
     if (file->fd >= 0) close(file->fd);
     free(file->search);
@@ -245,24 +246,34 @@ static struct symbol_file *find_file(const struct symbol_job *job, enum symbol_o
     return NULL;
 }
 
+struct symbol_file *symbol_file_take(const struct symbol_job *job, struct symbol_file **kept,
+                                     enum symbol_outcome *outcome) {
+    *outcome = SYMBOL_READ;
+    if (kept != NULL && *kept != NULL && !is_unchanged(*kept)) {
+        symbol_file_close(*kept);
+        *kept = NULL;
+    }
+    return kept != NULL && *kept != NULL ? *kept : find_file(job, outcome);
+}
+
+void symbol_file_give(struct symbol_file *file, struct symbol_file **kept) {
+    if (kept != NULL && (*kept == file || may_be_kept(file))) *kept = file;
+    else symbol_file_close(file);
+}
+
 enum symbol_outcome symbol_module_resolve(struct model *model, uint32_t module,
                                           struct symbol_place *places, size_t count,
                                           const struct symbol_options *options, struct symbol_file **kept,
                                           _Atomic size_t *done) {
     struct symbol_job job = {
         .model = model, .module_index = module, .options = options, .places = places, .count = count, .done = done};
-    enum symbol_outcome outcome = SYMBOL_READ;
+    enum symbol_outcome outcome;
     size_t before = atomic_load(done);
-    if (kept != NULL && *kept != NULL && !is_unchanged(*kept)) {
-        symbol_file_close(*kept);
-        *kept = NULL;
-    }
-    job.file = kept != NULL && *kept != NULL ? *kept : find_file(&job, &outcome);
+    job.file = symbol_file_take(&job, kept, &outcome);
     if (job.file != NULL) {
         symbol_dwarf_resolve(&job);
         symbol_table_resolve(&job);
-        if (kept != NULL && (*kept == job.file || may_be_kept(job.file))) *kept = job.file;
-        else symbol_file_close(job.file);
+        symbol_file_give(job.file, kept);
     }
     atomic_store(done, before + count);
     return outcome;

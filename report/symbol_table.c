@@ -1,6 +1,6 @@
 /*
- * Names from symbol tables (.symtab, .dynsym, .gnu_debugdata), for addresses without debug
- * information. A symbol answers only for addresses within its size: in a stripped library "the
+ * Names from symbol tables (.symtab, .dynsym, .gnu_debugdata): of variables, and of functions for addresses
+ * without debug information. A symbol answers only for addresses within its size: in a stripped library "the
  * nearest exported symbol before" would name a function that has nothing to do with it. Symbols
  * without size (assembler) answer up to the next symbol or their section's end.
  */
@@ -42,7 +42,12 @@ static GElf_Addr code_end(Elf *elf, GElf_Word section, Dwarf_Addr bias) {
     return header.sh_addr + header.sh_size + bias;
 }
 
-static void add_symbol(struct symbol_table *table, Dwfl_Module *module, int index) {
+static bool is_wanted(int type, enum symbol_what what) {
+    if (what == SYMBOL_VARIABLES) return type == STT_OBJECT || type == STT_COMMON;
+    return type == STT_FUNC || type == STT_GNU_IFUNC || type == STT_NOTYPE;
+}
+
+static void add_symbol(struct symbol_table *table, Dwfl_Module *module, int index, enum symbol_what what) {
     GElf_Sym symbol;
     GElf_Addr address;
     GElf_Word section;
@@ -51,8 +56,7 @@ static void add_symbol(struct symbol_table *table, Dwfl_Module *module, int inde
     const char *name = dwfl_module_getsym_info(module, index, &symbol, &address, &section, &elf,
                                                &bias);
     if (name == NULL || name[0] == 0 || section == SHN_UNDEF) return;
-    int type = GELF_ST_TYPE(symbol.st_info);
-    if (type != STT_FUNC && type != STT_GNU_IFUNC && type != STT_NOTYPE) return;
+    if (!is_wanted(GELF_ST_TYPE(symbol.st_info), what)) return;
     bool sized = symbol.st_size > 0;
     GElf_Addr end = sized ? address + symbol.st_size : code_end(elf, section, bias);
     if (end <= address) return;
@@ -69,11 +73,11 @@ static int by_start(const void *left, const void *right) {
     return strcmp(b->name, a->name);
 }
 
-static struct symbol_table *read_table(Dwfl_Module *module) {
+struct symbol_table *symbol_table_read(Dwfl_Module *module, enum symbol_what what) {
     struct symbol_table *table = model_alloc(1, sizeof *table);
     int count = dwfl_module_getsymtab(module);
     for (int i = 1; i < count; i++)
-        add_symbol(table, module, i);
+        add_symbol(table, module, i, what);
     if (table->count == 0) return table;
     qsort(table->items, table->count, sizeof *table->items, by_start);
     GElf_Addr longest = 0, next_start = 0;
@@ -111,8 +115,15 @@ static const struct symbol *find_symbol(const struct symbol_table *table, GElf_A
     return NULL;
 }
 
+const char *symbol_table_find(const struct symbol_table *table, uint64_t address, uint64_t *start) {
+    const struct symbol *symbol = find_symbol(table, address);
+    if (symbol == NULL) return NULL;
+    *start = symbol->start;
+    return symbol->name;
+}
+
 /* "name@@VERSION" of some symbol tables. */
-static char *plain_name(const char *name) {
+char *symbol_table_name(const char *name) {
     char *copy = NULL;
     model_set(&copy, name);
     char *version = strchr(copy, '@');
@@ -129,7 +140,7 @@ static void name_place(struct model *model, struct symbol_place *place,
         place->frames[0] = (struct model_frame){.module = place->module, .address = place->address};
         place->count = 1;
     }
-    char *readable = plain_name(symbol->name);
+    char *readable = symbol_table_name(symbol->name);
     place->frames[place->count - 1].function = model_text(model, readable);
     free(readable);
 }
@@ -143,7 +154,7 @@ void symbol_table_resolve(struct symbol_job *job) {
     for (size_t i = 0; i < job->count; i++)
         unnamed += needs_name(&job->places[i]);
     if (unnamed == 0) return;
-    if (job->file->table == NULL) job->file->table = read_table(job->file->module);
+    if (job->file->table == NULL) job->file->table = symbol_table_read(job->file->module, SYMBOL_FUNCTIONS);
     for (size_t i = 0; i < job->count; i++) {
         if (!needs_name(&job->places[i])) continue;
         const struct symbol *symbol = find_symbol(job->file->table, job->places[i].address);

@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include "text_stack.h"
+#include "text_way.h"
 #include "words.h"
 
+#define TYPE_WIDTH 60u /* longest class of a site shown */
 #define PEAK_SITES 5
 #define PEAK_APART 1.1 /* a peak closer to the end than this has the same sites */
 
@@ -206,6 +208,12 @@ static void put_site_origin(const struct text *text, const struct model_site *si
         put_safe(text->to, site->thread);
     }
     if (makers != NULL) fprintf(text->to, " with %s", makers);
+    if (site->type != NULL) {
+        char *safe = words_safe(site->type), *name = words_shorten(safe, TYPE_WIDTH);
+        fprintf(text->to, ", %s", name);
+        free(name);
+        free(safe);
+    }
     if (site->tag != NULL) {
         fputs(", tag ", text->to);
         put_safe(text->to, site->tag);
@@ -227,13 +235,13 @@ static const char *const kind_words[MODEL_KIND_COUNT] = {
     [MODEL_POSSIBLE] = "possibly lost ", [MODEL_REACHABLE] = "reachable ",
     [MODEL_SUPPRESSED] = "suppressed ", [MODEL_OUTSTANDING] = ""};
 
-static void put_site(const struct text *text, const struct model_site *site, size_t number) {
+static void put_site(const struct text *text, const struct model_site *site) {
     const struct model *model = text->model;
     char bytes[WORDS_BYTES], objects[WORDS_BYTES];
     char percent[WORDS_BYTES];
     uint64_t all = 0;
     for (int kind = 0; kind < MODEL_KIND_COUNT; kind++) all += model->kinds[kind].bytes;
-    fprintf(text->to, "\n%s%zu. %s%s%s in %s%s", text->bold, number, kind_words[site->kind], text->about,
+    fprintf(text->to, "\n%s#%" PRIu32 " %s%s%s in %s%s", text->bold, site->id, kind_words[site->kind], text->about,
             words_bytes(site->bytes, bytes), words_counted(site->objects, "object", objects),
             text->plain);
     fprintf(text->to, " (%s)", words_percent((double)site->bytes, (double)all, percent));
@@ -241,6 +249,7 @@ static void put_site(const struct text *text, const struct model_site *site, siz
     fputc('\n', text->to);
     put_site_origin(text, site);
     text_put_stack(text, site->stack);
+    text_put_held(text, site);
 }
 
 static void put_sites(const struct text *text, const struct text_options *options) {
@@ -249,7 +258,7 @@ static void put_sites(const struct text *text, const struct text_options *option
     if (options->top > 0 && shown > options->top) shown = options->top;
     const struct model_site **sites = model_sorted(model, options->sort);
     for (size_t i = 0; i < shown; i++)
-        put_site(text, sites[i], i + 1);
+        put_site(text, sites[i]);
     uint64_t rest_bytes = 0;
     char count[WORDS_BYTES], bytes[WORDS_BYTES];
     for (size_t i = shown; i < model->site_count; i++)
@@ -549,6 +558,8 @@ bool text_render(const struct model *model, FILE *to, const struct text_options 
     fprintf(to, "%s\n", text.plain);
     put_mode(&text);
     put_sites(&text, options);
+    text_put_roots(&text);
+    text_put_classes(&text);
     put_errors(&text);
     put_pools(&text);
     put_fragmentation(&text);

@@ -13,6 +13,7 @@
 #define INDENT "      "
 #define NAME_WIDTH 60u /* longest name shown */
 #define COLUMN_MAX 44u /* the places' column is at most here */
+#define FUNCTIONS 2u  /* where there is no room for a stack: often the innermost is a wrapper of malloc */
 #define LINES_MAX 40u  /* of one stack; longer ones lose their middle */
 #define LINES_OUTER 6u /* of which from the outer end */
 
@@ -167,6 +168,21 @@ void text_put_stack(const struct text *text, uint32_t index) {
                 runtime == 1 ? "" : "s", text->plain);
     if (stack->truncated) fputs(INDENT "... the outer frames are not known\n", text->to);
     free(lines);
+}
+
+void text_put_function(const struct text *text, uint32_t index) {
+    const struct model_stack *stack = model_stack(text->model, index);
+    if (stack->count == 0) {
+        fputs("an unknown stack", text->to);
+        return;
+    }
+    for (size_t i = 0; i < stack->count && i < FUNCTIONS; i++) {
+        char *name = name_of(&stack->frames[i]);
+        if (i > 0) fputs(" < ", text->to);
+        if (stack->frames[i].function != NULL) fputs(name, text->to);
+        else put_location(text, &stack->frames[i]);
+        free(name);
+    }
 }
 
 void text_put_place(const struct text *text, uint32_t index) {

@@ -17,5 +17,7 @@ struct text {
 void text_put_stack(const struct text *text, uint32_t stack);
 /* The innermost frame on part of a line: "load (level.c:17)". */
 void text_put_place(const struct text *text, uint32_t stack);
+/* Its innermost functions only. */
+void text_put_function(const struct text *text, uint32_t stack);
 
 #endif

@@ -30,22 +30,33 @@ void pp_leak_ignore_scope(bool on) {
     pp_track_leave(thread);
 }
 
-void pp_leak_root(const void *at, size_t bytes) {
-    if (pp_process_is_live() && bytes > 0) pp_segment_range(at, bytes, PP_RANGE_ROOT);
-}
-
-void pp_leak_root_end(const void *at, size_t bytes) {
+/* `bytes` 0: however long it is. */
+static void retire(const void *at, size_t bytes, uint32_t kind) {
     if (!pp_process_is_live()) return;
     uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_RANGES].count);
     for (uint64_t i = 1; i < count; i++) {
         struct pp_segment_range *range = PP_SEGMENT_RANGE(i);
-        uint32_t kind = PP_RANGE_ROOT;
+        uint32_t found = kind;
         if (PP_LOAD(&range->kind) != kind || PP_LOAD(&range->start) != (uintptr_t)at ||
-            PP_LOAD(&range->end) != (uintptr_t)at + bytes)
+            (bytes > 0 && PP_LOAD(&range->end) != (uintptr_t)at + bytes))
             continue;
-        if (atomic_compare_exchange_strong(&range->kind, &kind, PP_RANGE_RETIRED)) return;
+        if (atomic_compare_exchange_strong(&range->kind, &found, PP_RANGE_RETIRED)) return;
     }
 }
+
+void pp_leak_root(const void *at, size_t bytes) {
+    if (pp_process_is_live() && bytes > 0) pp_segment_range(at, bytes, PP_RANGE_ROOT, 0);
+}
+
+void pp_leak_root_end(const void *at, size_t bytes) { retire(at, bytes, PP_RANGE_ROOT); }
+
+void pp_leak_count(const char *name, const void *at, size_t bytes) {
+    if (!pp_process_is_live() || bytes == 0 || name == NULL) return;
+    retire(at, 0, PP_RANGE_NAMED);
+    pp_segment_range(at, bytes, PP_RANGE_NAMED, pp_segment_text(name));
+}
+
+void pp_leak_count_end(const void *at) { retire(at, 0, PP_RANGE_NAMED); }
 
 long pp_leak_check(const void *frame) { return pp_process_check(frame); }
 

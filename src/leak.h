@@ -14,6 +14,9 @@ void pp_leak_ignore_scope(bool on);
 /* [at, at + bytes) is a root, wherever it lies; and no longer. */
 void pp_leak_root(const void *at, size_t bytes);
 void pp_leak_root_end(const void *at, size_t bytes);
+/* Each leak scan counts what can be reached from [at, at + bytes), under that name; and no longer. */
+void pp_leak_count(const char *name, const void *at, size_t bytes);
+void pp_leak_count_end(const void *at);
 /* A leak scan now: the number of lost objects, which are reported if there are any; -1: it could not be
    made. Stops the other threads for a moment. `frame` as in pp_process_finish. */
 long pp_leak_check(const void *frame);

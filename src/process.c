@@ -127,7 +127,7 @@ static void tell_own_memory(void) {
     unsigned count = pp_backing_memory(spans);
     count += pp_slab_memory(spans + count);
     for (unsigned i = 0; i < count; i++) pp_segment_own(spans[i].at, spans[i].bytes);
-    pp_segment_range(__ehdr_start, (size_t)(_end - __ehdr_start), PP_RANGE_OWN);
+    pp_segment_range(__ehdr_start, (size_t)(_end - __ehdr_start), PP_RANGE_OWN, 0);
     pp_segment_own(pp_segment.header, last->offset + last->limit * last->stride);
     if (tree.words != NULL) pp_segment_own(tree.header, PP_SEGMENT_TREE_BYTES);
 }

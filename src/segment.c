@@ -264,13 +264,15 @@ static struct pp_segment_range *retired_range(void) {
     return NULL;
 }
 
-void pp_segment_range(const void *at, size_t bytes, enum pp_range_kind kind) {
-    struct pp_segment_range *range = kind == PP_RANGE_ROOT ? retired_range() : NULL;
+void pp_segment_range(const void *at, size_t bytes, enum pp_range_kind kind, uint32_t name) {
+    bool given = kind == PP_RANGE_ROOT || kind == PP_RANGE_NAMED;
+    struct pp_segment_range *range = given ? retired_range() : NULL;
     uint64_t index = range == NULL ? pp_segment_take(PP_AREA_RANGES, 1) : 0;
     if (index != 0) range = PP_SEGMENT_RANGE(index);
     if (range == NULL) return;
     PP_STORE(&range->start, (uintptr_t)at);
     PP_STORE(&range->end, (uintptr_t)at + bytes);
+    PP_STORE(&range->name, name);
     atomic_store_explicit(&range->kind, kind, memory_order_release);
 }
 

@@ -80,9 +80,9 @@ void pp_segment_live(int64_t bytes);
 uint32_t pp_segment_tick(void);
 
 /* Tells the leak scan what a stretch of memory is. Any thread of the owner. */
-void pp_segment_range(const void *at, size_t bytes, enum pp_range_kind kind);
+void pp_segment_range(const void *at, size_t bytes, enum pp_range_kind kind, uint32_t name);
 PP_INLINE void pp_segment_own(const void *at, size_t bytes) {
-    pp_segment_range(at, pp_round_up(bytes, PP_PAGE_BYTES), PP_RANGE_OWN);
+    pp_segment_range(at, pp_round_up(bytes, PP_PAGE_BYTES), PP_RANGE_OWN, 0);
 }
 
 /* Private memory of the bookkeeping, counted as tracker_bytes and bound by TRACKER_MAX: zeroed, never

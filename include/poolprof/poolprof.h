@@ -177,6 +177,8 @@ POOLPROF_INLINE void poolprof_frame(void) {
 extern void poolprof_ignore_now(const void *) POOLPROF_WEAK;
 extern void poolprof_ignore_scope_now(int) POOLPROF_WEAK;
 extern long poolprof_leak_check_now(void) POOLPROF_WEAK;
+extern void poolprof_root_now(const char *, const void *, size_t) POOLPROF_WEAK;
+extern void poolprof_root_end_now(const void *) POOLPROF_WEAK;
 
 /* The block that starts at `block` is no leak, nor is what it points to. Not for signal handlers. */
 POOLPROF_INLINE void poolprof_ignore(const void *block) {
@@ -189,6 +191,18 @@ POOLPROF_INLINE void poolprof_ignore_begin(void) {
 }
 POOLPROF_INLINE void poolprof_ignore_end(void) {
     if (poolprof_ignore_scope_now != 0) poolprof_ignore_scope_now(0);
+}
+
+/* What can be reached from here: each leak scan (at the end, and whenever one is asked for) counts all objects
+   that [at, at + bytes) leads to over any number of pointers, in all, per class and per site: `roots` in the
+   report. Where it lies in an object, that object is the first of them; else it must be memory that the scan
+   looks at, like a variable. `name` is copied. Registering the same address again replaces it. It keeps nothing
+   alive. Up to 64 are counted. */
+POOLPROF_INLINE void poolprof_root(const char *name, const void *at, size_t bytes) {
+    if (poolprof_root_now != 0) poolprof_root_now(name, at, bytes);
+}
+POOLPROF_INLINE void poolprof_root_end(const void *at) {
+    if (poolprof_root_end_now != 0) poolprof_root_end_now(at);
 }
 
 /* Looks for leaks now. How many objects are lost; they are reported if there are any. -1: no library, no

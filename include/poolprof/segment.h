@@ -286,14 +286,16 @@ _Static_assert(sizeof(struct pp_segment_laps) == 32 + 8 * PP_LAP_BUCKETS + 72 * 
 struct pp_segment_range {
     _Atomic uint64_t start, end;    /* [start, end) */
     _Atomic uint32_t kind;          /* enum pp_range_kind */
-    uint32_t reserved[3];
+    _Atomic uint32_t name;          /* TEXT; of a named one */
+    uint32_t reserved[2];
 };
 _Static_assert(sizeof(struct pp_segment_range) == 32, "layout");
 enum pp_range_kind {
     PP_RANGE_NONE,
     PP_RANGE_OWN,   /* the profiler's, its image and the heap included: no root */
     PP_RANGE_ROOT,  /* registered by the program as a root */
-    PP_RANGE_RETIRED /* was a root; may be used again */
+    PP_RANGE_RETIRED, /* was a root, or named; may be used again */
+    PP_RANGE_NAMED   /* the program wants to know what is reachable from it; no root by that */
 };
 
 enum pp_state { PP_STATE_EMPTY, PP_STATE_LIVE, PP_STATE_FREED };
@@ -477,7 +479,7 @@ _Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "lay
 
 /* Number of the format, and below it what tells one build's header from another's (options come and
    go): a reader takes only its own. */
-#define PP_SEGMENT_FORMAT 5u
+#define PP_SEGMENT_FORMAT 6u
 #define PP_SEGMENT_VERSION                                                                         \
     (PP_SEGMENT_FORMAT << 20 | (uint32_t)PP_COUNTER_COUNT << 14 |                                  \
      (uint32_t)(offsetof(struct pp_segment_header, tree) / 64))

@@ -21,6 +21,7 @@ const scripts = [
     "flame.js",
     "timeline.js",
     "parts.js",
+    "held.js",
     "main.js",
 ];
 

@@ -32,6 +32,12 @@ class Data {
         this.scanned = report?.leaks.scan === "done";
     }
 
+    /* The site of that id. */
+    byId(id) {
+        this.ids ??= new Map(this.sites.map((site) => [site.id, site]));
+        return this.ids.get(id);
+    }
+
     /* Makes a tree of a diff's lists; the same tables as those of a report. */
     intern() {
         const nodes = [0, 0],

@@ -20,6 +20,8 @@ const draw = () => {
         timelinePart(data);
         peakPart(data);
         poolsPart(data);
+        rootsPart(data);
+        classesPart(data);
         threadsPart(data);
         tagsPart(data);
         framesPart(data);

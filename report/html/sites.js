@@ -57,6 +57,7 @@ const siteDetail = (data) => (site) =>
         "div",
         {},
         stackList(data, site.stack, site.truncated),
+        heldBy(data, site),
         !data.diff &&
             h(
                 "p",
@@ -69,7 +70,8 @@ const siteDetail = (data) => (site) =>
                     site.suspect_objects > 0 &&
                         `${counted(site.suspect_objects, "object")}, ${bytes(site.suspect_bytes)} ` +
                             "older than POOLPROF_LEAK_AGE",
-                    site.retained_bytes > 0 && `keeps ${bytes(site.retained_bytes)} alive`,
+                    site.retained_bytes > site.bytes &&
+                        `keeps ${bytes(site.retained_bytes)} alive`,
                     site.stale_objects > 0 &&
                         `${counted(site.stale_objects, "object")} not touched for long`,
                 ]
@@ -95,6 +97,7 @@ const reportColumns = (data) => {
     const most = data.sites.reduce((all, site) => Math.max(all, site.bytes), 1);
     const has = (key) => data.sites.some((site) => site[key]);
     return [
+        {title: "#", number: true, value: (site) => -site.id, cell: (site) => String(site.id)},
         kind,
         {
             title: "bytes",

@@ -167,6 +167,7 @@ def clicks():
         check(want and sorted(page.run(shown)) == want, "filter:", page.run(shown), want)
         choose(page, "filter", "")
         unfolding(page, report)
+        held(page, report)
         zooming(page, report)
         check(page.problems() == [], page.problems())
 
@@ -187,6 +188,38 @@ def unfolding(page, report):
               ("inlined" in line[len(label(frame)):][:7]) == frame["inlined"], line, frame)
     page.press("Enter")
     check(page.run("document.querySelector('#sites tr.detail')") is None, "still unfolded")
+
+
+def held(page, report):
+    """Each site says who holds it; roots and classes are there."""
+    for index, site in enumerate(report["sites"]):
+        if site["kind"] == "suppressed":
+            continue
+        row = f"document.querySelector('#sites tr.unfolds[data-index=\"{index}\"]')"
+        page.run(f"{row}.click()")
+        text = page.run("document.querySelector('#sites tr.detail .held').textContent")
+        root, *steps = site["held_by"]
+        want = {"lost": "Lost with" if steps else "Nothing points to it", "global": f"Held by the global {root['name']}",
+                "stack": "Held by the stack of thread"}[root["kind"]]
+        check(text.startswith(want), text, site["held_by"])
+        for step in steps:
+            check(f"#{step['site']} " in text, step, text)
+        page.run(f"{row}.click()")
+    roots = page.run("document.getElementById('roots').textContent")
+    for root in report["roots"]:
+        check(root["kind"] != "global" or root["name"] in roots, root, roots)
+
+
+def classes():
+    """Of a C++ program."""
+    with Sandbox() as box, browser() as page:
+        profile = profile_of(box, os.path.join(os.path.dirname(PROGRAM), "../tests/leaks/programs/classes"))
+        report = reported(profile)
+        opened(page, page_of(box, profile))
+        text = page.run("document.getElementById('classes').textContent")
+        for row in report["classes"][:20]:
+            check(row["name"] in text, row, text)
+        check("shop::book" in page.run("document.getElementById('sites').textContent"), "no type")
 
 
 def zooming(page, report):
@@ -367,4 +400,4 @@ def usage():
 
 if __name__ == "__main__":
     check(LIBRARY and PROGRAM, "PP_LIBRARY and PP_PROGRAM are not set")
-    main({f.__name__: f for f in (figures, left_out, clicks, hostile, offline, modes, paper, changes, large, absent, usage)})
+    main({f.__name__: f for f in (figures, left_out, clicks, classes, hostile, offline, modes, paper, changes, large, absent, usage)})

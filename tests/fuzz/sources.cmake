@@ -5,6 +5,7 @@ set(fuzz_sources
   report/request.c
   report/view.c
   report/aggregate.c
+  report/aggregate_graph.c
   report/aggregate_model.c
   report/aggregate_pauses.c
   report/aggregate_pools.c
@@ -13,13 +14,17 @@ set(fuzz_sources
   report/fold.c
   report/symbol_expand.c
   report/thread_name.c
+  report/types.c
+  report/graph.c
   report/leaks.c
+  report/maps.c
   report/reach.c
   report/scan_objects.c
   report/suppress.c
   report/words.c
   report/text.c
   report/text_stack.c
+  report/text_way.c
   report/json.c
   report/keys.c
   report/frame.c

@@ -4,6 +4,7 @@
 
 #include "aggregate.h"
 #include "fuzz.h"
+#include "graph.h"
 #include "profile.h"
 #include "render.h"
 #include "scan_objects.h"
@@ -46,14 +47,17 @@ static void mark(const struct view *view, bool copied) {
     if (copied) scan_blocks_again(&objects, view);
     scan_objects_read(&objects, view);
     if (!reach_init(&reach, objects.items, objects.count, &source)) abort();
+    reach.graph = graph_create(objects.count);
     reach_set_large(&reach, objects.large, objects.large_count);
     for (size_t i = 0; i < objects.count && i < 1000; i++) {
         size_t found;
         if (!reach_find(&reach, reach_address(&reach, i), &found) || found != i) abort();
         if (scan_objects_record(&objects, i) == UINT32_MAX && scan_objects_uncertain(&objects, i)) abort();
-        reach_word(&reach, reach_address(&reach, i) + i % 3);
+        reach_word(&reach, reach_address(&reach, i) + i % 3, i);
     }
     reach_finish(&reach);
+    if (reach.graph->root_count > objects.count) abort();
+    graph_destroy(reach.graph);
     reach_fini(&reach);
     scan_objects_fini(&objects);
 }

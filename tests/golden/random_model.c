@@ -117,6 +117,37 @@ static void fill_lists(struct model *model) {
     model_add_blind_spot(model, "dropped_records", 3, "more");
 }
 
+/* As after why_explain: ids in order, ways of any length. */
+static void fill_ways(struct model *model) {
+    for (int i = 0; i < 5; i++)
+        model_add_root(model, (struct model_root){.kind = (enum model_root_kind)(random() % MODEL_ROOT_COUNT),
+                                                  .name = model_text(model, i % 2 ? any_text() : NULL),
+                                                  .thread = model_text(model, i % 3 ? any_text() : NULL),
+                                                  .module = (uint32_t)((size_t)random() % model->module_count),
+                                                  .retained_objects = any(), .retained_bytes = any()});
+    for (size_t i = 0; i < model->root_count; i++) {
+        struct model_root *root = &model->roots[i];
+        if (root->kind != MODEL_ROOT_NAMED || model->site_count == 0) continue;
+        root->reached_objects = any(), root->reached_bytes = any();
+        root->first_count = (uint32_t)model->count_count;
+        root->count_count = 2;
+        model_add_count(model, (struct model_count){1, NULL, any(), any()});
+        model_add_count(model, (struct model_count){0, model_text(model, any_text()), any(), any()});
+    }
+    for (int i = 0; i < 4; i++)
+        model_add_class(model, (struct model_class){model_text(model, any_text()), any(), any(), any(), any()});
+    for (size_t i = 0; i < model->site_count; i++) {
+        struct model_site *site = &model->sites[i];
+        site->id = (uint32_t)i + 1;
+        site->root = (uint32_t)random() % 6;
+        site->step_count = site->root > 0 ? (uint32_t)random() % 4 : 0;
+        if (site->step_count > 0) site->first_step = (uint32_t)model->step_count;
+        for (uint32_t j = 0; j < site->step_count; j++)
+            model_add_step(model, (struct model_step){(uint32_t)((size_t)random() % (model->site_count + 1)),
+                                                      any(), any()});
+    }
+}
+
 struct model *random_model(unsigned seed) {
     struct model *model = model_create();
     srandom(seed);
@@ -155,6 +186,7 @@ struct model *random_model(unsigned seed) {
         model->kinds[model->sites[i].kind].objects += model->sites[i].objects;
         model->kinds[model->sites[i].kind].bytes += model->sites[i].bytes;
     }
+    fill_ways(model);
     model->peak_site_count = (size_t)random() % 20;
     model->peak_sites = model_alloc(model->peak_site_count, sizeof *model->peak_sites);
     for (size_t i = 0; i < model->peak_site_count; i++)

@@ -146,6 +146,30 @@ static void complete_leaks(struct model *model) {
     model_set(&model->profile_path, "/opt/game/it's.7.poolprof");
 }
 
+/* As why_explain would: a variable holds what is reachable, what is lost leads what is lost with it. */
+static void complete_scanned(struct model *model) {
+    complete_leaks(model);
+    model_add_root(model, (struct model_root){.kind = MODEL_ROOT_GLOBAL, .name = model_text(model, "cache"),
+                                              .module = 1, .retained_objects = 40, .retained_bytes = 81920});
+    model_add_root(model, (struct model_root){.kind = MODEL_ROOT_LOST, .retained_objects = 2,
+                                              .retained_bytes = 40});
+    model_add_root(model, (struct model_root){.kind = MODEL_ROOT_NAMED, .name = model_text(model, "level"),
+                                              .reached_objects = 50, .reached_bytes = 90000, .count_count = 2});
+    model_add_count(model, (struct model_count){.site = 4, .objects = 40, .bytes = 80000});
+    model_add_count(model, (struct model_count){.name = model_text(model, "std::_List_node<texture>"),
+                                                .objects = 9, .bytes = 900});
+    model_add_class(model, (struct model_class){model_text(model, "std::_List_node<texture>"), 40, 4000, 3, 300});
+    for (size_t i = 0; i < model->site_count; i++) {
+        struct model_site *site = &model->sites[i];
+        if (i == 1) site->type = model_text(model, "texture[]");
+        site->root = site->kind == MODEL_REACHABLE || site->kind == MODEL_POSSIBLE ? 1 : 2;
+        site->retained_bytes = site->bytes * 2;
+        site->first_step = (uint32_t)model->step_count;
+        for (uint32_t j = 0; j < i && site->kind != MODEL_LOST; j++, site->step_count++)
+            model_add_step(model, (struct model_step){.site = model->sites[j].id, .objects = j + 1, .bytes = 1000});
+    }
+}
+
 /* Everything that can be missing, and what the program did wrong. */
 static void build_blind(struct segment_builder *builder) {
     uint32_t game = game_module(builder);
@@ -293,7 +317,7 @@ static void complete_killed(struct model *model) {
 const struct scenario scenarios[] = {{"empty", build_empty, NULL, NULL},
                                      {"clean", build_clean, NULL, add_names},
                                      {"leaks", build_leaks, NULL, complete_leaks},
-                                     {"scanned", build_leaks, classify_leaks, complete_leaks},
+                                     {"scanned", build_leaks, classify_leaks, complete_scanned},
                                      {"blind", build_blind, NULL, NULL},
                                      {"recursion", build_recursion, NULL, complete_killed},
                                      {"hostile", build_hostile, NULL, complete_hostile},

@@ -72,7 +72,7 @@ static void start(void) {
 static void expect(const char *states, const uint64_t *roots, size_t count) {
     char found[65] = "";
     start();
-    for (size_t i = 0; i < count; i++) reach_word(&reach, roots[i]);
+    for (size_t i = 0; i < count; i++) reach_word(&reach, roots[i], 0);
     assert_true(reach_finish(&reach));
     for (size_t i = 0; i < fake.count; i++) found[i] = "lipr"[reach.states[i]];
     assert_string_equal(found, states);
@@ -259,7 +259,7 @@ static void nothing_at_all(void **state) {
     (void)state;
     start();
     reach_range(&reach, BASE, BASE + 4096);
-    reach_word(&reach, BASE);
+    reach_word(&reach, BASE, 0);
     assert_true(reach_finish(&reach));
     reach_fini(&reach);
 }

@@ -176,21 +176,21 @@ static void top_and_sort(void **state) {
     (void)state;
     struct model *model = model_of("leaks");
     char *text = rendered(model, (struct text_options){.top = 1});
-    assert_non_null(strstr(text, "1. 6.25 MiB in 100 objects"));
+    assert_non_null(strstr(text, "#1 6.25 MiB in 100 objects"));
     assert_non_null(strstr(text, "2 sites more with 2.03 KiB are not shown"));
-    assert_null(strstr(text, "\n2. "));
+    assert_null(strstr(text, "\n#2 "));
     free(text);
     text = rendered(model, (struct text_options){.top = 0});
-    assert_non_null(strstr(text, "\n3. "));
+    assert_non_null(strstr(text, "\n#3 "));
     assert_null(strstr(text, "not shown"));
     free(text);
     model->sites[2].objects = 1000;
     text = rendered(model, (struct text_options){.sort = MODEL_BY_OBJECTS});
-    assert_non_null(strstr(text, "1. 160 bytes in 1,000 objects"));
+    assert_non_null(strstr(text, "#3 160 bytes in 1,000 objects"));
     free(text);
     model->sites[1].oldest_s = 1e6;
     text = rendered(model, (struct text_options){.sort = MODEL_BY_AGE});
-    assert_non_null(strstr(text, "1. 1.88 KiB in 40 objects"));
+    assert_non_null(strstr(text, "#2 1.88 KiB in 40 objects"));
     assert_int_equal(model->sites[0].objects, 100); /* the model's own order is left alone */
     free(text);
     model_destroy(model);
