@@ -33,7 +33,7 @@ static struct page *make(void *context, const struct page_key *key) {
 static void done(void *context) {
     struct maker *maker = context;
     pthread_mutex_lock(&maker->lock);
-    maker->done++;
+    maker->done = maker->made; /* of the same thread: all that was made is there */
     pthread_cond_broadcast(&maker->changed);
     pthread_mutex_unlock(&maker->lock);
 }
