@@ -28,7 +28,7 @@ import json, os, sys
 rows, here = [], os.getcwd() + "/"
 for file in json.load(sys.stdin)["data"][0]["files"]:
     name = file["filename"].removeprefix(here)
-    if name.startswith(("src/", "preload/", "report/")):
+    if name.startswith(("src/", "preload/", "report/")) and file["summary"]["lines"]["count"] > 0:
         rows.append((file["summary"]["lines"], file["summary"]["branches"], name))
 def share(part):
     return "%5.1f %% of %5d" % (100 * part["covered"] / max(part["count"], 1), part["count"])
