@@ -21,6 +21,7 @@ struct client {
 
 struct exchange {
     struct http_request request;
+    struct http_work work;
     struct http *http;
     struct MHD_Connection *connection;
     const struct http_route *route;
@@ -312,6 +313,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (exchange == NULL) {
         exchange = model_alloc(1, sizeof *exchange);
         exchange->http = context;
+        exchange->request.work = &exchange->work;
         exchange->connection = exchange->request.connection = connection;
         *kept = exchange;
         return begin(exchange, path, method, version);
@@ -334,6 +336,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
         if (exchange->next != NULL) exchange->next->link = exchange->link;
     }
     pthread_mutex_unlock(&http->lock);
+    if (exchange->work.drop != NULL) exchange->work.drop(exchange->work.what);
     free(exchange->body);
     free(exchange);
     *kept = NULL;

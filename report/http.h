@@ -27,10 +27,17 @@
 
 struct http;
 
+/* What a route has begun for a request and will look at when it is asked again; dropped when the request ends. */
+struct http_work {
+    void *what;
+    void (*drop)(void *what); /* NULL: nothing was begun */
+};
+
 struct http_request {
     const char *body; /* of a POST, with a terminator; NULL: none */
     size_t body_bytes;
     double since_s; /* when it came */
+    struct http_work *work;
     void *connection;
 };
 /* A number behind ?name=; false: there is none, or it is no number. */

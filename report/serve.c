@@ -17,6 +17,7 @@
 #include "http.h"
 #include "json.h"
 #include "metrics.h"
+#include "order.h"
 #include "pages.h"
 #include "pprof.h"
 #include "profile.h"
@@ -39,6 +40,7 @@ struct serve {
     char policy[512];       /* the dashboard's */
     struct board *board;
     struct pages *pages;
+    struct orders orders;
     struct http *_Atomic http; /* NULL until all else is there */
 
     /* The pages' thread only: what it looked at last. */
@@ -282,6 +284,32 @@ static enum http_outcome get_health(void *context, const struct http_request *re
     return HTTP_NOW;
 }
 
+/* ---- commands ---- */
+
+static bool is_good(const char *reply) {
+    json_t *root = json_loads(reply, 0, NULL);
+    bool good = json_is_true(json_object_get(root, "ok"));
+    json_decref(root);
+    return good;
+}
+
+/* Asked again and again until the reply is there. */
+static enum http_outcome post_command(void *context, const struct http_request *request, struct http_reply *reply) {
+    struct serve *serve = context;
+    struct http_work *work = request->work;
+    if (work->what == NULL) {
+        work->what = order_start(&serve->orders, request->body, request->body_bytes);
+        if (work->what != NULL) work->drop = order_put;
+    }
+    const char *text = work->what != NULL ? order_reply(work->what)
+                                          : "{\"ok\": false, \"error\": {\"code\": \"busy\", \"message\": "
+                                            "\"too many commands are at work\"}}";
+    if (text == NULL) return HTTP_LATER;
+    reply->status = work->what == NULL ? 503 : is_good(text) ? 200 : 400;
+    reply->page = page_of(reply->status, text);
+    return HTTP_NOW;
+}
+
 /* ---- the dashboard ---- */
 
 static const char no_dashboard[] = "poolprof: no dashboard: " HTML_MISSING ".\nThere are /metrics, /debug/pprof/heap, "
@@ -409,6 +437,7 @@ static const struct http_route routes[] = {
     {"/api/alerts", .handle = get_alerts},
     {"/api/processes", .handle = get_processes},
     {"/api/events", .handle = get_events},
+    {"/api/ctl", .post = true, .handle = post_command},
 };
 
 static bool start(struct serve *serve, char *why, size_t why_bytes) {
@@ -424,15 +453,18 @@ static bool start(struct serve *serve, char *why, size_t why_bytes) {
     return serve->http != NULL;
 }
 
-struct serve *serve_start(const char *where, const char *token_file, char *why, size_t why_bytes) {
+struct serve *serve_start(const struct serve_rules *rules, char *why, size_t why_bytes) {
     struct serve *serve = model_alloc(1, sizeof *serve);
-    bool random = strcmp(token_file, "none") == 0;
-    bool secret = random ? token_make(&serve->token) : token_read(&serve->token, token_file, why, why_bytes);
+    bool random = strcmp(rules->token_file, "none") == 0;
+    bool secret = random ? token_make(&serve->token) : token_read(&serve->token, rules->token_file, why, why_bytes);
     if (!secret && random) snprintf(why, why_bytes, "the kernel has no random bytes");
-    if (!secret || !listen_open(&serve->listening, where, why, why_bytes)) {
+    if (!secret || !listen_open(&serve->listening, rules->where, why, why_bytes)) {
         free(serve);
         return NULL;
     }
+    serve->orders = (struct orders){.execute = rules->execute, .context = rules->context, .done = wake,
+                                    .done_context = serve};
+    orders_init(&serve->orders);
     serve->board = board_create(wake, serve);
     serve->symbols = symbol_cache_create();
     read_policy(serve);
@@ -443,8 +475,9 @@ struct serve *serve_start(const char *where, const char *token_file, char *why, 
     return NULL;
 }
 
-void serve_stop(struct serve *serve) {
-    if (serve == NULL) return;
+bool serve_stop(struct serve *serve) {
+    if (serve == NULL) return true;
+    if (!orders_fini(&serve->orders)) return false;
     if (serve->pages != NULL) pages_stop(serve->pages);
     if (serve->http != NULL) http_stop(serve->http);
     pages_destroy(serve->pages);
@@ -453,6 +486,7 @@ void serve_stop(struct serve *serve) {
     board_destroy(serve->board);
     explicit_bzero(&serve->token, sizeof serve->token);
     free(serve);
+    return true;
 }
 
 struct board *serve_board(struct serve *serve) { return serve->board; }

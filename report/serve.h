@@ -6,15 +6,24 @@
 #ifndef REPORT_SERVE_H
 #define REPORT_SERVE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "board.h"
 
 struct serve;
 
-/* `where` is ADDR:PORT; `token_file` "none": a token at random. NULL: `why` holds one line. */
-struct serve *serve_start(const char *where, const char *token_file, char *why, size_t why_bytes);
-void serve_stop(struct serve *serve); /* NULL: nothing */
+struct serve_rules {
+    const char *where;      /* ADDR:PORT */
+    const char *token_file; /* "none": a token at random */
+    /* Carries out a command (request.h); any thread. The reply is malloc'ed. */
+    char *(*execute)(void *context, const char *text, size_t bytes);
+    void *context;
+};
+/* NULL: `why` holds one line. */
+struct serve *serve_start(const struct serve_rules *rules, char *why, size_t why_bytes);
+/* NULL: nothing. false: a command is still at work; the process must end by _exit. */
+bool serve_stop(struct serve *serve);
 
 /* Where its processes go. */
 struct board *serve_board(struct serve *serve);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,9 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "caller.h"
 #include "follow.h"
 #include "listen.h"
 #include "locate.h"
+#include "request.h"
 #include "serve.h"
 
 static const char serve_help[] =
@@ -95,6 +98,26 @@ static void take_descriptors(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Commands go to the process's own watcher: that of "pid", or of the PID that is served. */
+static char *pass_on(void *context, const char *text, size_t bytes) {
+    const struct serving *serving = context;
+    struct request request;
+    char why[512] = "not enough memory", *reply = request_parse(&request, text, bytes);
+    if (reply != NULL) return reply;
+    uint32_t pid = request.pid != 0 ? request.pid : serving->pid;
+    const char *command = control_rows[request.id].name;
+    if (pid == 0) {
+        reply = reply_error(command, "no_process", "several processes are served: name one by \"pid\"");
+    } else {
+        char *line = request_text(command, (char *const *)(uintptr_t)request.args, request.count, pid);
+        reply = line != NULL ? caller_ask(pid, line, why, sizeof why) : NULL;
+        free(line);
+        if (reply == NULL) reply = reply_error(command, "no_watcher", "%" PRIu32 ": %s", pid, why);
+    }
+    request_fini(&request);
+    return reply;
+}
+
 static int run(struct serve *serve, struct serving *serving, int signals) {
     struct signalfd_siginfo signal;
     struct follow *follow = NULL;
@@ -127,13 +150,15 @@ int serve_main(int argc, char **argv) {
     int signals = end_signals();
     take_descriptors();
     const char *token_file = getenv("POOLPROF_TOKEN_FILE");
-    struct serve *serve = serve_start(where, token_file != NULL ? token_file : "none", why, sizeof why);
+    const struct serve_rules rules = {.where = where, .token_file = token_file != NULL ? token_file : "none",
+                                      .execute = pass_on, .context = &serving};
+    struct serve *serve = serve_start(&rules, why, sizeof why);
     if (serve == NULL) {
         model_destroy(serving.model);
         fprintf(stderr, "poolprof serve: %s\n", why);
         return STATUS_USAGE;
     }
     status = run(serve, &serving, signals);
-    serve_stop(serve);
+    if (!serve_stop(serve)) _exit(status);
     return status;
 }

@@ -313,6 +313,10 @@ static void sleep_until(struct watch *watch, int milliseconds) {
     atomic_fetch_add(&watch->tree->heartbeat, 1);
 }
 
+static char *execute(void *control, const char *text, size_t bytes) {
+    return control_execute(control, text, bytes);
+}
+
 /* POOLPROF_SERVE of the first process. */
 static void start_serving(struct watch *watch, int fd) {
     struct watched *first = watch->items[0];
@@ -320,7 +324,9 @@ static void start_serving(struct watch *watch, int fd) {
     char why[1024];
     if (!strcmp(options->SERVE, "none"))
         return;
-    watch->serve = serve_start(options->SERVE, options->TOKEN_FILE, why, sizeof why);
+    const struct serve_rules rules = {.where = options->SERVE, .token_file = options->TOKEN_FILE,
+                                      .execute = execute, .context = &watch->control};
+    watch->serve = serve_start(&rules, why, sizeof why);
     if (!watch->serve) {
         watched_log(first, PP_LOG_WARN, "warn serve: %s; nothing is served", why);
         return;
@@ -338,8 +344,7 @@ static int parse_fd(int argc, char **argv, int at, const char *name) {
 
 /* A client that still takes its reply needs nothing that is taken down here but the control. */
 static int end(struct watch *watch) {
-    serve_stop(watch->serve);
-    if (!listener_stop(&watch->listener))
+    if (!serve_stop(watch->serve) || !listener_stop(&watch->listener))
         _exit(STATUS_DONE);
     control_fini(&watch->control);
     family_fini(&watch->family);

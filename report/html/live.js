@@ -17,6 +17,19 @@ const SPANS = [
     ["all", Infinity],
 ];
 
+/* Those without arguments have a button. */
+const COMMANDS = [
+    "status",
+    "health",
+    "alerts",
+    "leaks",
+    "mark",
+    "cleanup",
+    "gc",
+    "pause",
+    "resume",
+];
+
 /* Parents before their children, who are indented. */
 const treeOf = (rows) => {
     const byPid = new Set(rows.map((row) => row.pid));
@@ -100,6 +113,7 @@ class Dashboard {
         this.poolPart = part("pools", "Pools", this.poolTable.element);
         this.tagTable = new Table(tagColumns, {label: "tags", sort: null});
         this.tagPart = part("tags", "Tags", this.tagTable.element);
+        this.buildCommands();
         this.buildTree();
         navigate();
         document.addEventListener("keydown", (event) => this.key(event));
@@ -156,6 +170,78 @@ class Dashboard {
         part("sites", "Sites", h("div", {class: "tools"}, this.filter, this.told), this.sitesInto);
     }
 
+    buildCommands() {
+        this.command = h("input", {
+            type: "text",
+            id: "command",
+            size: "40",
+            placeholder: "get MEM_WARN",
+            list: "commands",
+            "aria-label": "command",
+        });
+        this.reply = h("pre", {
+            class: "reply",
+            role: "status",
+            tabindex: "0",
+            "aria-label": "reply",
+        });
+        part(
+            "control",
+            "Commands",
+            h(
+                "p",
+                {class: "dim"},
+                "To the watcher of this process, as with ",
+                h("code", {}, "poolprof ctl"),
+                this.server.token
+                    ? "."
+                    : "; they need the token, which the address that was printed has.",
+            ),
+            h(
+                "form",
+                {
+                    class: "tools",
+                    onsubmit: (event) => {
+                        event.preventDefault();
+                        this.order(this.command.value);
+                    },
+                },
+                this.command,
+                h(
+                    "datalist",
+                    {id: "commands"},
+                    [...COMMANDS, "get MEM_WARN", "set MEM_WARN 1G", "snapshot FILE"].map((value) =>
+                        h("option", {value}),
+                    ),
+                ),
+                h("button", {type: "submit"}, "Run"),
+                COMMANDS.map((name) =>
+                    h("button", {type: "button", onclick: () => this.order(name)}, name),
+                ),
+            ),
+            this.reply,
+        );
+    }
+
+    async order(line) {
+        const [command, ...args] = line.trim().split(/\s+/);
+        if (!command) return;
+        this.reply.textContent = `${command} ...`;
+        try {
+            const response = await fetch("/api/ctl", {
+                method: "POST",
+                headers: {...this.server.headers(), "Content-Type": "application/json"},
+                body: JSON.stringify({command, args, pid: this.pid}),
+            });
+            const text = await response.text();
+            this.reply.textContent = text.startsWith("{")
+                ? JSON.stringify(JSON.parse(text), null, 2)
+                : text;
+        } catch (error) {
+            this.reply.textContent = String(error);
+        }
+    }
+
     buildTree() {
         this.tree = new Table(treeColumns, {label: "processes", sort: null, rows: 200});
         this.tree.element.classList.add("tree");
@@ -173,6 +259,7 @@ class Dashboard {
             return;
         if (event.key === " ") this.pause();
         else if (event.key === "/") this.filter.focus();
+        else if (event.key === "c") this.command.focus();
         else if (event.key === "p") this.tree.body.querySelector("tr[tabindex]")?.focus();
         else return;
         event.preventDefault();

@@ -50,6 +50,7 @@ def live():
             points = "document.querySelector('.u-over') && 1"
             eventually(lambda: page.run(points), "a chart")
             keyboard(page, program)
+            commands(page)
             program.end()
             eventually(lambda: card(page, "ran for"), "the end", seconds=40)
             text = page.run("document.getElementById('processes').textContent")
@@ -79,6 +80,19 @@ def keyboard(page, program):
     page.press("ArrowDown")
     page.press("Enter")
     check(page.run("document.querySelectorAll('.panel .stack li').length") > 2, "no stack")
+
+
+def commands(page):
+    """c goes to the commands; what is typed there and Enter, or a button, is carried out."""
+    page.run("document.activeElement.blur()")
+    page.press("c")
+    check(page.run("document.activeElement.id") == "command", "c")
+    page.run("document.getElementById('command').value = 'get DEPTH'")
+    page.press("Enter", "\r")
+    reply = "document.querySelector('.reply').textContent"
+    eventually(lambda: '"value": 128' in page.run(reply), "a reply", page.run(reply))
+    page.run("[...document.querySelectorAll('#control button')].find((b) => b.textContent === 'health').click()")
+    eventually(lambda: '"command": "health"' in page.run(reply), "health", page.run(reply))
 
 
 def smooth():

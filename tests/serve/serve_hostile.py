@@ -18,7 +18,7 @@ http://user@127.0.0.1:{port} HTTP://127.0.0.1:{port} //127.0.0.1:{port} 127.0.0.
 PATHS = r"""/.. /../ /../../../../etc/passwd /..%2f..%2fetc/passwd /%2e%2e/%2e%2e/etc/passwd /%2e%2e%2fetc%2fpasswd /%252e%252e/etc/passwd
 /....//....//etc/passwd /..;/etc/passwd /static/../../etc/passwd /metrics/../../etc/passwd /metrics/.. /./metrics //metrics /metrics// /metrics%00
 /metrics%00.html /metrics%20 /metrics;x /metrics%0d%0aX:1 /metrics%2f /METRICS /metrics.json /api /api/ /api/../metrics /api/report/.. /api/report%3fpid=1
-/api/report/1 /api/ctl /..\..\windows\win.ini /\..\..\etc\passwd /%5c..%5c..%5cetc%5cpasswd /file:///etc/passwd /proc/self/environ /etc/passwd
+/api/report/1 /api/ctl/ /..\..\windows\win.ini /\..\..\etc\passwd /%5c..%5c..%5cetc%5cpasswd /file:///etc/passwd /proc/self/environ /etc/passwd
 /.git/config /.env /cgi-bin/sh /debug/pprof /debug/pprof/ /debug/pprof/profile /debug/pprof/heap/../cmdline /debug/vars /server-status /%c0%ae%c0%ae/etc/passwd
 /%uff0e%uff0e/etc/passwd /index.html /favicon.ico /healthz/x /healthz%2e /'%20OR%201=1-- /<script>alert(1)</script> /$(id) /`id` /|id /${jndi:ldap://x}""".split()
 

@@ -1,0 +1,62 @@
+"""POST /api/ctl: the commands of `poolprof ctl`, by the watcher's own server and by `poolprof serve`."""
+import json
+
+from driver import Sandbox, check, main
+from serve_watch import served
+from serving import Server, Still, eventually
+
+
+def order(server, command, *args, token=None, status=200, **more):
+    """What the reply says."""
+    text = json.dumps({"command": command, "args": [*args], **more}, indent=1)
+    found, headers, body = server.ask("/api/ctl", "POST", text, {"Authorization": f"Bearer {token or server.token}"})
+    check(found == status, command, args, found, body)
+    if status == 401:
+        return None
+    check(headers["Content-Type"] == "application/json", headers)
+    return json.loads(body)
+
+
+def commands(server, program):
+    status = order(server, "status")
+    check(status["ok"] and status["command"] == "status", status)
+    value = order(server, "get", "MEM_WARN")["data"]
+    check(value["name"] == "MEM_WARN" and value["value"] == 400 << 20, value)
+    for wrong, code in ((("get", "NOTHING"), None), (("nothing",), "unknown_command"), (("set", "MEM_WARN", "much"), "bad_value")):
+        reply = order(server, *wrong, status=400)
+        check(not reply["ok"] and reply["error"]["code"] and code in (None, reply["error"]["code"]), wrong, reply)
+    for body in (b"", b"{", b"[]", b"null", b'{"command": 5}', b"\xff\xfe", b'{"command": "status", "x": 1}'):
+        found, _, text = server.ask("/api/ctl", "POST", body, server.bearer)
+        check(found == 400 and not json.loads(text)["ok"], body, found, text)
+    order(server, "get", "MEM_WARN", token="0" * 64, status=401)
+    check(order(server, "set", "MEM_WARN", "1M")["ok"], "set")
+    eventually(lambda: any(alert["rule"] == "mem_warn" and alert["state"] == "raised"
+                           for alert in order(server, "alerts")["data"]["alerts"]), "the alert")
+    check(order(server, "leaks", pid=program.pid)["ok"], "leaks")
+
+
+def watcher():
+    with Sandbox() as box, Still(box, SERVE="127.0.0.1:0", LOG_LEVEL="info") as program:
+        server = served(program)
+        commands(server, program)
+        key = ("alert_active", ("rule", "mem_warn"), ("level", "warn"), program.pid)
+        eventually(lambda: server.metrics()[key] == 1, "the alert in metrics")
+
+
+def passed_on():
+    with Sandbox() as box, Still(box) as program, Server(program.pid) as server:
+        commands(server, program)
+
+
+def which():
+    """Of several processes, the one that is named."""
+    with Sandbox() as box, Still(box, "child") as program, Server() as server:
+        check(order(server, "status", status=400)["error"]["code"] == "no_process", "none is named")
+        check(order(server, "status", pid=1, status=400)["error"]["code"] == "no_watcher", "init")
+        rows = eventually(lambda: [r for r in server.json("/api/processes")["processes"] if r["parent"] == program.pid], "child")
+        for pid in (program.pid, rows[0]["pid"]):
+            check(order(server, "get", "DEPTH", pid=pid)["data"]["value"] == 128, pid)
+
+
+if __name__ == "__main__":
+    main({f.__name__: f for f in (watcher, passed_on, which)})
