@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "aggregate.h"
+#include "asked.h"
 #include "death.h"
 #include "locate.h"
 #include "pages.h"
@@ -19,6 +20,7 @@
 #include "view.h"
 
 #define SEARCH_S 1.0
+#define ASK_S 1.0
 #define PROFILE_STEP_S 0.25
 #define PROFILE_PATIENCE_S 60.0 /* a watcher may have much to write */
 #define PROFILE_NUMBER_MAX 1000
@@ -29,6 +31,8 @@ struct followed {
     int pid, pidfd;
     int64_t started_ns;         /* CLOCK_MONOTONIC */
     struct sample_pace pace;
+    struct asked alerts;        /* of its watcher */
+    double ask_s;
     double next_s;              /* sample, or look for the profile */
     double ended_s;             /* 0: it runs */
     char *output;               /* where its profile will be; NULL: nowhere */
@@ -36,6 +40,7 @@ struct followed {
 
 struct follow {
     struct board *board;
+    struct orders orders;       /* questions to watchers */
     uint32_t pid;
     uint64_t tree;              /* if it is the first process of its tree, this one's nonce */
     struct followed *items;
@@ -43,25 +48,33 @@ struct follow {
     double search_s;
 };
 
+static void ignore(void *context) { (void)context; }
+
 struct follow *follow_create(struct board *board, uint32_t pid) {
     struct follow *follow = model_alloc(1, sizeof *follow);
     follow->board = board;
+    follow->orders = (struct orders){.execute = asked_execute, .done = ignore};
+    orders_init(&follow->orders);
     follow->pid = pid;
     return follow;
 }
 
 static void forget(struct followed *item) {
+    asked_fini(&item->alerts);
     view_close(item->view);
     if (item->pidfd >= 0) close(item->pidfd);
     free(item->output);
 }
 
-void follow_destroy(struct follow *follow) {
-    if (follow == NULL) return;
+bool follow_destroy(struct follow *follow) {
+    if (follow == NULL) return true;
     for (size_t i = 0; i < follow->count; i++)
         forget(&follow->items[i]);
+    follow->count = 0;
+    if (!orders_fini(&follow->orders)) return false;
     free(follow->items);
     free(follow);
+    return true;
 }
 
 /* ---- new ones ---- */
@@ -208,6 +221,10 @@ static bool has_died(const struct followed *item) {
 /* false: it can be forgotten. */
 static bool look(struct follow *follow, struct followed *item, double now_s) {
     if (item->ended_s == 0 && has_died(item)) end(follow, item, NULL);
+    if (item->ended_s == 0 && now_s >= item->ask_s) {
+        asked_turn(&item->alerts, &follow->orders, (uint32_t)item->pid, follow->board, item->id);
+        item->ask_s = now_s + ASK_S;
+    }
     if (now_s < item->next_s) return true;
     if (item->ended_s != 0) return !find_profile(follow, item, now_s);
     sample(follow, item, now_s);

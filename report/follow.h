@@ -14,7 +14,8 @@ struct follow;
 
 /* `pid` 0: every profiled process of this user; else that one and those it starts. */
 struct follow *follow_create(struct board *board, uint32_t pid);
-void follow_destroy(struct follow *follow);
+/* false: a watcher does not answer; the process must end by _exit. */
+bool follow_destroy(struct follow *follow);
 
 /* Looks for new processes, samples, sees ends, as far as due. Returns when something is due again (CLOCK_MONOTONIC,
    seconds). */

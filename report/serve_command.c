@@ -136,7 +136,7 @@ static int run(struct serve *serve, struct serving *serving, int signals) {
         follow_wait(follow, due_s, signals);
         due_s = follow_look(follow);
     }
-    follow_destroy(follow);
+    if (!follow_destroy(follow)) _exit(STATUS_DONE);
     return STATUS_DONE;
 }
 

@@ -1,5 +1,8 @@
 """POST /api/ctl: the commands of `poolprof ctl`, by the watcher's own server and by `poolprof serve`."""
 import json
+import os
+import signal
+import time
 
 from driver import Sandbox, check, main
 from serve_watch import served
@@ -46,6 +49,41 @@ def watcher():
 def passed_on():
     with Sandbox() as box, Still(box) as program, Server(program.pid) as server:
         commands(server, program)
+        # Alerts are the watcher's, also where another program serves.
+        key = ("alert_active", ("rule", "mem_warn"), ("level", "warn"), program.pid)
+        eventually(lambda: server.metrics()[key] == 1, "the alert in metrics")
+        rows, told = server.json("/api/alerts")["alerts"], order(server, "alerts")["data"]["alerts"]
+        check(rows and all(row in told for row in rows), rows, told)
+
+
+def hung():
+    """A watcher that does not answer keeps nothing waiting."""
+    with Sandbox() as box, Still(box) as program:
+        with Server(program.pid) as server:
+            watcher = watcher_of(program)
+            os.kill(watcher, signal.SIGSTOP)
+            try:
+                time.sleep(1.5)
+                check(("heap_bytes", program.pid) in server.metrics(), "metrics")
+                check(server.ask("/api/report")[0] == 200, "report")
+            finally:
+                server.process.terminate()
+                ended = server.process.wait(20)
+                os.kill(watcher, signal.SIGCONT)
+            check(ended == 0, "status", ended)
+
+
+def watcher_of(program):
+    """The process that has the program's segment open, besides itself."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
+                named = file.read() == "poolprof-watch\n"
+            if named and any(f"/{program.pid}." in os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")):
+                return int(pid)
+        except OSError:
+            pass
+    check(False, "no watcher")
 
 
 def which():
@@ -59,4 +97,4 @@ def which():
 
 
 if __name__ == "__main__":
-    main({f.__name__: f for f in (watcher, passed_on, which)})
+    main({f.__name__: f for f in (watcher, passed_on, hung, which)})
