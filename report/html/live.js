@@ -329,10 +329,9 @@ class Dashboard {
         const words = this.filter.value
             .toLowerCase()
             .split(/\s+/)
-            .filter((word) => word);
-        const rows = this.data.sites.filter((site) =>
-            words.every((word) => this.data.haystack(site).includes(word)),
-        );
+            .filter((word) => word)
+            .map((word) => this.data.has(word));
+        const rows = this.data.sites.filter((site) => words.every((has) => has(site)));
         const sum = rows.reduce((all, site) => all + site.bytes, 0);
         this.told.textContent = `${counted(rows.length, "site")}, ${this.data.about}${bytes(sum)}`;
         this.siteTable.show(rows);
@@ -347,7 +346,7 @@ class Dashboard {
             this.siteTable.options.detail = siteDetail(data);
         } else {
             this.siteTable = new VirtualTable(columns, {
-                sort: 1,
+                sort: columns.findIndex((column) => column.title === "bytes"),
                 detail: siteDetail(data),
                 label: "sites",
             });

@@ -26,8 +26,11 @@ def card(page, title):
 
 def sites(page):
     """[[bytes, objects], ...] of the rows that are drawn."""
-    return page.run("""[...document.querySelectorAll('.virtual tr.unfolds')].map((row) =>
-        [Number(row.cells[1].dataset.value), Number(row.cells[2].dataset.value)])""")
+    return page.run("""(() => {
+        const titles = [...document.querySelectorAll('.virtual th')].map((head) => head.textContent);
+        return [...document.querySelectorAll('.virtual tr.unfolds')].map((row) =>
+            ['bytes', 'objects'].map((title) => Number(row.cells[titles.indexOf(title)].dataset.value)));
+    })()""")
 
 
 def live():
