@@ -1,4 +1,4 @@
-/* Commands that scan or keep: leaks, gc, snapshot. See control.h. */
+/* Commands that scan or keep: leaks, gc, roots, snapshot. See control.h. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +97,26 @@ char *control_gc(struct control_call *call) {
         return reply_data(call->request->id, json_pack("{s:o, s:o}", "leaks", leaks, "cleanup", cleanup));
     json_decref(cleanup);
     return refusal;
+}
+
+/* ---- roots ---- */
+
+static json_t *roots_value(const struct model *model) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < model->root_count; i++)
+        json_array_append_new(list, json_root(model, &model->roots[i]));
+    return json_pack("{s:I, s:I, s:o}", "reachable_objects", (json_int_t)model->kinds[MODEL_REACHABLE].objects,
+                     "reachable_bytes", (json_int_t)model->kinds[MODEL_REACHABLE].bytes, "roots", list);
+}
+
+char *control_roots(struct control_call *call) {
+    struct model *model = live_leaks(call);
+    bool done = model && strcmp(model->scan, "done") == 0;
+    char *reply = done    ? reply_data(call->request->id, roots_value(model))
+                  : model ? reply_error("roots", "not_scanned", "leak scan %s", model->scan)
+                          : gone(call);
+    model_destroy(model);
+    return reply;
 }
 
 /* ---- snapshot ---- */

@@ -398,14 +398,17 @@ static void set_reached(const struct model *model, const struct model_root *root
     json_object_set_new(value, "classes", classes);
 }
 
+json_t *json_root(const struct model *model, const struct model_root *root) {
+    json_t *value = root_value(model, root);
+    if (root->kind == MODEL_ROOT_NAMED) set_reached(model, root, value);
+    return value;
+}
+
 static void put_roots(FILE *to, const struct model *model) {
     fputs(",\n", to);
     open_list(to, "roots");
-    for (size_t i = 0; i < model->root_count; i++) {
-        json_t *value = root_value(model, &model->roots[i]);
-        if (model->roots[i].kind == MODEL_ROOT_NAMED) set_reached(model, &model->roots[i], value);
-        put_element(to, i, value);
-    }
+    for (size_t i = 0; i < model->root_count; i++)
+        put_element(to, i, json_root(model, &model->roots[i]));
     close_list(to);
     fputs(",\n", to);
     open_list(to, "classes");

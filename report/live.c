@@ -45,10 +45,7 @@ struct model *live_model(struct control_call *call, const char *scan) {
 }
 
 struct model *live_leaks(struct control_call *call) {
-    const struct scanner_want want = {.nonce = call->watched->header->nonce};
+    const struct scanner_want want = {.nonce = call->watched->header->nonce, .explained = true};
     control_release(call); /* it may come to its end meanwhile */
-    struct model *model = scanner_look(call->control->scanner, &want);
-    if (model && model->kinds[MODEL_LOST].objects == 0)
-        live_symbols(model); /* otherwise it has been done: suppressions go by names */
-    return model;
+    return scanner_look(call->control->scanner, &want);
 }

@@ -121,7 +121,7 @@ static void print(struct scanner_entry *entry, const struct model *model) {
 }
 
 /* A scan now, and the report of it. */
-static struct model *look(struct scanner_entry *entry, uint32_t since) {
+static struct model *look(struct scanner_entry *entry, uint32_t since, bool explained) {
     const struct pp_segment_header *header = entry->header;
     char root[32];
     snprintf(root, sizeof root, "/proc/%" PRIu32 "/root", header->pid);
@@ -135,7 +135,7 @@ static struct model *look(struct scanner_entry *entry, uint32_t since) {
     leaks->since = since;
     view_refresh(entry->view);
     struct model *model = aggregate(entry->view, now.tv_sec * INT64_C(1000000000) + now.tv_nsec, NULL, leaks);
-    if (leaks->done && model->kinds[MODEL_LOST].objects > 0) {
+    if (leaks->done && (explained || model->kinds[MODEL_LOST].objects > 0)) {
         symbol_resolve(model, &symbols);
         verdict_suppress(model, &header->options, model->process.cwd, say, entry);
         why_explain(model, leaks, &symbols, NULL);
@@ -147,7 +147,7 @@ static struct model *look(struct scanner_entry *entry, uint32_t since) {
 /* Told if something is lost: the program has asked for it. */
 static void check(struct scanner_entry *entry, uint32_t wanted) {
     struct pp_segment_header *header = entry->header;
-    struct model *model = look(entry, 0);
+    struct model *model = look(entry, 0, false);
     bool done = strcmp(model->scan, "done") == 0;
     if (done && model->kinds[MODEL_LOST].objects > 0 && atomic_load(&header->options.REPORT) != PP_REPORT_NONE)
         print(entry, model);
@@ -168,7 +168,8 @@ static struct scanner_entry *find(const struct scanner *scanner, uint64_t nonce)
 struct model *scanner_look(struct scanner *scanner, const struct scanner_want *want) {
     pthread_mutex_lock(&scanner->lock);
     struct scanner_entry *entry = find(scanner, want->nonce);
-    struct model *model = entry ? look(entry, want->marked ? atomic_load(&entry->header->mark) : 0) : NULL;
+    uint32_t since = entry && want->marked ? atomic_load(&entry->header->mark) : 0;
+    struct model *model = entry ? look(entry, since, want->explained) : NULL;
     pthread_mutex_unlock(&scanner->lock);
     return model;
 }

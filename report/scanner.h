@@ -36,6 +36,7 @@ void scanner_add(struct scanner *scanner, int fd);
 struct scanner_want {
     uint64_t nonce;
     bool marked;    /* only what was allocated since the last scanner_mark */
+    bool explained; /* functions' names and who holds what, also where nothing is lost */
 };
 struct model *scanner_look(struct scanner *scanner, const struct scanner_want *want);
 

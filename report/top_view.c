@@ -15,6 +15,7 @@
 #include "text_stack.h"
 #include "words.h"
 
+#define FRAMES_SHOWN 3u /* of a site: the function that allocates, its callers */
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
 const char *const top_page_names[TOP_PAGE_COUNT] = {"sites", "pools", "classes", "threads", "tags"};
@@ -81,10 +82,13 @@ static char *site_name(const struct model *model, const struct model_site *site)
     const struct text text = {.model = model, .to = to, .bold = "", .dim = "", .alarm = "", .plain = "", .about = ""};
     if (!to)
         return NULL;
-    if (model_stack(model, site->stack)->count > 0)
-        text_put_place(&text, site->stack);
-    else
+    const struct model_stack *stack = model_stack(model, site->stack);
+    if (stack->count == 0)
         fputs("(no stack)", to);
+    else if (!stack->frames[0].function)
+        text_put_place(&text, site->stack);
+    for (size_t i = 0; i < stack->count && i < FRAMES_SHOWN && stack->frames[i].function; i++)
+        fprintf(to, "%s%s", i > 0 ? " < " : "", stack->frames[i].function);
     if (site->tag)
         fprintf(to, " [%s]", site->tag);
     fclose(to);
@@ -93,7 +97,7 @@ static char *site_name(const struct model *model, const struct model_site *site)
     return safe;
 }
 
-/* Sites of one place, by several callers, are one row. */
+/* Sites that look the same are one row. */
 static void add_site(struct top_table *table, const struct model *model, const struct model_site *site) {
     const double figures[] = {(double)site->bytes, (double)site->bytes, (double)site->objects,
                               (double)site->allocations, site->oldest_s};

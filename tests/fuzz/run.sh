@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 minutes=${1:-10}
 work=${FUZZ_DIR:-/tmp/poolprof-fuzz}
 jobs=$(nproc)
-targets="view profile suppress options cfi"
+targets="view profile suppress options cfi request"
 mkdir -p "$work"
 
 sources=$(sed -n 's/^  \(.*\.c\)$/\1/p' tests/fuzz/sources.cmake)

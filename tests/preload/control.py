@@ -226,6 +226,10 @@ def leaks():
         found = data(host.pid, "leaks", 0)
         check(lost(found, "leak_blocks") == (20, 10), found)
         check(found["mark"]["number"] == 1 and found["mark"]["lost_objects"] == 10, found["mark"])
+        host.tell("root")
+        found = data(host.pid, "roots")
+        named = [root for root in found["roots"] if root["name"] == "held blocks"]
+        check(len(named) == 1 and (named[0]["reached_objects"], named[0]["reached_bytes"]) == (1, 70000), found)
         collected = data(host.pid, "gc")
         check(collected["cleanup"]["done"] and lost(collected["leaks"], "leak_blocks") == (20, 10), collected)
         check(refusal(host.pid, "leaks", "some") == "bad_value", "leaks some")

@@ -1,7 +1,9 @@
 /* For control.py: does what it is told on stdin, while a thread allocates and frees all the time.
      leak     loses 10 blocks of 100 bytes, in leak_blocks
      churn    fills 400 blocks of 100,000 and 40,000 of 64 bytes, and frees them all
+     root     holds a block of 70,000 bytes, and names a root from which it can be reached
      quit */
+#include <poolprof/poolprof.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -53,6 +55,10 @@ int main(void) {
         if (!strcmp(line, "leak\n")) leak();
         scrub();
         if (!strcmp(line, "churn\n")) churn();
+        if (!strcmp(line, "root\n")) {
+            held[0] = malloc(70000);
+            poolprof_root("held blocks", held, sizeof held);
+        }
         puts("done");
         fflush(stdout);
     }
