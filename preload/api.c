@@ -2,6 +2,7 @@
 #include "poolprof/poolprof.h"
 
 #include "names.h"
+#include "notice.h"
 #include "object.h"
 #include "process.h"
 
@@ -35,4 +36,19 @@ PP_EXPORT int poolprof_pool_stats_now(struct poolprof_pool *pool, struct poolpro
 PP_EXPORT void poolprof_tag_push_now(const char *name) { pp_object_tag_push(name); }
 PP_EXPORT void poolprof_tag_pop_now(void) { pp_object_tag_pop(PP_FRAME()); }
 
-PP_EXPORT void poolprof_frame_now(void) { pp_object_frame(); }
+PP_EXPORT void poolprof_frame_now(void) {
+    pp_object_frame();
+    pp_notice_poll();
+}
+
+PP_EXPORT int poolprof_alert_add_now(poolprof_alert_callback callback, void *context) {
+    return callback != NULL && pp_notice_add(callback, context) ? 0 : -1;
+}
+
+PP_EXPORT int poolprof_alert_remove_now(poolprof_alert_callback callback, void *context) {
+    return callback != NULL && pp_notice_remove(callback, context) ? 0 : -1;
+}
+
+PP_EXPORT int poolprof_poll_now(void) { return pp_notice_poll(); }
+
+PP_EXPORT int poolprof_sample_now(struct poolprof_sample *sample) { return pp_notice_sample(sample) ? 0 : -1; }

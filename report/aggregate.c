@@ -207,8 +207,8 @@ static void add_live(struct walk *walk, uint64_t word0, uint64_t word1, uint64_t
 }
 
 /* Slots of slabs: the records alone say what the report wants to know. */
-static void walk_slots(const struct view *view, void (*each)(struct walk *, uint64_t, uint64_t, uint64_t),
-                       struct walk *walk) {
+void walk_slots(const struct view *view, void (*each)(struct walk *, uint64_t, uint64_t, uint64_t),
+                struct walk *walk) {
     struct pp_segment_record *slots = model_alloc(WALK_BLOCKS, sizeof *slots);
     uint64_t first = 1;
     size_t got;
@@ -310,9 +310,24 @@ struct aggregate_peak *aggregate_peak_take(struct view *view, double t_s) {
                                                       .tag = group->tag,
                                                       .objects = group->objects,
                                                       .bytes = group->bytes};
+        peak->objects += group->objects;
+        peak->bytes += group->bytes;
     }
     groups_fini(&groups);
     return peak;
+}
+
+static int by_bytes(const void *left, const void *right) {
+    const struct peak_row *a = left, *b = right;
+    return (a->bytes < b->bytes) - (a->bytes > b->bytes);
+}
+
+void aggregate_peak_cut(struct aggregate_peak *peak, size_t most) {
+    if (peak->count <= most) return;
+    qsort(peak->rows, peak->count, sizeof *peak->rows, by_bytes);
+    peak->count = most;
+    struct peak_row *rows = realloc(peak->rows, most * sizeof *rows);
+    if (rows != NULL) peak->rows = rows;
 }
 
 uint64_t aggregate_count(struct view *view) {

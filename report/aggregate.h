@@ -19,13 +19,20 @@
 /* Sites at one moment, kept in the segment's own numbers: (site, tag) with objects and bytes. */
 struct aggregate_peak;
 
+/* Moments to be shown beside the end; each may be NULL. */
+#define AGGREGATE_SNAPSHOTS 3
+struct aggregate_moments {
+    const struct aggregate_peak *peak, *snapshots[AGGREGATE_SNAPSHOTS];
+    int64_t rss_bytes[AGGREGATE_SNAPSHOTS];
+};
+
 /* The whole model, not symbolised: each frame has module and address only; sites sorted by bytes.
    Ages are as of the segment's end tick if it has one, else as of `now_monotonic_ns`
    (CLOCK_MONOTONIC). process.end is what the segment says ("running" unless the process itself
-   ended in an orderly way). `peak` (may be NULL) fills peak_sites. `leaks` (may be NULL: nobody has
+   ended in an orderly way). `moments` (may be NULL) fill peak_sites and snapshots. `leaks` (may be NULL: nobody has
    looked) gives the sites their kinds; its graph's objects are told their groups, by which they belong to
    the sites (model_site.group). Refresh the view first if the segment is live. */
-struct model *aggregate(struct view *view, int64_t now_monotonic_ns, const struct aggregate_peak *peak,
+struct model *aggregate(struct view *view, int64_t now_monotonic_ns, const struct aggregate_moments *moments,
                         const struct leaks *leaks);
 
 /* The same without sites, by counters alone: costs the same however many blocks there are. All that is
@@ -51,6 +58,15 @@ void aggregate_tags(const struct view *view, struct model *model);
 /* Pauses of tracking, as a blind spot: part of the above. */
 void aggregate_pauses(const struct view *view, uint32_t now_tick, struct model *model);
 
+/* What each site holds, by number; malloc'ed. One walk over the blocks; when sampled, estimates. Objects born
+   more than `leak_age_s` before `now_tick` are old; ticks may have wrapped around, as they do in 497 days. */
+struct aggregate_site {
+    double objects, old_objects, bytes;
+    uint32_t oldest_ticks; /* age of the oldest */
+};
+struct aggregate_site *aggregate_sites(const struct view *view, uint32_t now_tick, double leak_age_s,
+                                       uint64_t *count);
+
 /* For samples: what is live now, by the threads' counters; no walk over blocks. */
 struct aggregate_totals {
     int64_t heap_bytes, objects;
@@ -64,5 +80,7 @@ uint64_t aggregate_count(struct view *view);
    `t_s` since the process's start. */
 struct aggregate_peak *aggregate_peak_take(struct view *view, double t_s);
 void aggregate_peak_free(struct aggregate_peak *peak);
+/* Keeps the `most` largest sites only. */
+void aggregate_peak_cut(struct aggregate_peak *peak, size_t most);
 
 #endif

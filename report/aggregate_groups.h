@@ -60,6 +60,7 @@ struct peak_row {
 
 struct aggregate_peak {
     double t_s;
+    uint64_t objects, bytes; /* of all rows, also those that were cut */
     struct peak_row *rows;
     size_t count;
 };
@@ -76,6 +77,11 @@ void walk_set_times(struct walk *walk, uint32_t now_tick, double leak_age_s);
 void walk_live(const struct view *view, struct walk *walk);
 void walk_blocks(const struct view *view, void (*each)(struct walk *, uint64_t, uint64_t, uint64_t),
                  struct walk *walk);
+void walk_slots(const struct view *view, void (*each)(struct walk *, uint64_t, uint64_t, uint64_t),
+                struct walk *walk);
+
+/* Allocations per frame of the program; the worst ones are not in it. */
+void aggregate_laps(const struct pp_segment_laps *laps, struct model *model);
 
 /* The group's number; 0: there is none. */
 uint32_t groups_find(const struct groups *groups, uint32_t site, unsigned tag, enum model_kind kind);

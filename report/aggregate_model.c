@@ -258,7 +258,7 @@ static uint32_t stack_of_site(struct build *build, uint32_t site) {
     model->stacks = model_grow(model->stacks, model->stack_count, &build->stack_room,
                                sizeof *model->stacks);
     model->stacks[model->stack_count] = (struct model_stack){
-        .leaf = way.leaf, .count = way.count, .truncated = way.truncated};
+        .leaf = way.leaf, .count = way.count, .truncated = way.truncated, .site = site};
     build->stack_of[site] = (uint32_t)model->stack_count++;
     return build->stack_of[site];
 }
@@ -392,40 +392,43 @@ static void fill_slabs(struct build *build) {
         qsort(model->slabs.pins, model->slabs.pin_count, sizeof *model->slabs.pins, by_unused);
 }
 
+/* The sites of a moment, in the model's terms; malloc'ed. */
+static struct model_site *sites_at(struct build *build, const struct aggregate_peak *moment) {
+    struct model_site *sites = model_alloc(moment->count, sizeof *sites);
+    for (size_t i = 0; i < moment->count; i++) {
+        const struct peak_row *row = &moment->rows[i];
+        uint32_t site = row->site < build->groups.site_count ? row->site : 0;
+        sites[i] = (struct model_site){.kind = MODEL_OUTSTANDING,
+                                       .stack = stack_of_site(build, site),
+                                       .tag = tag_text(build, row->tag),
+                                       .objects = row->objects,
+                                       .bytes = row->bytes};
+    }
+    model_sort(build->model, sites, moment->count, MODEL_BY_BYTES);
+    return sites;
+}
+
 static void fill_peak(struct build *build, const struct aggregate_peak *peak) {
     struct model *model = build->model;
-    uint64_t bytes = 0;
-    model->peak_sites = model_alloc(peak->count, sizeof *model->peak_sites);
-    for (size_t i = 0; i < peak->count; i++) {
-        const struct peak_row *row = &peak->rows[i];
-        uint32_t site = row->site < build->groups.site_count ? row->site : 0;
-        model->peak_sites[model->peak_site_count++] =
-            (struct model_site){.kind = MODEL_OUTSTANDING,
-                                .stack = stack_of_site(build, site),
-                                .tag = tag_text(build, row->tag),
-                                .objects = row->objects,
-                                .bytes = row->bytes};
-        bytes += row->bytes;
-    }
-    model_sort(model, model->peak_sites, model->peak_site_count, MODEL_BY_BYTES);
+    model->peak_sites = sites_at(build, peak);
+    model->peak_site_count = peak->count;
     model->peak.t_s = peak->t_s;
     /* When sampled, the sites' sum is an estimate of the same as the counters have. */
-    if (model->sampling_bytes == 0) model->peak.bytes = bytes;
+    if (model->sampling_bytes == 0) model->peak.bytes = peak->bytes;
+}
+
+static void fill_moments(struct build *build, const struct aggregate_moments *moments) {
+    if (moments->peak != NULL) fill_peak(build, moments->peak);
+    for (size_t i = 0; i < AGGREGATE_SNAPSHOTS; i++) {
+        const struct aggregate_peak *at = moments->snapshots[i];
+        if (at != NULL)
+            model_add_snapshot(build->model, (struct model_snapshot){
+                .t_s = at->t_s, .rss_bytes = moments->rss_bytes[i], .objects = at->objects, .bytes = at->bytes,
+                .sites = sites_at(build, at), .site_count = at->count});
+    }
 }
 
 /* ---- laps ---- */
-
-/* The number of allocations that a share of the laps did not exceed, to an eighth. */
-static uint64_t lap_quantile(const struct pp_segment_laps *laps, double share) {
-    double reached = 0, goal = share * (double)laps->count;
-    for (uint32_t i = 0; i < PP_LAP_BUCKETS; i++) {
-        reached += (double)laps->buckets[i];
-        if (reached < goal || laps->buckets[i] == 0) continue;
-        uint64_t least = pp_lap_bucket_least(i);
-        return least < laps->least ? laps->least : least < laps->most ? least : laps->most;
-    }
-    return laps->most;
-}
 
 static void add_lap(struct build *build, const struct pp_segment_lap *from) {
     struct model_lap lap = {.number = from->number, .t_s = seconds(from->tick),
@@ -449,11 +452,7 @@ static void fill_laps(struct build *build) {
     struct model *model = build->model;
     struct pp_segment_laps laps;
     if (view_read(build->view, PP_AREA_LAPS, 1, 1, &laps) != 1 || laps.count == 0) return;
-    model->laps.count = laps.count;
-    model->laps.least = laps.least;
-    model->laps.most = laps.most;
-    model->laps.median = lap_quantile(&laps, 0.5);
-    model->laps.p99 = lap_quantile(&laps, 0.99);
+    aggregate_laps(&laps, model);
     for (uint32_t i = 0; i < PP_LAPS_WORST; i++)
         if (laps.worst[i].allocations > 0) add_lap(build, &laps.worst[i]);
     if (model->laps.worst_count > 1)
@@ -532,7 +531,7 @@ static void fill_blind_spots(struct build *build) {
 }
 
 struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
-                        const struct aggregate_peak *peak, const struct leaks *leaks) {
+                        const struct aggregate_moments *moments, const struct leaks *leaks) {
     struct build build = {.view = view, .model = model_create()};
     thread_names_init(&build.names, view_header(view));
     int64_t leak_age_ns = view_header(view)->options.LEAK_AGE;
@@ -563,7 +562,7 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     aggregate_tags(view, build.model);
     fill_laps(&build);
     fill_slabs(&build);
-    if (peak != NULL) fill_peak(&build, peak);
+    if (moments != NULL) fill_moments(&build, moments);
     fill_blind_spots(&build);
     aggregate_scan(build.model, leaks);
     fold_end(&build.fold);

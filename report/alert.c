@@ -10,93 +10,147 @@
 
 #include "poolprof/options.h"
 
-static double resident(const struct model_sample *sample) { return (double)sample->rss_bytes; }
-
-static double tagged(const struct model_sample *sample) { return (double)sample->budget_bytes; }
-
-static const struct {
-    const char *rule, *level;
-    const char *subject; /* what the value is, in the line */
-    double (*value)(const struct model_sample *sample);
-} rules[ALERT_RULE_COUNT] = {
-    [ALERT_MEM_WARN] = {"mem_warn", "warn", "resident", resident},
-    [ALERT_MEM_CRITICAL] = {"mem_critical", "critical", "resident", resident},
-    [ALERT_BUDGET] = {"budget", "warn", "tagged memory", tagged},
+enum { ABOVE, BELOW };
+const struct alert_row alert_rows[PP_ALERT_COUNT] = {
+#define ALERT(id, level_, unit_, when, subject_)                                                   \
+    [PP_ALERT_##id] = {#id, level_, subject_, ALERT_UNIT_##unit_, when == BELOW},
+#include "poolprof/alerts.def"
+#undef ALERT
 };
 
-static void start(struct alert_state *state, const struct alert_limits *limits, double now_s) {
-    state->active = true;
-    state->raised_s = now_s;
-    state->backoff_s = limits->backoff_min_s;
-    state->next_s = now_s + state->backoff_s;
+const struct alert_row *alert_find(const char *rule) {
+    for (int i = 0; i < PP_ALERT_COUNT; i++)
+        if (!strcmp(alert_rows[i].name, rule))
+            return &alert_rows[i];
+    return NULL;
+}
+
+static bool is_beyond(const struct alert_reading *reading) {
+    if (reading->threshold <= 0)
+        return false;
+    return alert_rows[reading->rule].below ? reading->value < reading->threshold
+                                           : reading->value > reading->threshold;
+}
+
+static bool is_back(const struct alert_reading *reading) {
+    double threshold = reading->threshold;
+    if (threshold <= 0)
+        return true;
+    return alert_rows[reading->rule].below
+               ? reading->value >= threshold + (100 - threshold) * ALERT_GAP_PART
+               : reading->value <= threshold * (1 - ALERT_GAP_PART);
+}
+
+static struct alert_state *find(struct alerts *alerts, const struct alert_reading *reading) {
+    for (size_t i = 0; i < alerts->count; i++)
+        if (alerts->up[i].rule == reading->rule && alerts->up[i].key == reading->key)
+            return &alerts->up[i];
+    return NULL;
+}
+
+static void take_note(struct alert_state *state, const struct alert_reading *reading) {
+    state->value = reading->value;
+    state->threshold = reading->threshold;
+    state->read = true;
+}
+
+/* NULL: it is not beyond, or there is no room. */
+static struct alert_state *raise_one(struct alerts *alerts, const struct alert_reading *reading,
+                                     struct alert_backoff backoff, double now_s) {
+    if (!is_beyond(reading))
+        return NULL;
+    if (alerts->count == ALERT_UP_MAX) {
+        alerts->dropped++;
+        return NULL;
+    }
+    struct alert_state *state = &alerts->up[alerts->count++];
+    *state = (struct alert_state){.rule = reading->rule, .key = reading->key, .raised_s = now_s,
+                                  .pause_s = backoff.min_s, .next_s = now_s + backoff.min_s};
+    memcpy(state->subject, reading->subject, sizeof state->subject);
+    take_note(state, reading);
+    return state;
 }
 
 /* The pause doubles; a pause longer than the maximum in force (it may have been lowered meanwhile)
    falls to it, but never below the minimum. */
-static void back_off(struct alert_state *state, const struct alert_limits *limits, double now_s) {
-    double longest = fmax(limits->backoff_max_s, limits->backoff_min_s);
-    state->backoff_s = fmin(state->backoff_s * 2, longest);
-    state->next_s = now_s + state->backoff_s;
+static void back_off(struct alert_state *state, struct alert_backoff backoff, double now_s) {
+    state->pause_s = fmin(state->pause_s * 2, fmax(backoff.max_s, backoff.min_s));
+    state->next_s = now_s + state->pause_s;
 }
 
-/* Returns the transition's word, or NULL. */
-static const char *step_rule(struct alert_state *state, double value, double threshold,
-                             const struct alert_limits *limits, double now_s) {
-    if (!state->active) {
-        if (threshold <= 0 || value <= threshold)
-            return NULL;
-        start(state, limits, now_s);
-        return "raised";
+static struct model_alert transition(const struct alert_state *state, const char *word, double now_s) {
+    struct model_alert alert = {
+        .t_s = now_s,
+        .rule = alert_rows[state->rule].name,
+        .level = alert_rows[state->rule].level,
+        .state = word,
+        .value = state->value,
+        .threshold = state->threshold,
+        .lasted_s = now_s - state->raised_s,
+    };
+    alert.next_s = !strcmp(word, "resolved") ? 0 : state->pause_s;
+    memcpy(alert.subject, state->subject, sizeof alert.subject);
+    return alert;
+}
+
+static struct model_alert resolve(struct alerts *alerts, struct alert_state *state, double now_s) {
+    struct model_alert alert = transition(state, "resolved", now_s);
+    size_t at = (size_t)(state - alerts->up);
+    alerts->count--;
+    memmove(state, state + 1, (alerts->count - at) * sizeof *state);
+    return alert;
+}
+
+/* Those of which there is no reading any more. */
+static size_t resolve_unread(struct alerts *alerts, double now_s, struct model_alert *out) {
+    size_t said = 0;
+    for (size_t i = 0; i < alerts->count;) {
+        if (alerts->up[i].read)
+            i++;
+        else
+            out[said++] = resolve(alerts, &alerts->up[i], now_s);
     }
-    if (threshold <= 0 || value <= threshold * ALERT_RESOLVE_PART) {
-        state->active = false;
-        return "resolved";
-    }
-    if (now_s < state->next_s)
-        return NULL;
-    back_off(state, limits, now_s);
-    return "repeated";
+    return said;
 }
 
-const char *alert_rule_name(enum alert_rule rule, const char **level) {
-    *level = rules[rule].level;
-    return rules[rule].rule;
-}
-
-size_t alert_step(struct alerts *alerts, const struct model_sample *sample,
-                  const struct alert_limits *limits, double now_s,
-                  struct model_alert out[ALERT_RULE_COUNT]) {
-    size_t count = 0;
-    for (int rule = 0; rule < ALERT_RULE_COUNT; rule++) {
-        struct alert_state *state = &alerts->states[rule];
-        double value = rules[rule].value(sample);
-        double threshold = limits->threshold[rule];
-        const char *word = step_rule(state, value, threshold, limits, now_s);
-        if (!word)
+size_t alert_step(struct alerts *alerts, const struct alert_reading *readings, size_t count,
+                  struct alert_backoff backoff, double now_s, struct model_alert out[ALERT_OUT_MAX]) {
+    size_t said = 0;
+    for (size_t i = 0; i < alerts->count; i++)
+        alerts->up[i].read = false;
+    for (size_t i = 0; i < count; i++) {
+        struct alert_state *state = find(alerts, &readings[i]);
+        if (state == NULL)
             continue;
-        out[count++] = (struct model_alert){
-            .t_s = now_s,
-            .rule = rules[rule].rule,
-            .level = rules[rule].level,
-            .state = word,
-            .value = value,
-            .threshold = threshold,
-            .next_s = state->active ? state->backoff_s : 0,
-        };
+        take_note(state, &readings[i]);
+        if (is_back(&readings[i]))
+            out[said++] = resolve(alerts, state, now_s);
+        else if (now_s >= state->next_s) {
+            back_off(state, backoff, now_s);
+            out[said++] = transition(state, "repeated", now_s);
+        }
     }
-    return count;
+    said += resolve_unread(alerts, now_s, out + said);
+    /* Last: what has just been resolved has made room, and cannot be beyond. */
+    for (size_t i = 0; i < count; i++) {
+        if (find(alerts, &readings[i]) != NULL)
+            continue;
+        struct alert_state *state = raise_one(alerts, &readings[i], backoff, now_s);
+        if (state != NULL)
+            out[said++] = transition(state, "raised", now_s);
+    }
+    return said;
 }
 
 double alert_due_s(const struct alerts *alerts) {
     double due_s = INFINITY;
-    for (int rule = 0; rule < ALERT_RULE_COUNT; rule++)
-        if (alerts->states[rule].active)
-            due_s = fmin(due_s, alerts->states[rule].next_s);
+    for (size_t i = 0; i < alerts->count; i++)
+        due_s = fmin(due_s, alerts->up[i].next_s);
     return due_s;
 }
 
 /* As options write it: 412.3M, 400M. */
-static void show_bytes(double bytes, char to[32]) {
+static void show_bytes(double bytes, char to[32], const char *per) {
     static const char units[] = "BKMGTP";
     size_t unit = 0;
     while (bytes >= 1024 && unit + 2 < sizeof units) {
@@ -104,27 +158,35 @@ static void show_bytes(double bytes, char to[32]) {
         unit++;
     }
     double tenths = round(bytes * 10);
-    snprintf(to, 32, "%.*f%c", fmod(tenths, 10) ? 1 : 0, tenths / 10, units[unit]);
+    snprintf(to, 32, "%.*f%c%s", fmod(tenths, 10) ? 1 : 0, tenths / 10, units[unit], per);
 }
 
-static const char *subject_of(const char *rule) {
-    for (int i = 0; i < ALERT_RULE_COUNT; i++)
-        if (!strcmp(rules[i].rule, rule))
-            return rules[i].subject;
-    return "value";
+static void show(enum alert_unit unit, double value, char to[32]) {
+    if (unit == ALERT_UNIT_BYTES)
+        show_bytes(value, to, "");
+    else if (unit == ALERT_UNIT_RATE)
+        show_bytes(value * 60, to, "/min");
+    else
+        snprintf(to, 32, unit == ALERT_UNIT_PERCENT ? "%.1f%%" : "%.4g s", value);
 }
 
-int alert_line(const struct model_alert *alert, double since_s, char *to, size_t bytes) {
+int alert_line(const struct model_alert *alert, char *to, size_t bytes) {
+    static const struct alert_row none = {.subject = "value"};
+    const struct alert_row *row = alert_find(alert->rule);
     char value[32], threshold[32];
-    show_bytes(alert->value, value);
-    show_bytes(alert->threshold, threshold);
-    const char *subject = subject_of(alert->rule);
+    if (row == NULL)
+        row = &none;
+    show(row->unit, alert->value, value);
+    show(row->unit, alert->threshold, threshold);
+    const char *gap = alert->subject[0] ? " " : "";
     if (!strcmp(alert->state, "resolved"))
-        return snprintf(to, bytes, "info %s: resolved: %s %s, threshold %s, lasted %.3g s",
-                        alert->rule, subject, value, threshold, since_s);
-    bool over = alert->value > alert->threshold; /* a lasting one may be just below */
-    return snprintf(to, bytes, "%s %s: %s %s %s %s (next in %.4g s)", alert->level, alert->rule,
-                    subject, value, over ? "over" : "still near", threshold, alert->next_s);
+        return snprintf(to, bytes, "info %s: resolved: %s%s%s %s, threshold %s, lasted %.3g s",
+                        alert->rule, row->subject, gap, alert->subject, value, threshold, alert->lasted_s);
+    /* A lasting one may have come back a little. */
+    bool beyond = row->below ? alert->value < alert->threshold : alert->value > alert->threshold;
+    return snprintf(to, bytes, "%s %s: %s%s%s %s %s %s (next in %.4g s)", alert->level, alert->rule,
+                    row->subject, gap, alert->subject, value,
+                    !beyond ? "still near" : row->below ? "under" : "over", threshold, alert->next_s);
 }
 
 int alert_log_level(const struct model_alert *alert) {

@@ -70,7 +70,7 @@ static const char report_help[] =
     "                                html: a page for the browser; heaptrack: for heaptrack_gui and\n"
     "                                heaptrack_print; massif: for ms_print, massif-visualizer\n"
     "  -o, --output FILE             instead of standard output\n"
-    "  --sort bytes|objects|age      order of the sites; bytes is the default\n"
+    "  --sort bytes|objects|age|growth  order of the sites; bytes is the default\n"
     "  --top N                       sites shown; 0: all; 20 for text, all otherwise\n"
     "  --check                       exit status 1 if something is lost\n"
     "  --leaks                       of a PID: look for what is lost; stops it for a moment\n"
@@ -140,7 +140,7 @@ static int take_servers(struct symbol_options *symbols) {
 static int parse_option(int option, struct request *request) {
     static const char *const formats[] = {"text", "json", "pprof", "folded",
                                           "csv",  "html", "heaptrack", "massif"};
-    static const char *const orders[] = {"bytes", "objects", "age"};
+    static const char *const orders[] = {"bytes", "objects", "age", "growth"};
     int choice;
     switch (option) {
     case 'f':
@@ -150,7 +150,7 @@ static int parse_option(int option, struct request *request) {
         request->format = (enum format)choice;
         return 0;
     case 's':
-        if ((choice = choose("--sort", optarg, orders, 3, "bytes, objects, age")) < 0)
+        if ((choice = choose("--sort", optarg, orders, 4, "bytes, objects, age, growth")) < 0)
             return STATUS_USAGE;
         request->sort = (enum model_order)choice;
         return 0;

@@ -73,11 +73,11 @@ char *events_sample_text(uint32_t pid, int64_t started_realtime_ns, const struct
 }
 
 char *events_alert_text(uint32_t pid, int64_t started_realtime_ns, const struct model_alert *alert) {
-    json_t *row = json_pack("{s:s, s:f, s:s, s:s, s:s, s:I, s:I, s:f}", "type", "alert", "t_s",
+    json_t *row = json_pack("{s:s, s:f, s:s, s:s, s:s, s:I, s:I, s:f, s:o}", "type", "alert", "t_s",
                             number(alert->t_s), "rule", alert->rule, "level", alert->level, "state",
                             alert->state, "value", (json_int_t)llround(number(alert->value)),
                             "threshold", (json_int_t)llround(number(alert->threshold)), "next_s",
-                            number(alert->next_s));
+                            number(alert->next_s), "subject", json_text(alert->subject[0] ? alert->subject : NULL));
     return row_text(row, pid, started_realtime_ns, alert->t_s);
 }
 

@@ -113,11 +113,10 @@ static void build_model(struct finishing *finishing) {
     view_refresh(watched->view);
     if (was_alive)
         keep_last_peak(watched);
-    finishing->model = aggregate(watched->view, now_ns, watched->peak_sites, leaks);
+    struct aggregate_moments moments = watched_moments(watched);
+    finishing->model = aggregate(watched->view, now_ns, &moments, leaks);
     settle_end(finishing);
-    sample_history_store(&watched->history, finishing->model);
-    for (size_t i = 0; i < watched->told_count; i++)
-        model_add_alert(finishing->model, watched->told[i]);
+    watched_fill(watched, finishing->model);
     if (!is_silent(finishing)) family_list(finishing->family, finishing->model);
     pulse_tick(&finishing->pulse);
     const struct symbol_options options = {.tick = pulse_tick, .context = &finishing->pulse,

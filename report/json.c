@@ -175,11 +175,18 @@ static const char *allocator_name(unsigned makers) {
     return makers == 0 ? names[0] : makers < sizeof names / sizeof *names ? names[makers] : "mixed";
 }
 
+/* null: it does not grow, as far as has been seen. */
+static json_t *growth_value(const struct model_site *site) {
+    if (!(site->growth_rate > 0)) return json_null();
+    return json_pack("{s:o, s:o}", "bytes_per_s", number(site->growth_rate), "confidence",
+                     number(site->growth_confidence));
+}
+
 json_t *json_site(const struct model *model, const struct model_site *site) {
     const struct model_stack *stack =
         &model->stacks[site->stack < model->stack_count ? site->stack : 0];
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, "
-                     "s:o, s:b}",
+                     "s:o, s:b, s:o}",
                      "kind", model_kind_names[site->kind], "objects", count_of(site->objects),
                      "bytes", count_of(site->bytes), "oldest_s", number(site->oldest_s), "newest_s",
                      number(site->newest_s), "thread",
@@ -190,7 +197,7 @@ json_t *json_site(const struct model *model, const struct model_site *site) {
                      "suspect_objects", count_of(site->suspect_objects), "suspect_bytes",
                      count_of(site->suspect_bytes), "stale_objects", count_of(site->stale_objects),
                      "retained_bytes", count_of(site->retained_bytes), "truncated",
-                     stack->truncated);
+                     stack->truncated, "growth", growth_value(site));
 }
 
 static json_t *root_value(const struct model *model, const struct model_root *root) {
@@ -256,6 +263,26 @@ json_t *json_pool(const struct model_pool *pool) {
                      count_of(pool->window_peak), "served", count_of(pool->served), "missed",
                      count_of(pool->missed), "efficiency", number(pool->efficiency), "grown",
                      count_of(pool->grown), "shrunk", count_of(pool->shrunk));
+}
+
+static void put_snapshots(struct report *report) {
+    FILE *to = report->to;
+    fputs(",\n", to);
+    open_list(to, "snapshots");
+    for (size_t i = 0; i < report->model->snapshot_count; i++) {
+        const struct model_snapshot *at = &report->model->snapshots[i];
+        begin_element(to, i);
+        fputs("{\"t_s\": ", to);
+        put(to, number(at->t_s));
+        fprintf(to, ", \"rss_bytes\": %" PRId64 ", \"objects\": ", at->rss_bytes);
+        put(to, count_of(at->objects));
+        fputs(", \"bytes\": ", to);
+        put(to, count_of(at->bytes));
+        fputs(", ", to);
+        put_sites(report, at->sites, at->site_count);
+        fputs("}", to);
+    }
+    close_list(to);
 }
 
 static void put_pools(FILE *to, const struct model *model) {
@@ -337,9 +364,10 @@ static json_t *figure(double value) {
 }
 
 json_t *json_alert(const struct model_alert *alert) {
-    return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:o}", "t_s", number(alert->t_s), "rule", alert->rule,
+    return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "t_s", number(alert->t_s), "rule", alert->rule,
                      "level", alert->level, "state", alert->state, "value", figure(alert->value), "threshold",
-                     figure(alert->threshold), "next_s", number(alert->next_s));
+                     figure(alert->threshold), "next_s", number(alert->next_s), "subject",
+                     json_text(alert->subject[0] != 0 ? alert->subject : NULL));
 }
 
 static void put_alerts(FILE *to, const struct model *model) {
@@ -423,7 +451,15 @@ static void put_roots(FILE *to, const struct model *model) {
 
 static json_t *overhead_value(const struct model *model) {
     double objects = (double)model->totals.outstanding_objects;
-    return json_pack("{s:o, s:o}", "tracker_bytes", count_of(model->tracker_bytes),
+    json_t *watcher = json_object();
+    for (int duty = 0; duty < MODEL_DUTY_COUNT; duty++) {
+        const struct model_cost *cost = &model->costs[duty];
+        json_object_set_new(watcher, model_duty_names[duty],
+                            json_pack("{s:o, s:o, s:o}", "count", count_of(cost->count), "mean_s",
+                                      number(cost->count > 0 ? cost->total_s / (double)cost->count : 0), "most_s",
+                                      number(cost->most_s)));
+    }
+    return json_pack("{s:o, s:o, s:o}", "watcher", watcher, "tracker_bytes", count_of(model->tracker_bytes),
                      "bytes_per_object",
                      number(objects > 0 ? (double)model->tracker_bytes / objects : 0));
 }
@@ -440,6 +476,7 @@ static bool render(struct report *report) {
     fputs(",\n", to);
     put_sites(report, model->sites, count);
     put_peak(report);
+    put_snapshots(report);
     put_roots(to, model);
     put_pools(to, model);
     put_tags(to, model);

@@ -21,11 +21,10 @@ static struct model *model_of(struct watched *watched, struct view *view) {
     struct aggregate_peak *peak = watched->peak_sites;
     watched->peak_sites = NULL;
     pthread_mutex_unlock(&watched->lock);
-    struct model *model = aggregate(view, watched_now_ns(), peak, NULL);
+    const struct aggregate_moments moments = {.peak = peak};
+    struct model *model = aggregate(view, watched_now_ns(), &moments, NULL);
     pthread_mutex_lock(&watched->lock);
-    sample_history_store(&watched->history, model);
-    for (size_t i = 0; i < watched->told_count; i++)
-        model_add_alert(model, watched->told[i]);
+    watched_fill(watched, model);
     if (watched->peak_sites)
         aggregate_peak_free(peak);
     else

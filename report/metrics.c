@@ -117,16 +117,27 @@ static void put_pool_missed(const struct writer *writer, const struct model *mod
     put_pools(writer, model, missed_of);
 }
 
+/* The last that was said of a subject. */
+static bool is_last(const struct model *model, size_t at) {
+    for (size_t i = at + 1; i < model->alert_count; i++)
+        if (strcmp(model->alerts[i].rule, model->alerts[at].rule) == 0 &&
+            strcmp(model->alerts[i].subject, model->alerts[at].subject) == 0)
+            return false;
+    return true;
+}
+
+/* Of any subject. */
 static bool is_active(const struct model *model, const char *rule) {
-    bool active = false;
     for (size_t i = 0; i < model->alert_count; i++)
-        if (strcmp(model->alerts[i].rule, rule) == 0) active = strcmp(model->alerts[i].state, "resolved") != 0;
-    return active;
+        if (strcmp(model->alerts[i].rule, rule) == 0 && strcmp(model->alerts[i].state, "resolved") != 0 &&
+            is_last(model, i))
+            return true;
+    return false;
 }
 static void put_alerts(const struct writer *writer, const struct model *model) {
-    for (int rule = 0; rule < ALERT_RULE_COUNT; rule++) {
-        const char *level, *name = alert_rule_name((enum alert_rule)rule, &level);
-        put(writer, (const char *[]){"rule", name, "level", level, NULL}, is_active(model, name));
+    for (int rule = 0; rule < PP_ALERT_COUNT; rule++) {
+        const struct alert_row *row = &alert_rows[rule];
+        put(writer, (const char *[]){"rule", row->name, "level", row->level, NULL}, is_active(model, row->name));
     }
 }
 

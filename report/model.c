@@ -152,6 +152,9 @@ void model_destroy(struct model *model) {
         free(model->pools[i].name);
     for (size_t i = 0; i < model->tag_count; i++)
         free(model->tags[i].name);
+    for (size_t i = 0; i < model->snapshot_count; i++)
+        free(model->snapshots[i].sites);
+    free(model->snapshots);
     free(model->tags);
     free(model->laps.worst);
     free(model->slabs.pins);
@@ -172,6 +175,14 @@ void model_destroy(struct model *model) {
     free_tree(model->tree);
     free_texts(model->texts);
     free(model);
+}
+
+const char *const model_duty_names[MODEL_DUTY_COUNT] = {"sample", "alerts", "survey"};
+
+void model_add_cost(struct model_cost *cost, double taken_s) {
+    cost->count++;
+    cost->total_s += taken_s;
+    if (taken_s > cost->most_s) cost->most_s = taken_s;
 }
 
 void model_add_sample(struct model *model, struct model_sample sample) {
@@ -222,6 +233,11 @@ void model_add_lap(struct model *model, struct model_lap lap) {
 void model_add_alert(struct model *model, struct model_alert alert) {
     model->alerts = append(model->alerts, model->alert_count, sizeof alert);
     model->alerts[model->alert_count++] = alert;
+}
+
+void model_add_snapshot(struct model *model, struct model_snapshot snapshot) {
+    model->snapshots = append(model->snapshots, model->snapshot_count, sizeof snapshot);
+    model->snapshots[model->snapshot_count++] = snapshot;
 }
 
 void model_add_child(struct model *model, struct model_child child) {
@@ -315,7 +331,8 @@ static int compare_sites(const void *left, const void *right, void *order) {
     int bytes = (a->bytes < b->bytes) - (a->bytes > b->bytes);
     int objects = (a->objects < b->objects) - (a->objects > b->objects);
     int age = more_first(a->oldest_s, b->oldest_s);
-    int first[] = {[MODEL_BY_BYTES] = bytes, [MODEL_BY_OBJECTS] = objects, [MODEL_BY_AGE] = age};
+    int first[] = {[MODEL_BY_BYTES] = bytes, [MODEL_BY_OBJECTS] = objects, [MODEL_BY_AGE] = age,
+                   [MODEL_BY_GROWTH] = more_first(a->growth_rate, b->growth_rate)};
     int result = (a->kind > b->kind) - (a->kind < b->kind);
     if (result == 0) result = first[*(enum model_order *)order];
     if (result == 0) result = bytes;
@@ -382,6 +399,8 @@ void model_add_figures(struct model_site *to, const struct model_site *from) {
     to->recent_objects += from->recent_objects;
     to->recent_bytes += from->recent_bytes;
     to->makers |= from->makers;
+    to->growth_rate += from->growth_rate;
+    if (from->growth_confidence > to->growth_confidence) to->growth_confidence = from->growth_confidence;
     if (from->oldest_s > to->oldest_s) to->oldest_s = from->oldest_s;
     if (from->newest_s < to->newest_s) to->newest_s = from->newest_s;
 }

@@ -31,6 +31,7 @@ struct model_stack {
     size_t count;
     uint32_t leaf; /* its innermost node in model.tree, from which frames are made; 0: they are there */
     bool truncated;
+    uint32_t site; /* its number in the segment; 0: it came from a profile */
 };
 
 /* The stacks of a profile as they are stored: a million of them in 30 MB. */
@@ -144,6 +145,7 @@ struct model_site {
     uint32_t root; /* index into model.roots + 1; 0: not known */
     uint32_t first_step, step_count; /* in model.steps */
     uint64_t suspect_objects, suspect_bytes; /* older than leak_age_s */
+    double growth_rate, growth_confidence;   /* of the stack: bytes/s, 0 to 1; rate 0: it does not grow */
     uint64_t recent_objects, recent_bytes;   /* born since the last mark (poolprof ctl); not stored */
     unsigned makers;                         /* bit 1 << PP_KIND_*: which functions allocated */
     uint32_t ages;                           /* the first in model.ages; 0: not known */
@@ -192,8 +194,10 @@ struct model_sample {
     int64_t rss_bytes; /* without the tracker's pages */
     int64_t heap_bytes, objects;
     double interval_s;
-    int64_t budget_bytes; /* live under the tag that is nearest to its budget; not stored */
 };
+
+/* Longest name of what an alert is about, with its terminator. */
+#define MODEL_SUBJECT_BYTES 64
 
 struct model_alert {
     double t_s;
@@ -202,6 +206,27 @@ struct model_alert {
     const char *state; /* "raised", "repeated", "resolved" */
     double value, threshold;
     double next_s; /* until the next repeat */
+    char subject[MODEL_SUBJECT_BYTES]; /* the tag, the pool, the site; "": the process */
+    double lasted_s; /* since it was raised; not stored */
+};
+
+/* What a duty of the watcher has cost it: processor time. */
+enum model_duty { MODEL_SAMPLE, MODEL_ALERTS, MODEL_SURVEY, MODEL_DUTY_COUNT };
+extern const char *const model_duty_names[MODEL_DUTY_COUNT]; /* "sample", "alerts", "survey" */
+struct model_cost {
+    uint64_t count;
+    double total_s, most_s;
+};
+void model_add_cost(struct model_cost *cost, double taken_s);
+
+/* What was outstanding at a moment that an alert made worth keeping: the largest sites. */
+#define MODEL_SNAPSHOT_SITES 50
+struct model_snapshot {
+    double t_s;
+    int64_t rss_bytes;
+    uint64_t objects, bytes;    /* of all sites */
+    struct model_site *sites;   /* most bytes first; stack, tag, objects and bytes are set */
+    size_t site_count;
 };
 
 struct model_child {
@@ -284,11 +309,14 @@ struct model {
     size_t sample_count;
     struct model_alert *alerts;
     size_t alert_count;
+    struct model_snapshot *snapshots;
+    size_t snapshot_count; /* in order of time */
     struct model_child *children;
     size_t child_count;
     struct model_blind_spot *blind_spots;
     size_t blind_spot_count;
     uint64_t tracker_bytes;
+    struct model_cost costs[MODEL_DUTY_COUNT];
     struct {
         uint64_t invalid_frees, mismatched_frees;
         uint64_t misuses;      /* of named pools and tags */
@@ -312,6 +340,7 @@ void model_add_class(struct model *model, struct model_class class);
 void model_add_step(struct model *model, struct model_step step);
 void model_add_lap(struct model *model, struct model_lap lap);
 void model_add_alert(struct model *model, struct model_alert alert);
+void model_add_snapshot(struct model *model, struct model_snapshot snapshot); /* takes over the sites */
 /* Takes over the child's texts. */
 void model_add_child(struct model *model, struct model_child child);
 /* Adds to the count of a blind spot that is there already; `detail` is copied. */
@@ -335,9 +364,9 @@ const char *model_name(const struct model *model);
 /* Replaces a malloc'ed text field: model_set(&model->process.end, "signal:9"). */
 void model_set(char **field, const char *text);
 
-/* Orders sites: by kind, lost first; among those by bytes, objects or age of the oldest, most first;
+/* Orders sites: by kind, lost first; among those by bytes, objects, age of the oldest or growth, most first;
    ties by the other figures and the stack, so that the same segment always gives the same report. */
-enum model_order { MODEL_BY_BYTES, MODEL_BY_OBJECTS, MODEL_BY_AGE };
+enum model_order { MODEL_BY_BYTES, MODEL_BY_OBJECTS, MODEL_BY_AGE, MODEL_BY_GROWTH };
 void model_sort(const struct model *model, struct model_site *sites, size_t count,
                 enum model_order order);
 /* Once all sites are there: sorts them by bytes and gives them their ids. */

@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <limits.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -24,7 +23,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pattern.h"
 #include "profile_schema.h"
 #include "profile_stacks.h"
 #include "profile_writer.h"
@@ -35,30 +33,6 @@
 
 /* Empty tables in memory, between two profiles; who takes it has it alone. */
 static struct writer *_Atomic spare;
-
-char *profile_expand(const char *pattern, const struct model *model) {
-    char path[PATH_MAX];
-    struct pp_pattern with = {.program = model_name(model),
-                              .host = model->process.host,
-                              .directory = model->process.cwd,
-                              .pid = model->process.pid,
-                              .started_s = model->process.started_realtime_ns / 1000000000};
-    if (pattern[0] == 0 || strcmp(pattern, "none") == 0 ||
-        !pp_pattern_expand(pattern, &with, path, sizeof path))
-        return NULL;
-    char *copy = NULL;
-    model_set(&copy, path);
-    return copy;
-}
-
-bool profile_is_name(const char *name) {
-    const char *at = strstr(name, ".poolprof");
-    for (const char *next; at != NULL && (next = strstr(at + 1, ".poolprof")) != NULL;)
-        at = next;
-    if (at == NULL || at == name) return false;
-    at += sizeof ".poolprof" - 1;
-    return *at == 0 || (*at == '.' && at[1] != 0 && at[1 + strspn(at + 1, "0123456789")] == 0);
-}
 
 /* ---- tables ---- */
 
@@ -195,6 +169,8 @@ static void write_sites(struct writer *writer, const struct model *model,
         put_integer(writer, site->suspect_objects);
         put_integer(writer, site->suspect_bytes);
         put_integer(writer, site->makers);
+        put_real(writer, site->growth_rate);
+        put_real(writer, site->growth_confidence);
         put_id(writer, site->root);
         put_row(writer);
     }
@@ -288,18 +264,34 @@ static void write_ages(struct writer *writer, const struct model *model) {
     finish(writer);
 }
 
-static void write_peak(struct writer *writer, const struct model *model,
-                       const struct profile_stacks *stacks) {
-    prepare(writer, "peak_sites", PROFILE_PEAK_COLUMNS, PROFILE_PEAK_COUNT);
-    for (size_t i = 0; i < model->peak_site_count; i++) {
-        const struct model_site *site = &model->peak_sites[i];
-        put_integer(writer, i + 1);
-        put_stack(writer, model, stacks, site->stack);
-        put_text(writer, site->tag);
-        put_integer(writer, site->objects);
-        put_integer(writer, site->bytes);
+static void put_moment(struct writer *writer, const struct model *model, const struct profile_stacks *stacks,
+                       uint64_t snapshot, const struct model_site *sites, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        put_id(writer, snapshot);
+        put_stack(writer, model, stacks, sites[i].stack);
+        put_text(writer, sites[i].tag);
+        put_integer(writer, sites[i].objects);
+        put_integer(writer, sites[i].bytes);
         put_row(writer);
     }
+}
+
+static void write_moments(struct writer *writer, const struct model *model,
+                          const struct profile_stacks *stacks) {
+    prepare(writer, "snapshots", PROFILE_SNAPSHOT_COLUMNS, PROFILE_SNAPSHOT_COUNT);
+    for (size_t i = 0; i < model->snapshot_count; i++) {
+        put_integer(writer, i + 1);
+        put_real(writer, model->snapshots[i].t_s);
+        put_integer(writer, (uint64_t)model->snapshots[i].rss_bytes);
+        put_integer(writer, model->snapshots[i].objects);
+        put_integer(writer, model->snapshots[i].bytes);
+        put_row(writer);
+    }
+    finish(writer);
+    prepare(writer, "peak_sites", PROFILE_PEAK_COLUMNS, PROFILE_PEAK_COUNT);
+    put_moment(writer, model, stacks, 0, model->peak_sites, model->peak_site_count);
+    for (size_t i = 0; i < model->snapshot_count; i++)
+        put_moment(writer, model, stacks, i + 1, model->snapshots[i].sites, model->snapshots[i].site_count);
     finish(writer);
 }
 
@@ -417,6 +409,19 @@ static void write_history(struct writer *writer, const struct model *model) {
         put_real(writer, alert->value);
         put_real(writer, alert->threshold);
         put_real(writer, alert->next_s);
+        put_text(writer, alert->subject[0] != 0 ? alert->subject : NULL);
+        put_row(writer);
+    }
+    finish(writer);
+}
+
+static void write_costs(struct writer *writer, const struct model *model) {
+    prepare(writer, "costs", PROFILE_COST_COLUMNS, PROFILE_COST_COUNT);
+    for (int duty = 0; duty < MODEL_DUTY_COUNT; duty++) {
+        put_text(writer, model_duty_names[duty]);
+        put_integer(writer, model->costs[duty].count);
+        put_real(writer, model->costs[duty].total_s);
+        put_real(writer, model->costs[duty].most_s);
         put_row(writer);
     }
     finish(writer);
@@ -454,12 +459,13 @@ static void write_all(struct writer *writer, const struct model *model,
     write_sites(writer, model, stacks);
     write_ways(writer, model);
     write_ages(writer, model);
-    write_peak(writer, model, stacks);
+    write_moments(writer, model, stacks);
     write_pools(writer, model);
     write_tags(writer, model);
     write_slabs(writer, model, stacks);
     write_laps(writer, model, stacks);
     write_history(writer, model);
+    write_costs(writer, model);
     write_rest(writer, model);
 }
 

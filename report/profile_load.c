@@ -214,7 +214,9 @@ static void load_site_row(struct loader *loader, struct model_site *site) {
                                 .suspect_objects = count_at(loader, 16),
                                 .suspect_bytes = count_at(loader, 17),
                                 .makers = (unsigned)integer(loader, 18) & 0xff,
-                                .root = (uint32_t)count_at(loader, 19),
+                                .growth_rate = real(loader, 19),
+                                .growth_confidence = real(loader, 20),
+                                .root = (uint32_t)count_at(loader, 21),
                                 .id = (uint32_t)integer(loader, 0)};
     model->kinds[site->kind].objects += site->objects;
     model->kinds[site->kind].bytes += site->bytes;
@@ -312,20 +314,38 @@ static void load_ages(struct loader *loader) {
     }
 }
 
-static void load_peak(struct loader *loader) {
+static void load_snapshots(struct loader *loader) {
+    struct model *model = loader->model;
+    if (!begin(loader, "snapshots", PROFILE_SNAPSHOT_COLUMNS, "id")) return;
+    while (next(loader))
+        if (dense(loader, model->snapshot_count + 1))
+            model_add_snapshot(model, (struct model_snapshot){.t_s = real(loader, 1), .rss_bytes = integer(loader, 2),
+                                                              .objects = count_at(loader, 3),
+                                                              .bytes = count_at(loader, 4)});
+}
+
+/* The peak's sites, then each snapshot's. */
+static void load_moments(struct loader *loader) {
     struct model *model = loader->model;
     size_t room = 0;
-    if (!begin(loader, "peak_sites", PROFILE_PEAK_COLUMNS, "id")) return;
+    uint64_t of = 0;
+    load_snapshots(loader);
+    if (!begin(loader, "peak_sites", PROFILE_PEAK_COLUMNS, "rowid")) return;
     while (next(loader)) {
-        if (!dense(loader, model->peak_site_count + 1)) continue;
-        model->peak_sites = model_grow(model->peak_sites, model->peak_site_count, &room,
-                                       sizeof *model->peak_sites);
-        model->peak_sites[model->peak_site_count++] =
-            (struct model_site){.kind = MODEL_OUTSTANDING,
-                                .stack = stack_at(loader, 1),
-                                .tag = interned(loader, 3),
-                                .objects = count_at(loader, 4),
-                                .bytes = count_at(loader, 5)};
+        uint64_t snapshot = (uint64_t)integer(loader, 0);
+        if (snapshot < of || snapshot > model->snapshot_count) {
+            damaged(loader);
+            continue;
+        }
+        if (snapshot > of) room = 0;
+        of = snapshot;
+        struct model_snapshot *to = of > 0 ? &model->snapshots[of - 1] : NULL;
+        struct model_site **sites = to != NULL ? &to->sites : &model->peak_sites;
+        size_t *count = to != NULL ? &to->site_count : &model->peak_site_count;
+        *sites = model_grow(*sites, *count, &room, sizeof **sites);
+        (*sites)[(*count)++] = (struct model_site){.kind = MODEL_OUTSTANDING, .stack = stack_at(loader, 1),
+                                                   .tag = interned(loader, 3), .objects = count_at(loader, 4),
+                                                   .bytes = count_at(loader, 5)};
     }
 }
 
@@ -403,35 +423,12 @@ static void load_laps(struct loader *loader) {
     load_lap_sites(loader);
 }
 
-static void load_history(struct loader *loader) {
-    static const char *const rules[] = {"mem_warn", "mem_critical", "pool_efficiency",
-                                        "leak_age", "growth",       "budget"};
-    static const char *const levels[] = {"warn", "critical"};
-    static const char *const states[] = {"raised", "repeated", "resolved"};
-    if (!begin(loader, "samples", PROFILE_SAMPLE_COLUMNS, "rowid")) return;
-    while (next(loader))
-        model_add_sample(loader->model, (struct model_sample){.t_s = real(loader, 0),
-                                                              .rss_bytes = integer(loader, 1),
-                                                              .heap_bytes = integer(loader, 2),
-                                                              .objects = integer(loader, 3),
-                                                              .interval_s = real(loader, 4)});
-    if (!begin(loader, "alerts", PROFILE_ALERT_COLUMNS, "rowid")) return;
-    while (next(loader))
-        model_add_alert(loader->model, (struct model_alert){.t_s = real(loader, 0),
-                                                            .rule = WORD(loader, 1, rules),
-                                                            .level = WORD(loader, 2, levels),
-                                                            .state = WORD(loader, 3, states),
-                                                            .value = real(loader, 4),
-                                                            .threshold = real(loader, 5),
-                                                            .next_s = real(loader, 6)});
-}
-
 static void load_rest(struct loader *loader) {
     static const char *const whats[] = {
         "other",           "dropped_records",  "unprofiled_children", "foreign_heap",
         "missing_symbols", "segment_degraded", "truncated_stacks",    "thread_registers",
         "suppressions",    "unrecorded_frees", "nested_calls",         "sampling",
-        "staleness",       "paths_left_out"};
+        "staleness",       "paths_left_out",   "alerts"};
     if (!begin(loader, "children", PROFILE_CHILD_COLUMNS, "rowid")) return;
     while (next(loader)) {
         struct model_child child = {.pid = (uint32_t)integer(loader, 0),
@@ -553,12 +550,12 @@ static void load_all(struct loader *loader) {
     load_steps(loader);
     load_classes(loader);
     load_ages(loader);
-    load_peak(loader);
+    load_moments(loader);
     load_pools(loader);
     load_tags(loader);
     load_slabs(loader);
     load_laps(loader);
-    load_history(loader);
+    profile_load_history(loader);
     load_rest(loader);
 }
 

@@ -85,4 +85,7 @@ static inline bool next(struct loader *loader) {
     return false;
 }
 
+/* Samples, alerts and costs: profile_history.c. */
+void profile_load_history(struct loader *loader);
+
 #endif

@@ -13,9 +13,9 @@
  * stacks        tree: a row is a frame and the frames outwards of it (parent; NULL at the outer end).
  *               A stack is named by its innermost row
  * sites         (kind, stack, tag) with what is outstanding; stack NULL: not known; truncated = 1: outer
- *               frames are missing; makers: bits 2 malloc, 4 new, 8 new[]
+ *               frames are missing; makers: bits 2 malloc, 4 new, 8 new[]; growth_bytes_per_s: of the stack, 0:
+ *               it does not grow; growth_confidence: 0 to 1
  * ages          a site's objects and bytes by age: younger than under_s, not younger than the row before
- * peak_sites    (stack, tag) at the moment of the kept peak
  * roots         what objects are reached from: variables, stacks, ...; those on a site's way, and those that
  *               retain most; retained: what only they hold. kind "named": poolprof_root of the program;
  *               reached: all that can be reached from it
@@ -23,6 +23,8 @@
  * steps         a site's way from its root to its largest object: the objects between, from the root on;
  *               holder: the site of each; objects 0: the middle of a long way is left out here
  * classes       C++ classes of the objects, most bytes first
+ * snapshots     moments at which resident memory was critical: those with most of it; objects and bytes: of all sites
+ * peak_sites    (stack, tag) at the moment of the kept peak (snapshot NULL), and the largest ones at a snapshot
  * pools         object pools; kind "class" or "named"; capacity, live, peak, window_peak: objects; missed:
  *               requests that another allocator served; grown, shrunk: slabs
  * slabs         one row: slabs with live objects, sparse ones (at most a quarter full), unused bytes in those
@@ -31,6 +33,7 @@
  * frame_figures allocations per frame of the program (poolprof_frame): one row
  * worst_frames  those with most allocations; id: as in frame_sites, where the stacks are
  * samples       the process's memory over time
+ * costs         processor time that the watcher has taken for the process, by duty
  * alerts, children, blind_spots   as in the JSON report
  *
  * Ids are dense and start at 1 (modules: 0), a stack's parent is older than itself. For people:
@@ -44,7 +47,7 @@
 #define REPORT_PROFILE_SCHEMA_H
 
 #define PROFILE_FORMAT "poolprof.profile"
-#define PROFILE_VERSION 3
+#define PROFILE_VERSION 4
 #define PROFILE_APPLICATION_ID 0x706f6f6c /* "pool": file(1) shows it */
 
 /* Columns are listed once: the names, and how many there are. */
@@ -63,8 +66,8 @@
 #define PROFILE_SITE_COLUMNS                                                                       \
     "id, kind, stack, truncated, tag, type, thread, objects, bytes, oldest_s, newest_s, "          \
     "allocations, bytes_allocated, temporary, stale_objects, retained_bytes, "                     \
-    "suspect_objects, suspect_bytes, makers, root"
-#define PROFILE_SITE_COUNT 20
+    "suspect_objects, suspect_bytes, makers, growth_bytes_per_s, growth_confidence, root"
+#define PROFILE_SITE_COUNT 22
 #define PROFILE_ROOT_COLUMNS                                                                       \
     "id, kind, name, thread, module, retained_objects, retained_bytes, reached_objects, reached_bytes"
 #define PROFILE_ROOT_COUNT 9
@@ -76,7 +79,9 @@
 #define PROFILE_CLASS_COUNT 5
 #define PROFILE_AGE_COLUMNS "site, bucket, under_s, objects, bytes"
 #define PROFILE_AGE_COUNT 5
-#define PROFILE_PEAK_COLUMNS "id, stack, truncated, tag, objects, bytes"
+#define PROFILE_SNAPSHOT_COLUMNS "id, t_s, rss_bytes, objects, bytes"
+#define PROFILE_SNAPSHOT_COUNT 5
+#define PROFILE_PEAK_COLUMNS "snapshot, stack, truncated, tag, objects, bytes"
 #define PROFILE_PEAK_COUNT 6
 #define PROFILE_POOL_COLUMNS                                                                          \
     "name, kind, object_bytes, capacity, live, peak, window_peak, served, missed, efficiency, grown, "  \
@@ -96,8 +101,10 @@
 #define PROFILE_LAP_SITE_COUNT 4
 #define PROFILE_SAMPLE_COLUMNS "t_s, rss_bytes, heap_bytes, objects, interval_s"
 #define PROFILE_SAMPLE_COUNT 5
-#define PROFILE_ALERT_COLUMNS "t_s, rule, level, state, value, threshold, next_s"
-#define PROFILE_ALERT_COUNT 7
+#define PROFILE_ALERT_COLUMNS "t_s, rule, level, state, value, threshold, next_s, subject"
+#define PROFILE_ALERT_COUNT 8
+#define PROFILE_COST_COLUMNS "duty, count, total_s, most_s"
+#define PROFILE_COST_COUNT 4
 #define PROFILE_CHILD_COLUMNS "pid, exe, end, status, lost_bytes, profile"
 #define PROFILE_CHILD_COUNT 6
 #define PROFILE_BLIND_COLUMNS "what, count, detail"
@@ -116,7 +123,8 @@
     "truncated INTEGER, tag TEXT, type TEXT, thread TEXT, objects INTEGER, bytes INTEGER, "        \
     "oldest_s REAL, newest_s REAL, allocations INTEGER, bytes_allocated INTEGER,"                  \
     "temporary INTEGER, stale_objects INTEGER, retained_bytes INTEGER, "                           \
-    "suspect_objects INTEGER, suspect_bytes INTEGER, makers INTEGER, root INTEGER REFERENCES roots);" \
+    "suspect_objects INTEGER, suspect_bytes INTEGER, makers INTEGER, growth_bytes_per_s REAL, "      \
+    "growth_confidence REAL, root INTEGER REFERENCES roots);"                                        \
     "CREATE TABLE roots(id INTEGER PRIMARY KEY, kind TEXT, name TEXT, thread TEXT, "               \
     "module INTEGER REFERENCES modules, retained_objects INTEGER, retained_bytes INTEGER, "             \
     "reached_objects INTEGER, reached_bytes INTEGER);"                                             \
@@ -128,7 +136,10 @@
     "lost_bytes INTEGER);"                                                                         \
     "CREATE TABLE ages(site INTEGER REFERENCES sites, bucket INTEGER, under_s REAL, "              \
     "objects INTEGER, bytes INTEGER);"                                                             \
-    "CREATE TABLE peak_sites(id INTEGER PRIMARY KEY, stack INTEGER REFERENCES stacks, "            \
+    "CREATE TABLE snapshots(id INTEGER PRIMARY KEY, t_s REAL, rss_bytes INTEGER, objects INTEGER, " \
+    "bytes INTEGER);"                                                                              \
+    "CREATE TABLE peak_sites(snapshot INTEGER REFERENCES snapshots, "                              \
+    "stack INTEGER REFERENCES stacks, "                                                            \
     "truncated INTEGER, tag TEXT, objects INTEGER, bytes INTEGER);"                                \
     "CREATE TABLE pools(name TEXT, kind TEXT, object_bytes INTEGER, capacity INTEGER, "            \
     "live INTEGER, peak INTEGER, window_peak INTEGER, served INTEGER, missed INTEGER, "            \
@@ -142,6 +153,7 @@
     "CREATE TABLE frame_sites(" PROFILE_LAP_SITE_COLUMNS ");"                                      \
     "CREATE TABLE samples(" PROFILE_SAMPLE_COLUMNS ");"                                            \
     "CREATE TABLE alerts(" PROFILE_ALERT_COLUMNS ");"                                              \
+    "CREATE TABLE costs(" PROFILE_COST_COLUMNS ");"                                                \
     "CREATE TABLE children(" PROFILE_CHILD_COLUMNS ");"                                            \
     "CREATE TABLE blind_spots(" PROFILE_BLIND_COLUMNS ");"
 

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "aggregate.h"
-#include "config.h"
 #include "view.h"
 
 static bool moved(int64_t before, int64_t now) {
@@ -186,34 +185,4 @@ bool sample_take(const struct view *view, int pid, struct model_sample *sample) 
     uint64_t tracker = atomic_load(&view_header(view)->tracker_bytes);
     sample->rss_bytes = tracker < (uint64_t)resident ? resident - (int64_t)tracker : 0;
     return true;
-}
-
-/* ---- budgets ---- */
-
-static int64_t live_under(const struct view *view, const char *tag) {
-    struct pp_segment_tag row;
-    int64_t live = 0;
-    for (uint64_t i = 1; view_read(view, PP_AREA_TAGS, i, 1, &row) == 1; i++) {
-        char *name = view_text(view, row.name, NULL);
-        if (name && !strcmp(name, tag) && row.live_bytes > 0)
-            live += row.live_bytes;
-        free(name);
-    }
-    return live;
-}
-
-void sample_budget(const struct view *view, struct sample_budget *nearest) {
-    char list[PP_OPTION_TEXT_BYTES + 1] = "", tag[PP_BUDGET_NAME_BYTES];
-    const char *at = list;
-    int64_t budget;
-    *nearest = (struct sample_budget){0};
-    memcpy(list, view_header(view)->options.BUDGET, PP_OPTION_TEXT_BYTES);
-    while (pp_config_budget(&at, tag, &budget)) {
-        int64_t bytes = live_under(view, tag);
-        bool nearer = (double)bytes * (double)nearest->budget_bytes > (double)nearest->bytes * (double)budget;
-        if (budget <= 0 || (nearest->budget_bytes > 0 && !nearer))
-            continue;
-        *nearest = (struct sample_budget){.bytes = bytes, .budget_bytes = budget};
-        strcpy(nearest->tag, tag);
-    }
 }

@@ -100,11 +100,4 @@ int64_t sample_parse_statm(const char *text, int64_t page_bytes);
    false: the resident set cannot be read (the process is dead); the heap's figures are set. */
 bool sample_take(const struct view *view, int pid, struct model_sample *sample);
 
-/* The tag of POOLPROF_BUDGET that is nearest to its budget, or farthest above it. */
-struct sample_budget {
-    char tag[64];
-    int64_t bytes, budget_bytes; /* live under it; 0: there are no budgets */
-};
-void sample_budget(const struct view *view, struct sample_budget *nearest);
-
 #endif

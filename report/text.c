@@ -10,12 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "text_history.h"
 #include "text_stack.h"
 #include "text_way.h"
 #include "words.h"
 
 #define TYPE_WIDTH 60u /* longest class of a site shown */
-#define PEAK_SITES 5
 #define PEAK_APART 1.1 /* a peak closer to the end than this has the same sites */
 
 bool text_wants_colour(FILE *to) {
@@ -108,6 +108,27 @@ static void put_suspects(const struct text *text) {
             words_bytes(bytes, amount), words_time(model->leak_age_s, age));
 }
 
+/* Stacks that grow; a stack's sites of several kinds or tags follow one another nowhere, so each counts once
+   by its number. */
+static void put_growth(const struct text *text) {
+    const struct model *model = text->model;
+    uint8_t *seen = model_alloc(model->stack_count, 1);
+    char count[WORDS_BYTES], rate[WORDS_BYTES];
+    uint64_t stacks = 0;
+    double sum = 0;
+    for (size_t i = 0; i < model->site_count; i++) {
+        const struct model_site *site = &model->sites[i];
+        if (!(site->growth_rate > 0) || seen[site->stack]) continue;
+        seen[site->stack] = 1;
+        stacks++;
+        sum += site->growth_rate;
+    }
+    free(seen);
+    if (stacks > 0)
+        fprintf(text->to, "; %s %s %s%s", words_counted(stacks, "site", count), stacks == 1 ? "grows" : "grow",
+                text->about, words_rate(sum, rate));
+}
+
 static bool is_scanned(const struct model *model) { return strcmp(model->scan, "done") == 0; }
 
 static void put_kind(const struct text *text, enum model_kind kind, const char *before) {
@@ -152,6 +173,7 @@ static void put_verdict(const struct text *text) {
     fputc(' ', to);
     put_moment(text);
     put_suspects(text);
+    put_growth(text);
     if (model->errors.invalid_frees > 0)
         fprintf(to, "; %s", words_counted(model->errors.invalid_frees, "invalid free", objects));
     if (model->errors.mismatched_frees > 0)
@@ -246,6 +268,9 @@ static void put_site(const struct text *text, const struct model_site *site) {
             text->plain);
     fprintf(text->to, " (%s)", words_percent((double)site->bytes, (double)all, percent));
     put_ages(text, site);
+    if (site->growth_rate > 0)
+        fprintf(text->to, "; %sgrows %s%s%s", text->alarm, text->about, words_rate(site->growth_rate, bytes),
+                text->plain);
     fputc('\n', text->to);
     put_site_origin(text, site);
     text_put_stack(text, site->stack);
@@ -291,19 +316,13 @@ static void put_resident(const struct text *text) {
 
 static void put_peak_sites(const struct text *text) {
     const struct model *model = text->model;
-    char bytes[WORDS_BYTES], objects[WORDS_BYTES];
+    char bytes[WORDS_BYTES];
     if (model->peak_site_count == 0 ||
         (double)model->peak.bytes < PEAK_APART * (double)model->totals.outstanding_bytes)
         return;
     fprintf(text->to, "  at the peak  %s, the largest sites%s:\n", words_bytes(model->peak.bytes, bytes),
             text->about[0] != 0 ? " by estimate" : "");
-    for (size_t i = 0; i < model->peak_site_count && i < PEAK_SITES; i++) {
-        const struct model_site *site = &model->peak_sites[i];
-        fprintf(text->to, "    %10s in %s: ", words_bytes(site->bytes, bytes),
-                words_counted(site->objects, "object", objects));
-        text_put_place(text, site->stack);
-        fputc('\n', text->to);
-    }
+    text_put_sites(text, model->peak_sites, model->peak_site_count);
 }
 
 /* What the pools took off the backing allocator, and how full they are. */
@@ -449,34 +468,6 @@ static void put_errors(const struct text *text) {
                 words_counted(model->errors.misuses, "wrong use", count));
 }
 
-/* Above it, a profile's number is no amount of memory, and no integer may be made of it. */
-#define BYTES_MOST 0x1p62
-
-static void put_alert_value(const struct text *text, const struct model_alert *alert,
-                            double value) {
-    char amount[WORDS_BYTES];
-    bool bytes = strncmp(alert->rule, "mem_", 4) == 0 || strcmp(alert->rule, "budget") == 0;
-    if (bytes && value >= 0 && value < BYTES_MOST) fputs(words_bytes((uint64_t)value, amount), text->to);
-    else fprintf(text->to, "%.6g", value);
-}
-
-static void put_alerts(const struct text *text) {
-    const struct model *model = text->model;
-    char time[WORDS_BYTES];
-    if (model->alert_count == 0) return;
-    fprintf(text->to, "\n%salerts%s\n", text->bold, text->plain);
-    for (size_t i = 0; i < model->alert_count; i++) {
-        const struct model_alert *alert = &model->alerts[i];
-        fprintf(text->to, "  after %-11s %s %s %s: ", words_time(alert->t_s, time), alert->level,
-                alert->rule, alert->state);
-        if (strcmp(alert->rule, "budget") == 0) fputs(text->about, text->to);
-        put_alert_value(text, alert, alert->value);
-        fputs(" (threshold ", text->to);
-        put_alert_value(text, alert, alert->threshold);
-        fputs(")\n", text->to);
-    }
-}
-
 void text_child_line(const struct model_child *child, FILE *to) {
     char bytes[WORDS_BYTES];
     fputs("child ", to);
@@ -566,7 +557,7 @@ bool text_render(const struct model *model, FILE *to, const struct text_options 
     put_tags(&text);
     put_laps(&text);
     put_memory(&text);
-    put_alerts(&text);
+    text_put_alerts(&text);
     put_children(&text);
     put_blind_spots(&text);
     put_more(&text);

@@ -37,6 +37,17 @@ int64_t watched_now_ns(void) {
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
+/* Of this thread, so that a loaded machine does not count. */
+static double processor_s(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / NS;
+}
+
+static void charge(struct watched *watched, enum model_duty duty, double begun_s) {
+    model_add_cost(&watched->costs[duty], processor_s() - begun_s);
+}
+
 double watched_now_s(const struct watched *watched) {
     return (double)(watched_now_ns() - watched->header->started_monotonic_ns) / NS;
 }
@@ -146,6 +157,7 @@ struct watched *watched_create(int fd, int pidfd, struct pp_tree *tree, char *wh
     watched->seccomp = seccomp_of(watched->pid);
     stale_init(&watched->stale, watched->header, fd);
     sample_history_init(&watched->history, (double)atomic_load(&header->options.HISTORY) / NS);
+    readings_init(&watched->readings, watched->view);
     watched->glance_step_s = GLANCE_FIRST_S;
     open_outputs(watched);
     return watched;
@@ -156,7 +168,11 @@ void watched_destroy(struct watched *watched) {
     events_close(&watched->events);
     output_close(&watched->log);
     sample_history_fini(&watched->history);
+    readings_fini(&watched->readings);
+    survey_fini(&watched->survey);
     aggregate_peak_free(watched->peak_sites);
+    for (size_t i = 0; i < AGGREGATE_SNAPSHOTS; i++)
+        aggregate_peak_free(watched->snapshots[i].sites);
     leaks_destroy(watched->leaks);
     free(watched->told);
     free(watched->name);
@@ -189,70 +205,23 @@ static void keep_alert(struct watched *watched, const struct model_alert *alert)
     watched->told[watched->told_count++] = *alert;
 }
 
-/* How long a rule has lasted: since it was last told to be raised. */
-static double lasted_s(const struct watched *watched, const struct model_alert *alert) {
-    for (size_t i = watched->told_count; i-- > 0;)
-        if (!strcmp(watched->told[i].rule, alert->rule) && !strcmp(watched->told[i].state, "raised"))
-            return alert->t_s - watched->told[i].t_s;
-    return 0;
-}
-
-static void tell_alerts(struct watched *watched, const struct model_sample *sample,
-                        const struct sample_budget *budget) {
-    const struct pp_options *options = &watched->header->options;
-    struct model_alert out[ALERT_RULE_COUNT];
-    struct alert_limits limits = {
-        .threshold = {[ALERT_MEM_WARN] = (double)atomic_load(&options->MEM_WARN),
-                      [ALERT_MEM_CRITICAL] = (double)atomic_load(&options->MEM_CRITICAL),
-                      [ALERT_BUDGET] = (double)budget->budget_bytes},
-        .backoff_min_s = seconds_of(&options->ALERT_BACKOFF_MIN),
-        .backoff_max_s = seconds_of(&options->ALERT_BACKOFF_MAX),
-    };
-    size_t count = alert_step(&watched->alerts, sample, &limits, sample->t_s, out);
-    for (size_t i = 0; i < count; i++) {
-        char line[256];
-        alert_line(&out[i], lasted_s(watched, &out[i]), line, sizeof line);
-        keep_alert(watched, &out[i]);
-        char *tag = !strcmp(out[i].rule, "budget") ? words_safe(budget->tag) : NULL;
-        bool estimate = tag && atomic_load(&options->TRACK) > PP_TRACK_OFF;
-        watched_log(watched, alert_log_level(&out[i]), "%s%s%s%s", line, tag ? ", tag " : "", tag ? tag : "",
-                    estimate ? " (an estimate)" : "");
-        free(tag);
-        events_alert(&watched->events, &out[i]);
-        board_alert(watched->board, watched->seat, &out[i]);
+/* The place for a snapshot of so many resident bytes: a free one, else the least bad one's, after which the
+   others move up. NULL: all are worse. */
+static struct watched_snapshot *snapshot_place(struct watched *watched, int64_t rss_bytes) {
+    struct watched_snapshot *all = watched->snapshots, *least = &all[0];
+    const struct watched_snapshot *last = &all[AGGREGATE_SNAPSHOTS - 1];
+    for (size_t i = 0; i < AGGREGATE_SNAPSHOTS; i++) {
+        if (!all[i].sites)
+            return &all[i];
+        if (all[i].rss_bytes < least->rss_bytes)
+            least = &all[i];
     }
-}
-
-static bool sample_now(struct watched *watched) {
-    const struct pp_options *options = &watched->header->options;
-    struct sample_limits limits = {
-        .min_s = seconds_of(&options->SAMPLE_MIN),
-        .max_s = seconds_of(&options->SAMPLE_MAX),
-        .warn_bytes = (double)atomic_load(&options->MEM_WARN),
-        .critical_bytes = (double)atomic_load(&options->MEM_CRITICAL),
-    };
-    struct model_sample sample = {.t_s = watched_now_s(watched)};
-    if (!view_refresh(watched->view) || !sample_take(watched->view, watched->pid, &sample)) {
-        watched->sample_s = sample.t_s + limits.max_s; /* dying: the pidfd will say so */
-        return false;
-    }
-    struct sample_budget budget;
-    sample_budget(watched->view, &budget);
-    sample.budget_bytes = budget.bytes;
-    sample.interval_s = sample_pace_next(&watched->pace, &sample, &limits);
-    watched->sample_s = sample.t_s + sample.interval_s;
-    sample_history_add(&watched->history, &sample);
-    events_sample(&watched->events, &sample);
-    board_sample(watched->board, watched->seat, &sample);
-    tell_alerts(watched, &sample, &budget);
-    return true;
-}
-
-bool watched_sample(struct watched *watched) {
-    pthread_mutex_lock(&watched->lock);
-    bool good = sample_now(watched);
-    pthread_mutex_unlock(&watched->lock);
-    return good;
+    if (least->rss_bytes >= rss_bytes)
+        return NULL;
+    aggregate_peak_free(least->sites);
+    memmove(least, least + 1, (size_t)(last - least) * sizeof *least);
+    all[AGGREGATE_SNAPSHOTS - 1].sites = NULL;
+    return &all[AGGREGATE_SNAPSHOTS - 1];
 }
 
 void watched_call(struct watched *watched, uint32_t calls) {
@@ -275,6 +244,111 @@ static double end_cleanup(struct watched *watched, double now_s) {
     atomic_fetch_and(&watched->header->calls, ~(uint32_t)PP_CALL_CLEANUP);
     watched->cleanup_s = 0;
     return INFINITY;
+}
+
+/* The program is asked to give back what it can, at its next slow path; what is outstanding is kept, at first
+   and when it has become clearly worse. */
+static void act_on_critical(struct watched *watched, const struct model_alert *alert, int64_t rss_bytes) {
+    bool raised = !strcmp(alert->state, "raised");
+    if (!strcmp(alert->state, "resolved"))
+        return;
+    watched_clean_up(watched);
+    if (!raised && (double)rss_bytes < (double)watched->critical_bytes * SAMPLE_PEAK_GROWTH)
+        return;
+    struct watched_snapshot *place = snapshot_place(watched, rss_bytes);
+    if (!place)
+        return;
+    watched->critical_bytes = rss_bytes;
+    place->rss_bytes = rss_bytes;
+    place->sites = aggregate_peak_take(watched->view, alert->t_s);
+    if (place->sites)
+        aggregate_peak_cut(place->sites, MODEL_SNAPSHOT_SITES);
+}
+
+/* For the program's own callbacks: src/notice.c. */
+static void leave_notice(struct watched *watched, const struct model_alert *alert) {
+    struct pp_segment_header *header = watched->header;
+    uint32_t number = atomic_load(&header->notice_count) + 1;
+    struct pp_notice *notice = &header->notices[number % PP_NOTICES];
+    atomic_store(&notice->number, 0);
+    notice->rule = (uint32_t)(alert_find(alert->rule) - alert_rows);
+    notice->state = !strcmp(alert->state, "raised")     ? PP_ALERT_RAISED
+                    : !strcmp(alert->state, "repeated") ? PP_ALERT_REPEATED
+                                                        : PP_ALERT_RESOLVED;
+    notice->value = alert->value;
+    notice->threshold = alert->threshold;
+    _Static_assert(sizeof notice->subject == sizeof alert->subject, "one bound");
+    memcpy(notice->subject, alert->subject, sizeof notice->subject);
+    atomic_store(&notice->number, number);
+    atomic_store(&header->notice_count, number);
+}
+
+static void tell(struct watched *watched, const struct model_alert *alert) {
+    char line[256];
+    alert_line(alert, line, sizeof line);
+    char *safe = words_safe(line);
+    bool estimate = !strcmp(alert->rule, "budget") && atomic_load(&watched->header->options.TRACK) > PP_TRACK_OFF;
+    watched_log(watched, alert_log_level(alert), "%s%s", safe, estimate ? " (an estimate)" : "");
+    free(safe);
+    keep_alert(watched, alert);
+    leave_notice(watched, alert);
+    events_alert(&watched->events, alert);
+    board_alert(watched->board, watched->seat, alert);
+}
+
+static void tell_alerts(struct watched *watched, const struct model_sample *sample) {
+    const struct pp_options *options = &watched->header->options;
+    struct alert_reading readings[READING_MAX + SURVEY_READINGS];
+    struct model_alert out[ALERT_OUT_MAX];
+    struct alert_backoff backoff = {seconds_of(&options->ALERT_BACKOFF_MIN),
+                                    seconds_of(&options->ALERT_BACKOFF_MAX)};
+    double begun_s = processor_s();
+    size_t count = readings_take(&watched->readings, watched->view, sample, readings);
+    count += survey_readings(&watched->survey, watched->view, readings + count);
+    count = alert_step(&watched->alerts, readings, count, backoff, sample->t_s, out);
+    charge(watched, MODEL_ALERTS, begun_s);
+    for (size_t i = 0; i < count; i++) {
+        tell(watched, &out[i]);
+        if (!strcmp(out[i].rule, alert_rows[PP_ALERT_mem_critical].name))
+            act_on_critical(watched, &out[i], sample->rss_bytes);
+    }
+}
+
+static bool sample_now(struct watched *watched) {
+    const struct pp_options *options = &watched->header->options;
+    struct sample_limits limits = {
+        .min_s = seconds_of(&options->SAMPLE_MIN),
+        .max_s = seconds_of(&options->SAMPLE_MAX),
+        .warn_bytes = (double)atomic_load(&options->MEM_WARN),
+        .critical_bytes = (double)atomic_load(&options->MEM_CRITICAL),
+    };
+    struct model_sample sample = {.t_s = watched_now_s(watched)};
+    double begun_s = processor_s();
+    if (!view_refresh(watched->view) || !sample_take(watched->view, watched->pid, &sample)) {
+        watched->sample_s = sample.t_s + limits.max_s; /* dying: the pidfd will say so */
+        return false;
+    }
+    sample.interval_s = sample_pace_next(&watched->pace, &sample, &limits);
+    watched->sample_s = sample.t_s + sample.interval_s;
+    sample_history_add(&watched->history, &sample);
+    charge(watched, MODEL_SAMPLE, begun_s);
+    atomic_store(&watched->header->resident_bytes, sample.rss_bytes);
+    atomic_store(&watched->header->sampled_tick, (uint32_t)(sample.t_s * NS / PP_TICK_NS) + 1);
+    events_sample(&watched->events, &sample);
+    board_sample(watched->board, watched->seat, &sample);
+    begun_s = processor_s();
+    if (atomic_load(&options->TRACK) != PP_TRACK_OFF &&
+        survey_take(&watched->survey, watched->view, sample.t_s, limits.min_s))
+        charge(watched, MODEL_SURVEY, begun_s);
+    tell_alerts(watched, &sample);
+    return true;
+}
+
+bool watched_sample(struct watched *watched) {
+    pthread_mutex_lock(&watched->lock);
+    bool good = sample_now(watched);
+    pthread_mutex_unlock(&watched->lock);
+    return good;
 }
 
 void watched_hurry(struct watched *watched) {
@@ -343,4 +417,26 @@ double watched_look(struct watched *watched) {
     double next_s = look(watched);
     pthread_mutex_unlock(&watched->lock);
     return next_s;
+}
+
+/* ---- for reports ---- */
+
+struct aggregate_moments watched_moments(const struct watched *watched) {
+    struct aggregate_moments moments = {.peak = watched->peak_sites};
+    for (size_t i = 0; i < AGGREGATE_SNAPSHOTS; i++) {
+        moments.snapshots[i] = watched->snapshots[i].sites;
+        moments.rss_bytes[i] = watched->snapshots[i].rss_bytes;
+    }
+    return moments;
+}
+
+void watched_fill(const struct watched *watched, struct model *model) {
+    memcpy(model->costs, watched->costs, sizeof watched->costs);
+    survey_fill(&watched->survey, model);
+    sample_history_store(&watched->history, model);
+    for (size_t i = 0; i < watched->told_count; i++)
+        model_add_alert(model, watched->told[i]);
+    if (watched->alerts.dropped > 0)
+        model_add_blind_spot(model, "alerts", watched->alerts.dropped,
+                             "looks at which an alert was not raised because too many were up");
 }

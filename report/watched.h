@@ -17,8 +17,10 @@
 #include "events.h"
 #include "leaks.h"
 #include "output.h"
+#include "reading.h"
 #include "sample.h"
 #include "stale.h"
+#include "survey.h"
 #include "view.h"
 
 #define WATCHED_ALERTS_MAX 1000 /* the newest are kept */
@@ -46,7 +48,15 @@ struct watched {
     struct sample_pace pace;
     struct sample_peak peak;
     struct aggregate_peak *peak_sites;
+    struct watched_snapshot {
+        struct aggregate_peak *sites;
+        int64_t rss_bytes;
+    } snapshots[AGGREGATE_SNAPSHOTS]; /* when memory was critical, the worst; in order of time */
+    int64_t critical_bytes;           /* resident, at the last one */
     struct leaks *leaks;              /* NULL: not asked for yet */
+    struct readings readings;
+    struct survey survey;
+    struct model_cost costs[MODEL_DUTY_COUNT];
     struct alerts alerts;
     struct model_alert *told;         /* alerts so far, oldest first */
     size_t told_count;
@@ -81,6 +91,10 @@ void watched_clean_up(struct watched *watched);
 
 /* The next look is due at once, and its sample: options have changed. Not under `lock`. */
 void watched_hurry(struct watched *watched);
+
+/* What it has been seen doing, for a report: kept moments for aggregate(), then all else into its model. */
+struct aggregate_moments watched_moments(const struct watched *watched);
+void watched_fill(const struct watched *watched, struct model *model);
 
 /* A line "poolprof[PID]: ..." to the log, if `level` is at or above POOLPROF_LOG_LEVEL. */
 void watched_log(struct watched *watched, int level, const char *format, ...)

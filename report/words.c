@@ -50,6 +50,14 @@ const char *words_exact(uint64_t bytes, char to[2 * WORDS_BYTES]) {
     return to;
 }
 
+const char *words_rate(double bytes_per_s, char to[WORDS_BYTES]) {
+    double per_min = bytes_per_s * 60;
+    words_bytes(per_min > 0 && per_min < 0x1p62 ? (uint64_t)per_min : 0, to);
+    size_t used = strlen(to);
+    snprintf(to + used, WORDS_BYTES - used, "/min");
+    return to;
+}
+
 const char *words_percent(double part, double whole, char to[WORDS_BYTES]) {
     double percent = whole > 0 ? 100 * part / whole : 0;
     if (percent > 0 && percent < 1) snprintf(to, WORDS_BYTES, "<1 %%");

@@ -13,6 +13,8 @@
 const char *words_bytes(uint64_t bytes, char to[WORDS_BYTES]);
 /* The same with the exact figure where it was rounded: "6.25 MiB (6,555,680 bytes)". */
 const char *words_exact(uint64_t bytes, char to[2 * WORDS_BYTES]);
+/* Bytes a second by the minute: "2.1 MiB/min". */
+const char *words_rate(double bytes_per_s, char to[WORDS_BYTES]);
 /* Part of a whole: "95 %", "<1 %". */
 const char *words_percent(double part, double whole, char to[WORDS_BYTES]);
 /* "1,234,567". */

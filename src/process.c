@@ -19,6 +19,7 @@
 #include "log.h"
 #include "module.h"
 #include "named.h"
+#include "notice.h"
 #include "os.h"
 #include "pattern.h"
 #include "pool.h"
@@ -150,6 +151,7 @@ static enum pp_life begin(bool forked) {
         pp_named_restart();
         pp_tag_restart();
         pp_lap_restart();
+        pp_notice_restart();
     }
     if (tree.words != NULL) pp_tree_rules_open(tree.header);
     tell_own_memory();

@@ -80,10 +80,10 @@ void asset_destroy(struct asset *asset)
     free(asset);
 }
 
-void asset_cache_evict(void)
+long asset_cache_drop(void)
 {
-    if (leak_planned(LEAK_CACHE))
-        return;
+    long dropped = (long)cache.count;
+
     for (size_t i = 0; i < cache.chain_count; i++)
         while (cache.chains[i]) {
             struct asset *asset = cache.chains[i];
@@ -91,6 +91,13 @@ void asset_cache_evict(void)
             asset_destroy(asset);
         }
     cache.count = 0;
+    return dropped;
+}
+
+void asset_cache_evict(void)
+{
+    if (!leak_planned(LEAK_CACHE))
+        asset_cache_drop();
 }
 
 void asset_cache_fini(void)

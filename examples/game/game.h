@@ -101,6 +101,7 @@ void asset_cache_init(void);
 void asset_cache_add(struct asset *asset);          /* takes ownership */
 struct asset *asset_cache_find(const char *name);
 void asset_cache_evict(void);                       /* everything: a new level needs other assets */
+long asset_cache_drop(void);                        /* whatever is planted; how many assets */
 void asset_cache_fini(void);
 void asset_destroy(struct asset *asset);
 

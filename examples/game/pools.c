@@ -5,8 +5,18 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static struct poolprof_pool *pools[POOL_COUNT];
+
+/* Called by poolprof_frame(), so on the main thread and between two steps: the cache may be emptied. A level's
+   assets are loaded again when it begins. */
+static void on_alert(const struct poolprof_alert *alert, void *unused)
+{
+    if (strcmp(alert->rule, "mem_critical") || alert->state == POOLPROF_ALERT_RESOLVED)
+        return;
+    fprintf(stderr, "game: memory is critical, %ld assets dropped\n", asset_cache_drop());
+}
 
 void pools_init(void)
 {
@@ -33,6 +43,7 @@ void pools_init(void)
             abort();
         }
     }
+    poolprof_alert_add(on_alert, NULL);
 }
 
 void *pools_take(enum pool_id pool)

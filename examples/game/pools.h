@@ -1,6 +1,7 @@
 /*
  * What the flavour `game_pools` does differently (built with -DGAME_POOLS): the objects that come and go
- * by the thousand are from named pools, assets are tagged, and each step of the world is a frame.
+ * by the thousand are from named pools, assets are tagged, each step of the world is a frame, at which
+ * alerts are heard: when memory is critical the game does without its cache of assets.
  * Without it nothing of poolprof is in the game.
  */
 #ifndef POOLS_H

@@ -160,12 +160,69 @@ static inline __attribute__((unused)) void poolprof_tag_end(int *unused) {
 
 /* ---- frames: how many allocations a turn of the main loop makes ----
  *
- * Call it once per turn, from one thread at a time. From one call to the next is a frame; the report shows
- * how many allocations all threads made per frame (least, median, 99th percentile, most) and the worst
- * frames with the calling thread's sites. Some 300 ns, and 30 more per thread. */
+ * Call it once per turn, from one thread at a time; it polls for alerts, too (below). From one call to the
+ * next is a frame; the report shows how many allocations all threads made per frame (least, median, 99th
+ * percentile, most) and the worst frames with the calling thread's sites. Some 300 ns, and 30 more per
+ * thread. */
 extern void poolprof_frame_now(void) POOLPROF_WEAK;
 POOLPROF_INLINE void poolprof_frame(void) {
     if (poolprof_frame_now != 0) poolprof_frame_now();
+}
+
+/* ---- alerts: what the watcher finds wrong while the program runs ----
+ *
+ *     static void on_alert(const struct poolprof_alert *alert, void *cache) {
+ *         if (!strcmp(alert->rule, "mem_critical") && alert->state != POOLPROF_ALERT_RESOLVED) cache_drop(cache);
+ *     }
+ *     poolprof_alert_add(on_alert, &cache);
+ *
+ * Callbacks run on the thread that calls poolprof_poll() or poolprof_frame(), never inside malloc, so they may
+ * do what they like. The rules are those of the report: mem_warn, mem_critical, pool_efficiency, leak_age,
+ * growth, budget. The watcher looks every few seconds (POOLPROF_SAMPLE_MIN).
+ */
+
+enum poolprof_alert_state { POOLPROF_ALERT_RAISED, POOLPROF_ALERT_REPEATED, POOLPROF_ALERT_RESOLVED };
+
+struct poolprof_alert {
+    const char *rule, *level;       /* "growth", ...; "warn", "critical" */
+    const char *subject;            /* the tag, pool or site it is about; "": the process */
+    enum poolprof_alert_state state;
+    double value, threshold;        /* bytes, percent, seconds, or bytes per second, by the rule */
+};
+
+/* The alert is valid during the call. */
+typedef void (*poolprof_alert_callback)(const struct poolprof_alert *alert, void *context);
+
+/* The process's memory. */
+struct poolprof_sample {
+    uint64_t heap_bytes, peak_bytes;    /* requested and live, now and at most: exact to 64 KiB per thread */
+    uint64_t resident_bytes;            /* without the profiler's own, when the watcher last looked */
+    double resident_age_s;              /* how long ago that was; -1: not yet, or there is no watcher */
+};
+
+/* Internal: what the library exports. */
+extern int poolprof_alert_add_now(poolprof_alert_callback, void *) POOLPROF_WEAK;
+extern int poolprof_alert_remove_now(poolprof_alert_callback, void *) POOLPROF_WEAK;
+extern int poolprof_poll_now(void) POOLPROF_WEAK;
+extern int poolprof_sample_now(struct poolprof_sample *) POOLPROF_WEAK;
+
+/* Up to eight (callback, context). 0, or -1: no library, or no place left. Alerts from before come too. */
+POOLPROF_INLINE int poolprof_alert_add(poolprof_alert_callback callback, void *context) {
+    return poolprof_alert_add_now != 0 ? poolprof_alert_add_now(callback, context) : -1;
+}
+
+/* 0, or -1: there is no such pair. A call that another thread has begun may still come. */
+POOLPROF_INLINE int poolprof_alert_remove(poolprof_alert_callback callback, void *context) {
+    return poolprof_alert_remove_now != 0 ? poolprof_alert_remove_now(callback, context) : -1;
+}
+
+/* Calls the callbacks for each alert since the last poll, of whatever thread; of more than 16 the last ones.
+   How many alerts those were. A few nanoseconds where there is none. Not for signal handlers. */
+POOLPROF_INLINE int poolprof_poll(void) { return poolprof_poll_now != 0 ? poolprof_poll_now() : 0; }
+
+/* 0, or -1 (no library, not tracked): *sample is left as it is. */
+POOLPROF_INLINE int poolprof_sample(struct poolprof_sample *sample) {
+    return poolprof_sample_now != 0 ? poolprof_sample_now(sample) : -1;
 }
 
 /* ---- leaks: what is none, and a look right now ----

@@ -392,6 +392,23 @@ enum pp_degraded {
     PP_DEGRADED_DISARMED = 8   /* own bookkeeping found broken: tracking stopped */
 };
 
+/* An alert, from the watcher to the program. */
+#define PP_NOTICES 16u
+enum pp_alert_rule {
+#define ALERT(name, level, unit, when, subject) PP_ALERT_##name,
+#include "poolprof/alerts.def"
+#undef ALERT
+    PP_ALERT_COUNT
+};
+enum pp_alert_state { PP_ALERT_RAISED, PP_ALERT_REPEATED, PP_ALERT_RESOLVED };
+struct pp_notice {
+    _Atomic uint32_t number;    /* from 1 on; stored last, 0 while the rest changes */
+    uint32_t rule, state;       /* enum pp_alert_rule, enum pp_alert_state */
+    uint32_t reserved;
+    double value, threshold;
+    char subject[64];
+};
+
 struct pp_segment_header {
     char magic[8];
     uint32_t version;
@@ -472,6 +489,11 @@ struct pp_segment_header {
     _Atomic uint32_t stale_tick, stale_looks;
     _Atomic uint64_t stale_us;
     _Atomic uint32_t stale_refused;     /* 1: the kernel does not offer it */
+    /* The last alerts, for poolprof_poll(), and what the last sample said. */
+    _Alignas(64) _Atomic uint32_t notice_count; /* watcher: how many there have been */
+    _Atomic uint32_t sampled_tick;      /* watcher; 0: there was no sample yet */
+    _Atomic int64_t resident_bytes;     /* watcher, with the sample */
+    struct pp_notice notices[PP_NOTICES]; /* number n is at n modulo PP_NOTICES */
 
     _Alignas(64) struct pp_tree tree;   /* in use in the tree's first process only */
 };
@@ -479,7 +501,7 @@ _Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "lay
 
 /* Number of the format, and below it what tells one build's header from another's (options come and
    go): a reader takes only its own. */
-#define PP_SEGMENT_FORMAT 6u
+#define PP_SEGMENT_FORMAT 7u
 #define PP_SEGMENT_VERSION                                                                         \
     (PP_SEGMENT_FORMAT << 20 | (uint32_t)PP_COUNTER_COUNT << 14 |                                  \
      (uint32_t)(offsetof(struct pp_segment_header, tree) / 64))

@@ -67,6 +67,9 @@ const siteDetail = (data) => (site) =>
                     `in all ${counted(site.allocations, "allocation")} of ${exact(site.bytes_allocated)} came from here` +
                         (site.temporary > 0 ? `, ${count(site.temporary)} temporary` : ""),
                     `outstanding ${exact(site.bytes)}`,
+                    site.growth &&
+                        `grows ${bytes(60 * site.growth.bytes_per_s)}/min ` +
+                            `(confidence ${(100 * site.growth.confidence).toFixed(1)} %)`,
                     site.suspect_objects > 0 &&
                         `${counted(site.suspect_objects, "object")}, ${bytes(site.suspect_bytes)} ` +
                             "older than POOLPROF_LEAK_AGE",

@@ -108,13 +108,17 @@ const timelinePlot = (into, samples, alerts) => {
     };
 };
 
-const isAmount = (alert) => alert.rule.startsWith("mem_") || alert.rule === "budget";
-const alertValue = (alert, value) =>
-    isAmount(alert) ? bytes(value) : Number(value.toPrecision(6)).toLocaleString("en-US");
+const alertUnits = {
+    pool_efficiency: (value) => `${Number(value.toPrecision(4))} %`,
+    leak_age: time,
+    growth: (value) => `${bytes(60 * value)}/min`,
+};
+const alertValue = (alert, value) => (alertUnits[alert.rule] ?? bytes)(value);
 
 const alertColumns = [
     {title: "after", number: true, value: (row) => row.t_s, cell: (row) => time(row.t_s)},
     {title: "alert", value: (row) => row.rule, cell: (row) => row.rule.replace(/_/g, " ")},
+    {title: "of", value: (row) => row.subject ?? "", cell: (row) => name(row.subject ?? "")},
     {
         title: "level",
         value: (row) => row.level,

@@ -12,7 +12,7 @@
 #include "render.h"
 #include "scenarios.h"
 
-#define TABLES 13
+#define TABLES 15
 #define FILE_MAX (1 << 20)
 
 static const char *path_of_ours(void) {
@@ -63,7 +63,7 @@ static const char *const values[] = {"NULL",
 static void change_row(sqlite3 *database, const uint8_t *change) {
     static const char *const tables[TABLES] = {
         "meta",       "processes", "modules", "frames",   "stacks",      "sites", "ages",
-        "peak_sites", "pools",     "samples", "children", "blind_spots", "alerts"};
+        "peak_sites", "pools",     "samples", "children", "blind_spots", "alerts", "snapshots", "costs"};
     sqlite3_stmt *statement = NULL;
     char sql[256], value[64];
     const char *table = tables[change[0] % TABLES];

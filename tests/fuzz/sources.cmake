@@ -9,6 +9,8 @@ set(fuzz_sources
   report/aggregate_model.c
   report/aggregate_pauses.c
   report/aggregate_pools.c
+  report/aggregate_laps.c
+  report/aggregate_sites.c
   report/aggregate_slabs.c
   report/aggregate_tags.c
   report/fold.c
@@ -21,8 +23,13 @@ set(fuzz_sources
   report/reach.c
   report/scan_objects.c
   report/suppress.c
+  report/alert.c
+  report/reading.c
+  report/survey.c
+  report/trend.c
   report/words.c
   report/text.c
+  report/text_history.c
   report/text_stack.c
   report/text_way.c
   report/json.c
@@ -41,6 +48,8 @@ set(fuzz_sources
   report/merge_stacks.c
   report/profile.c
   report/profile_load.c
+  report/profile_history.c
+  report/profile_name.c
   report/profile_stacks.c
   report/publish.c
   src/cfi.c

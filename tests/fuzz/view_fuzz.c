@@ -8,7 +8,9 @@
 #include "profile.h"
 #include "render.h"
 #include "scan_objects.h"
+#include "reading.h"
 #include "scenarios.h"
+#include "survey.h"
 
 static void through_a_profile(const struct model *model) {
     char why[512] = "", path[64];
@@ -62,6 +64,25 @@ static void mark(const struct view *view, bool copied) {
     scan_objects_fini(&objects);
 }
 
+/* As the watcher looks at a segment: alerts and survey, twice. */
+static void watch(struct view *view) {
+    static struct alert_reading readings[READING_MAX + SURVEY_READINGS];
+    struct readings state;
+    struct survey survey = {.count = 0};
+    char name[MODEL_SUBJECT_BYTES];
+    readings_init(&state, view);
+    for (int look = 1; look <= 2; look++) {
+        struct model_sample sample = {.t_s = 10 * look};
+        size_t count = readings_take(&state, view, &sample, readings);
+        survey_take(&survey, view, 10 * look, 1);
+        count += survey_readings(&survey, view, readings + count);
+        if (count > READING_MAX + SURVEY_READINGS) abort();
+    }
+    for (uint32_t site = 0; site < 20; site++) survey_name(view, site, name);
+    survey_fini(&survey);
+    readings_fini(&state);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
     static int fd = -1;
     static unsigned runs;
@@ -74,13 +95,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes) {
         return 0;
     }
     struct aggregate_peak *peak = aggregate_peak_take(view, 1);
+    const struct aggregate_moments moments = {.peak = peak, .snapshots = {peak}};
     struct model *model = aggregate(view, runs % 2 ? AGGREGATE_LAST_TRACE : INT64_C(2000000000000),
-                                    peak, NULL);
+                                    &moments, NULL);
     render_all(model);
     if (runs++ % 16 == 0) through_a_profile(model); /* slow */
     model_destroy(model);
     aggregate_peak_free(peak);
     mark(view, runs % 4 == 1);
+    watch(view);
     view_close(view);
     return 0;
 }

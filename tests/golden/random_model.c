@@ -32,7 +32,9 @@ static void fill_site(struct model *model, struct model_site *site) {
                                 .retained_bytes = any(),
                                 .suspect_objects = any(),
                                 .suspect_bytes = any(),
-                                .makers = (unsigned)random() % 16};
+                                .makers = (unsigned)random() % 16,
+                                .growth_rate = random() % 3 == 0 ? random() / 7.0 : 0,
+                                .growth_confidence = random() % 1000 / 1000.0};
     for (int i = 0; i < MODEL_AGE_COUNT; i++) {
         if (random() % 2) continue;
         uint64_t objects = 1 + any();
@@ -86,9 +88,10 @@ static void fill_modules(struct model *model, size_t count) {
 static void fill_lists(struct model *model) {
     for (int i = 0; i < 5; i++) {
         model_add_sample(model,
-                         (struct model_sample){random() / 3.0, (int64_t)any(), -5, INT64_MAX, 0.5, 0});
-        model_add_alert(model, (struct model_alert){random() / 3.0, "growth", "critical",
-                                                    "resolved", 1.0 / 3, 1e300, 30});
+                         (struct model_sample){random() / 3.0, (int64_t)any(), -5, INT64_MAX, 0.5});
+        model_add_alert(model, (struct model_alert){.t_s = random() / 3.0, .rule = "growth", .level = "critical",
+                                                    .state = "resolved", .value = 1.0 / 3, .threshold = 1e300,
+                                                    .next_s = 30, .subject = "a\"b\x01"});
         struct model_child child = {.pid = (uint32_t)random(), .status = -1, .lost_bytes = -7};
         model_set(&child.exe, any_text());
         model_set(&child.end, "signal:9");
@@ -196,6 +199,18 @@ struct model *random_model(unsigned seed) {
                                 .bytes = any(),
                                 .stack = (uint32_t)((size_t)random() % model->stack_count),
                                 .tag = model_text(model, any_text())};
+    for (int i = 0; i < random() % 4; i++) {
+        struct model_snapshot snapshot = {.t_s = random() / 7.0, .rss_bytes = (int64_t)any(), .objects = any(),
+                                          .bytes = any(), .site_count = (size_t)random() % 5};
+        snapshot.sites = model_alloc(snapshot.site_count, sizeof *snapshot.sites);
+        for (size_t j = 0; j < snapshot.site_count; j++)
+            snapshot.sites[j] = (struct model_site){.kind = MODEL_OUTSTANDING, .objects = any(), .bytes = any(),
+                                                    .stack = (uint32_t)((size_t)random() % model->stack_count),
+                                                    .tag = model_text(model, any_text())};
+        model_add_snapshot(model, snapshot);
+    }
+    for (int duty = 0; duty < MODEL_DUTY_COUNT; duty++)
+        model->costs[duty] = (struct model_cost){.count = any(), .total_s = random() / 7.0, .most_s = random() / 3.0};
     fill_lists(model);
     model->slabs.slabs = any();
     model->slabs.sparse = any();

@@ -129,15 +129,24 @@ static void build_leaks(struct segment_builder *builder) {
 
 static void complete_leaks(struct model *model) {
     add_names(model);
-    model_add_sample(model, (struct model_sample){0.01, 2097152, 1000, 10, 5, 0});
-    model_add_sample(model, (struct model_sample){200, 9437184, 6500000, 130, 30, 0});
-    model_add_sample(model, (struct model_sample){399.5, 8388608, 6555680, 148, 30, 0});
-    model_add_alert(
-        model, (struct model_alert){120.5, "mem_warn", "warn", "raised", 9000000, 8388608, 30});
-    model_add_alert(
-        model, (struct model_alert){150.5, "mem_warn", "warn", "repeated", 9100000, 8388608, 60});
-    model_add_alert(model,
-                    (struct model_alert){390, "mem_warn", "warn", "resolved", 7000000, 8388608, 0});
+    model_add_sample(model, (struct model_sample){0.01, 2097152, 1000, 10, 5});
+    model_add_sample(model, (struct model_sample){200, 9437184, 6500000, 130, 30});
+    model_add_sample(model, (struct model_sample){399.5, 8388608, 6555680, 148, 30});
+    model->sites[0].growth_rate = 36700.16;
+    model->sites[0].growth_confidence = 0.9998;
+    static const struct model_alert alerts[] = {
+        {.t_s = 120.5, .state = "raised", .value = 9000000, .next_s = 30},
+        {.t_s = 150.5, .state = "repeated", .value = 9100000, .next_s = 60},
+        {.t_s = 390, .state = "resolved", .value = 7000000},
+    };
+    for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++) {
+        struct model_alert alert = alerts[i];
+        alert.rule = "mem_warn", alert.level = "warn", alert.threshold = 8388608;
+        model_add_alert(model, alert);
+    }
+    model_add_alert(model, (struct model_alert){.t_s = 391, .rule = "pool_efficiency", .level = "warn",
+                                                .state = "raised", .value = 71.25, .threshold = 90,
+                                                .next_s = 30, .subject = "bullets"});
     struct model_child child = {.pid = 8, .status = 11, .lost_bytes = 0};
     model_set(&child.exe, "/opt/game/bin/helper");
     model_set(&child.end, "signal:11");
@@ -348,7 +357,8 @@ struct model *scenario_model(const struct scenario *scenario) {
     if (view == NULL) return NULL;
     struct aggregate_peak *peak = aggregate_peak_take(view, 399.8);
     struct leaks *leaks = scenario->classify != NULL ? classify(view, scenario) : NULL;
-    struct model *model = aggregate(view, AGGREGATE_LAST_TRACE, peak, leaks);
+    const struct aggregate_moments moments = {.peak = peak, .snapshots = {peak}, .rss_bytes = {123456}};
+    struct model *model = aggregate(view, AGGREGATE_LAST_TRACE, &moments, leaks);
     leaks_destroy(leaks);
     aggregate_peak_free(peak);
     view_close(view);

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 
-from driver import BARE, Sandbox, check, main
+from driver import BARE, Sandbox, check, main, name_of
 
 OPTIONS = {"MEM_WARN": "30M", "MEM_CRITICAL": "50M", "SAMPLE_MIN": "50ms", "SAMPLE_MAX": "100ms",
            "ALERT_BACKOFF_MIN": "200ms", "ALERT_BACKOFF_MAX": "400ms", "LOG": "/dev/null"}
@@ -87,6 +87,12 @@ def check_rows(events, pid):
 def check_report(report):
     states = [alert["state"] for alert in report["alerts"] if alert["rule"] == "mem_critical"]
     check(states.count("raised") >= 2 and states.count("resolved") >= 1, "report's alerts:", states)
+    kept = report["snapshots"]
+    check(1 <= len(kept) <= 3, "snapshots:", kept)
+    for moment in kept:
+        place = name_of(moment["sites"][0]["stack"][0])
+        check(moment["rss_bytes"] > 50 << 20 and place == "main", moment)
+        check(moment["sites"][0]["bytes"] == moment["bytes"] - sum(s["bytes"] for s in moment["sites"][1:]), moment)
     check(len(report["samples"]) >= 5, "samples in the report:", len(report["samples"]))
     times = [sample["t_s"] for sample in report["samples"]]
     check(times == sorted(times), "samples out of order")
@@ -122,5 +128,68 @@ def backoff():
         check(next_s == [0.25, 0.5, 1.0, 1.0, 1.0], "pauses:", next_s)
 
 
+def efficiency():
+    """A pool that cannot serve; its alert ends when it can again, also where most of its life was bad."""
+    with Sandbox() as box:
+        process = box.start("grow", stdin=-1, options={
+            **OPTIONS, "POOL_HOT": 15000, "EVENTS": box.path("events.%p"), "ALERT_BACKOFF_MIN": "60s"})
+        check(process.stdout.readline() == "ready\n", "did not start")
+        events = Events(box.path(f"events.{process.pid}"))
+        for _ in range(2): # the first of them is the cold start
+            command(process, "many")
+            time.sleep(0.3)
+        events.wait(lambda: "raised" in events.states("pool_efficiency"), "raised")
+        command(process, "many")
+        events.wait(lambda: events.states("pool_efficiency") == ["raised", "resolved"], "resolved")
+        process.communicate("quit\n")
+        row = [row for row in events.rows() if row["rule"] == "pool_efficiency"][0]
+        check(row["subject"] == "64" and row["threshold"] == 90 and row["value"] <= 60, row)
+
+
+def growth():
+    """A site that leaks is told of while it does, with its rate; and in the report."""
+    with Sandbox() as box:
+        process = box.start("grow", stdin=-1, options={**OPTIONS, "LEAK_AGE": "300ms", "ALERT_BACKOFF_MIN": "60s",
+                                                       "EVENTS": box.path("events.%p")})
+        check(process.stdout.readline() == "ready\n", "did not start")
+        events = Events(box.path(f"events.{process.pid}"))
+        begun, rounds, deadline = time.monotonic(), 0, time.monotonic() + 20
+        while not (events.states("growth") and events.states("leak_age")):
+            command(process, "leak")
+            rounds += 1
+            time.sleep(0.03)
+            check(time.monotonic() < deadline, "never raised:", events.rows())
+        rate = rounds * 50000 / (time.monotonic() - begun)
+        process.communicate("quit\n")
+        for rule in ("growth", "leak_age"):
+            row = [row for row in events.rows() if row["rule"] == rule][0]
+            check(row["state"] == "raised" and row["subject"].startswith("grow+0x"), row)
+        grown = [row for row in events.rows() if row["rule"] == "growth"][0]["value"]
+        check(rate / 3 < grown < rate * 3, "rate", grown, "really", rate)
+        report = box.report(process.pid)
+        growing = [site for site in report["sites"] if site["growth"]]
+        check({name_of(site["stack"][0]) for site in growing} == {"make_leak"}, growing)
+        check(growing[0]["growth"]["confidence"] > 0.999, growing)
+
+
+def purge():
+    """What the allocator keeps in reserve, for 10 s, goes back when memory is critical, at the next slow path."""
+    with Sandbox() as box:
+        process = box.start("grow", stdin=-1, options={**OPTIONS, "MEM_CRITICAL": "20M",
+                                                       "EVENTS": box.path("events.%p")})
+        check(process.stdout.readline() == "ready\n", "did not start")
+        events = Events(box.path(f"events.{process.pid}"))
+        command(process, "reserve")
+        events.wait(lambda: "raised" in events.states("mem_critical"), "raised")
+        deadline = time.monotonic() + 8
+        while "resolved" not in events.states("mem_critical"):
+            command(process, "leak") # a thing to do for the program
+            time.sleep(0.05)
+            check(time.monotonic() < deadline, "nothing was given back:", events.rows("sample")[-1])
+        process.communicate("quit\n")
+        check(process.returncode == 0, "status", process.returncode)
+
+
 if __name__ == "__main__":
-    main({"life": life, "stopped": stopped, "backoff": backoff})
+    main({"life": life, "stopped": stopped, "backoff": backoff, "efficiency": efficiency, "growth": growth,
+          "purge": purge})

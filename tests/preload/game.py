@@ -39,6 +39,19 @@ def pools():
     check([tag["name"] for tag in named["tags"]] == ["assets"], named["tags"])
 
 
+def critical():
+    """The game hears of critical memory and does without its cache, which it never empties by itself (--leak cache)."""
+    game = os.path.join(os.path.dirname(PROGRAM), "game_pools")
+    with Sandbox() as box:
+        done = box.run(game, "--frames", "400", "--hz", "100", "--leak", "cache", options={
+            "SAMPLE_MIN": "50ms", "SAMPLE_MAX": "100ms", "MEM_WARN": 0, "MEM_CRITICAL": "2M", "BUDGET": "assets=64K"})
+        check(done.returncode == 0, done.returncode, done.err)
+        for words in ("critical mem_critical: resident ", "game: memory is critical, ", "warn budget: tag assets "):
+            check(words in done.err, words, "not in", done.err)
+        report = box.report(done.pid)
+        check(report["snapshots"] and report["snapshots"][0]["sites"], report["snapshots"])
+
+
 def alone():
     """With named pools, but without the library."""
     with Sandbox() as box:
@@ -50,4 +63,4 @@ def alone():
 
 
 if __name__ == "__main__":
-    main({"pools": pools, "alone": alone})
+    main({"pools": pools, "critical": critical, "alone": alone})

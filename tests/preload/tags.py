@@ -60,6 +60,7 @@ def budget():
     alerts = [alert for alert in done.report["alerts"] if alert["rule"] == "budget"]
     check([alert["state"] for alert in alerts] == ["raised", "resolved"], alerts)
     check((alerts[0]["value"], alerts[0]["threshold"], alerts[0]["level"]) == (6400000, 1 << 20, "warn"), alerts)
+    check([alert["subject"] for alert in alerts] == ["cache", "cache"], alerts)
     check("warn budget: " in done.err and "tag cache" in done.err, done.err)
     check(tag_of(done.report, "cache")["peak_bytes"] == 6400000, done.report["tags"])
 

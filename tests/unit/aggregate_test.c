@@ -386,7 +386,8 @@ static void the_peak_keeps_its_own_figures(void **state) {
     unsigned char *file = segment_builder_make(&builder, &bytes);
     assert_int_equal(pwrite(fd, file, bytes, 0), (ssize_t)bytes);
     assert_true(view_refresh(view));
-    struct model *model = aggregate(view, AGGREGATE_LAST_TRACE, peak, NULL);
+    const struct aggregate_moments moments = {.peak = peak};
+    struct model *model = aggregate(view, AGGREGATE_LAST_TRACE, &moments, NULL);
     assert_int_equal(model->site_count, 1);
     assert_int_equal(model->peak_site_count, 2);
     assert_int_equal(model->peak_sites[0].bytes, 5000);
@@ -423,7 +424,8 @@ static void a_peak_of_unknown_sites_is_harmless(void **state) {
     struct view *view = view_open_fd(fd, why, sizeof why);
     struct view *other_view = view_open_fd(other, why, sizeof why);
     struct aggregate_peak *peak = aggregate_peak_take(view, 1);
-    struct model *model = aggregate(other_view, AGGREGATE_LAST_TRACE, peak, NULL);
+    const struct aggregate_moments moments = {.peak = peak};
+    struct model *model = aggregate(other_view, AGGREGATE_LAST_TRACE, &moments, NULL);
     assert_int_equal(model->peak_site_count, 1);
     assert_int_equal(model->peak_sites[0].stack, 0);
     model_destroy(model);

@@ -61,9 +61,9 @@ static const char contract[] =
     "            'shrunk': 'i'}],"
     " 'samples': [{'t_s': 'r', 'rss_bytes': 'i', 'heap_bytes': 'i', 'objects': 'i', 'interval_s': "
     "'r'}],"
-    " 'alerts': [{'t_s': 'r', 'rule': 's', 'level': 's', 'state': 's', 'value': 'i', 'threshold': "
-    "'i',"
-    "             'next_s': 'r'}],"
+    " 'alerts': [{'t_s': 'r', 'rule': 's', 'level': 's', 'state': 's', 'value': 'n', 'threshold': "
+    "'n',"
+    "             'next_s': 'r', 'subject': '?'}],"
     " 'children': [{'pid': 'i', 'exe': 's', 'end': 's', 'status': 'i', 'lost_bytes': 'i',"
     "               'profile': '?'}],"
     " 'blind_spots': [{'what': 's', 'count': 'i', 'detail': 's'}],"
@@ -74,6 +74,7 @@ static void check(const char *path, json_t *wanted, json_t *found);
 static void check_value(const char *path, char type, json_t *found) {
     bool good = type == 'i'   ? json_is_integer(found)
                 : type == 'r' ? json_is_real(found)
+                : type == 'n' ? json_is_number(found)
                 : type == 's' ? json_is_string(found)
                 : type == 'b' ? json_is_boolean(found)
                               : json_is_string(found) || json_is_null(found);

@@ -187,6 +187,7 @@ static void same_lists(const struct model *a, const struct model *b) {
         same_text(a->alerts[i].level, b->alerts[i].level);
         same_text(a->alerts[i].state, b->alerts[i].state);
         assert_memory_equal(&a->alerts[i].value, &b->alerts[i].value, 3 * sizeof(double));
+        same_text(a->alerts[i].subject, b->alerts[i].subject);
     }
     assert_int_equal(a->pool_count, b->pool_count);
     for (size_t i = 0; i < a->pool_count; i++) {
@@ -239,6 +240,14 @@ static void nothing_is_lost(void **state) {
         same_sites(model, model->sites, loaded, loaded->sites, model->site_count);
         assert_int_equal(model->peak_site_count, loaded->peak_site_count);
         same_sites(model, model->peak_sites, loaded, loaded->peak_sites, model->peak_site_count);
+        assert_memory_equal(model->costs, loaded->costs, sizeof model->costs);
+        assert_int_equal(model->snapshot_count, loaded->snapshot_count);
+        for (size_t i = 0; i < model->snapshot_count; i++) {
+            const struct model_snapshot *a = &model->snapshots[i], *b = &loaded->snapshots[i];
+            assert_true(a->t_s == b->t_s && a->rss_bytes == b->rss_bytes);
+            assert_true(a->objects == b->objects && a->bytes == b->bytes && a->site_count == b->site_count);
+            same_sites(model, a->sites, loaded, b->sites, a->site_count);
+        }
         same_text(loaded->profile_path, used);
         model_destroy(loaded);
         model_destroy(model);
@@ -459,7 +468,7 @@ static void refuses_what_is_no_profile(void **state) {
 static void refuses_other_versions(void **state) {
     (void)state;
     save_good("v");
-    change(path_of("v"), "UPDATE meta SET value = 999 WHERE key = 'version'");
+    change(path_of("v"), "UPDATE meta SET value = value + 1 WHERE key = 'version'");
     expect_refused(path_of("v"), "(a newer one wrote it)");
     change(path_of("v"), "DELETE FROM meta WHERE key = 'version'");
     expect_refused(path_of("v"), "version -1");
@@ -488,6 +497,9 @@ static void refuses_damage(void **state) {
         {"UPDATE ages SET bucket = 8", "ages"},
         {"UPDATE ages SET site = 0", "ages"},
         {"UPDATE peak_sites SET stack = 1000000", "peak_sites"},
+        {"UPDATE peak_sites SET snapshot = 1000000", "peak_sites"},
+        {"UPDATE peak_sites SET snapshot = -1", "peak_sites"},
+        {"INSERT INTO snapshots(id) VALUES(100)", "snapshots"},
         {"DROP TABLE samples", "samples"},
         {"ALTER TABLE sites RENAME COLUMN bytes TO octets", "sites"},
         {"DROP TABLE sites; CREATE VIEW sites AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT "
