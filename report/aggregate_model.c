@@ -481,6 +481,10 @@ static void fill_degraded(struct build *build) {
                          used > 0 ? detail : "reason not known to this version");
 }
 
+static void add_spot(struct build *build, const char *what, uint64_t count, const char *detail) {
+    if (count > 0) model_add_blind_spot(build->model, what, count, detail);
+}
+
 static void fill_stale(struct build *build) {
     const struct pp_segment_header *header = view_header(build->view);
     uint32_t looks = header->stale_looks;
@@ -510,24 +514,21 @@ static void fill_blind_spots(struct build *build) {
         {PP_COUNTER_UNRECORDED_FREES, "unrecorded_frees", "frees of blocks that had no record"},
         {PP_COUNTER_NESTED, "nested_calls",
          "calls from signal handlers that interrupted the profiler; their stacks are unknown"}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        uint64_t count = build->counters[rows[i].counter];
-        if (count > 0) model_add_blind_spot(build->model, rows[i].what, count, rows[i].detail);
-    }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        add_spot(build, rows[i].what, build->counters[rows[i].counter], rows[i].detail);
     aggregate_pauses(build->view, build->now_tick, build->model);
-    uint64_t forks = view_header(build->view)->forks;
-    if (forks > 0)
-        model_add_blind_spot(build->model, "unprofiled_children", forks,
-                             "forked children that went on without exec; they are not profiled");
+    const struct pp_segment_header *header = view_header(build->view);
+    add_spot(build, "unprofiled_children", header->forks,
+             "forked children that went on without exec; they are not profiled");
     if (build->model->sampling_bytes != 0)
         model_add_blind_spot(build->model, "sampling", build->sampled,
                              "sampled objects that the estimates of sites, tags and temporary allocations "
                              "come from; new/free mismatches are seen among these only");
-    if ((view_header(build->view)->flags & PP_SEGMENT_OWN_MALLOC) != 0)
-        model_add_blind_spot(build->model, "foreign_heap", 1,
-                             "the program has a malloc of its own: blocks that come from it are in no site");
+    add_spot(build, "foreign_heap", (header->flags & PP_SEGMENT_OWN_MALLOC) != 0,
+             "the program has a malloc of its own: blocks that come from it are in no site");
     fill_stale(build);
     fill_degraded(build);
+    add_spot(build, "segment_degraded", view_unread(build->view), "parts of the segment could not be read");
 }
 
 struct model *aggregate(struct view *view, int64_t now_monotonic_ns,

@@ -25,6 +25,7 @@ struct view {
     uint64_t counts[PP_AREA_COUNT]; /* clamped */
     struct chunks chunks[PP_AREA_COUNT];
     struct pp_segment_header header;
+    uint64_t unread; /* reads that failed */
 };
 
 /* The layout of this version, by which a file is judged. The numbers of elements are what the
@@ -167,6 +168,8 @@ void view_close(struct view *view) {
 
 bool view_refresh(struct view *view) { return load_header(view, NULL, 0); }
 
+uint64_t view_unread(const struct view *view) { return view->unread; }
+
 const struct pp_segment_header *view_header(const struct view *view) { return &view->header; }
 
 uint64_t view_count(const struct view *view, enum pp_area_id area) { return view->counts[area]; }
@@ -177,7 +180,10 @@ size_t view_read(const struct view *view, enum pp_area_id area, uint64_t first, 
     if (first >= there) return 0;
     uint64_t wanted = smaller(count, there - first), stride = layout[area].stride;
     uint64_t offset = view->header.areas[area].offset + first * stride;
-    return read_at(view->fd, to, wanted * stride, offset) / stride;
+    errno = 0;
+    size_t got = read_at(view->fd, to, wanted * stride, offset) / stride;
+    if (got < wanted && errno != 0) ((struct view *)(uintptr_t)view)->unread++; /* no part of what a view is of */
+    return got;
 }
 
 static const unsigned char *load_chunk(struct view *view, enum pp_area_id area, uint64_t number) {

@@ -60,6 +60,9 @@ char *view_text(const struct view *view, uint32_t offset, uint32_t *next);
 /* What was served from and freed to the size classes' pools, summed over all threads. */
 void view_tallies(const struct view *view, struct pp_segment_tally *sums);
 
+/* How many reads of it have failed: what was asked for then was taken for not there. */
+uint64_t view_unread(const struct view *view);
+
 /* Counters summed over all threads, into an array of PP_COUNTER_COUNT; blocks of pools are in them. */
 void view_counters(const struct view *view, uint64_t sums[PP_COUNTER_COUNT]);
 

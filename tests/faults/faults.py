@@ -57,7 +57,8 @@ def outcome(box, done):
     if not any(profile.startswith("host.") for profile in box.profiles()):
         check(words, "no profile and no word")
         return "said on stderr"
-    report = read_report(box.only_profile("host"), whole=False)
+    # Two, if the watcher's end was in doubt when it had written one: then the library has written its own.
+    report = read_report(box.path(min(p for p in box.profiles() if p.startswith("host."))), whole=False)
     spots = {spot["what"] for spot in report["blind_spots"]}
     held = {(site["objects"], site["bytes"]) for site in report["sites"]}
     if {(6, 540), (1, 3000000)} - held:
