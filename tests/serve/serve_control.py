@@ -92,7 +92,9 @@ def which():
         check(order(server, "status", status=400)["error"]["code"] == "no_process", "none is named")
         check(order(server, "status", pid=1, status=400)["error"]["code"] == "no_watcher", "init")
         rows = eventually(lambda: [r for r in server.json("/api/processes")["processes"] if r["parent"] == program.pid], "child")
-        for pid in (program.pid, rows[0]["pid"]):
+        for pid in (program.pid, rows[0]["pid"]): # the watcher may just be on its way to its socket
+            eventually(lambda pid=pid: server.ask("/api/ctl", "POST", json.dumps({"command": "status", "args": [], "pid": pid}),
+                                                  {"Authorization": f"Bearer {server.token}"})[0] == 200, "commands of", pid)
             check(order(server, "get", "DEPTH", pid=pid)["data"]["value"] == 128, pid)
 
 
