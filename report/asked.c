@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alert.h"
 #include "caller.h"
 #include "request.h"
 
@@ -19,26 +20,29 @@ char *asked_execute(void *context, const char *text, size_t bytes) {
     return reply != NULL ? reply : strdup("");
 }
 
-/* The model's static text that is equal to a row's; NULL: none is. */
-static const char *word_of(json_t *row, const char *key, const char *const *words, size_t count) {
-    const char *text = json_string_value(json_object_get(row, key));
-    for (size_t i = 0; text != NULL && i < count; i++)
-        if (strcmp(words[i], text) == 0) return words[i];
+/* The model's static text; NULL: none. */
+static const char *state_of(json_t *row) {
+    static const char *const states[] = {"raised", "repeated", "resolved"};
+    const char *text = json_string_value(json_object_get(row, "state"));
+    for (size_t i = 0; text != NULL && i < sizeof states / sizeof *states; i++)
+        if (strcmp(states[i], text) == 0) return states[i];
     return NULL;
 }
-#define WORD_OF(row, key, words) word_of(row, key, words, sizeof(words) / sizeof *(words))
 
 static bool read_alert(json_t *row, struct model_alert *alert) {
-    static const char *const rules[] = {"mem_warn", "mem_critical", "pool_efficiency", "leak_age", "growth", "budget"};
-    static const char *const levels[] = {"warn", "critical"}, *const states[] = {"raised", "repeated", "resolved"};
+    const char *name = json_string_value(json_object_get(row, "rule"));
+    const char *subject = json_string_value(json_object_get(row, "subject"));
+    const struct alert_row *rule = name != NULL ? alert_find(name) : NULL;
+    if (rule == NULL) return false;
     *alert = (struct model_alert){.t_s = json_number_value(json_object_get(row, "t_s")),
-                                  .rule = WORD_OF(row, "rule", rules),
-                                  .level = WORD_OF(row, "level", levels),
-                                  .state = WORD_OF(row, "state", states),
+                                  .rule = rule->name,
+                                  .level = rule->level,
+                                  .state = state_of(row),
                                   .value = json_number_value(json_object_get(row, "value")),
                                   .threshold = json_number_value(json_object_get(row, "threshold")),
                                   .next_s = json_number_value(json_object_get(row, "next_s"))};
-    return alert->rule != NULL && alert->level != NULL && alert->state != NULL;
+    snprintf(alert->subject, sizeof alert->subject, "%s", subject != NULL ? subject : "");
+    return alert->state != NULL;
 }
 
 /* Those that are new. */
