@@ -1,13 +1,14 @@
 #!/bin/sh
-# Fuzzes each target with libFuzzer for MINUTES each (default 10), on all processors, in a folder
-# of its own under /tmp that keeps corpus and crashes from run to run. Needs clang and its runtime
+# run.sh [MINUTES [TARGET...]]: fuzzes each target (default: all) with libFuzzer for MINUTES each (default 10), on all
+# processors, in a folder of its own under /tmp that keeps corpus and crashes from run to run. Needs clang and its runtime
 # (Debian: libclang-rt-14-dev).
 set -eu
 cd "$(dirname "$0")/../.."
 minutes=${1:-10}
+[ $# -eq 0 ] || shift
+targets=${*:-view profile suppress options cfi request}
 work=${FUZZ_DIR:-/tmp/poolprof-fuzz}
 jobs=$(nproc)
-targets="view profile suppress options cfi request"
 mkdir -p "$work"
 
 sources=$(sed -n 's/^  \(.*\.c\)$/\1/p' tests/fuzz/sources.cmake)
