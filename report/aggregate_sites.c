@@ -47,7 +47,8 @@ struct aggregate_site *aggregate_sites(const struct view *view, uint32_t now_tic
     walk.sites = model_alloc(walk.count > 0 ? walk.count : 1, sizeof *walk.sites);
     walk_set_mean(&walk.walk, view);
     walk.walk.now_tick = now_tick;
-    walk.old_ticks = leak_age_s * TICKS_PER_S < TICKS_MOST ? (uint32_t)(leak_age_s * TICKS_PER_S) : TICKS_MOST;
+    double old_ticks = leak_age_s * TICKS_PER_S; /* an option in a segment: anything */
+    walk.old_ticks = !(old_ticks > 0) ? 0 : old_ticks < TICKS_MOST ? (uint32_t)old_ticks : TICKS_MOST;
     walk_blocks(view, add, &walk.walk);
     walk_slots(view, add, &walk.walk);
     *count = walk.count;

@@ -2,7 +2,6 @@
 #include "http.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "mhd.h"
 #include "model.h"
 
 /* A client: its socket, and since when it owes us the rest of a request or of taking an answer. */
@@ -53,7 +53,7 @@ static bool wait_for_news(struct exchange *exchange, uint64_t wakes) {
     pthread_mutex_lock(&http->lock);
     bool waits = http->wakes == wakes && !http->stopping;
     if (waits) {
-        MHD_suspend_connection(exchange->connection);
+        mhd.suspend_connection(exchange->connection);
         exchange->next = http->waiting;
         exchange->link = &http->waiting;
         if (exchange->next != NULL) exchange->next->link = &exchange->next;
@@ -70,7 +70,7 @@ static void resume_all(struct http *http) {
         struct exchange *exchange = http->waiting;
         http->waiting = exchange->next;
         exchange->link = NULL;
-        MHD_resume_connection(exchange->connection);
+        mhd.resume_connection(exchange->connection);
     }
 }
 
@@ -106,7 +106,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
     pthread_mutex_lock(&http->lock);
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         client = model_alloc(1, sizeof *client);
-        client->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        client->fd = mhd.get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
         client->since_s = pages_now_s();
         client->next = http->clients;
         client->link = &http->clients;
@@ -123,7 +123,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 
 static void owe(struct exchange *exchange, double since_s) {
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+        mhd.get_connection_info(exchange->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct client *client = info != NULL ? info->socket_context : NULL;
     pthread_mutex_lock(&exchange->http->lock);
     if (client != NULL) client->since_s = since_s;
@@ -146,17 +146,17 @@ static void add_headers(struct MHD_Response *response, const struct http_reply *
         {"Cache-Control", "no-store"}};
     char disposition[128];
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
-        MHD_add_response_header(response, headers[i][0], headers[i][1]);
+        mhd.add_response_header(response, headers[i][0], headers[i][1]);
     if (reply->file == NULL) return;
     snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", reply->file);
-    MHD_add_response_header(response, "Content-Disposition", disposition);
+    mhd.add_response_header(response, "Content-Disposition", disposition);
 }
 
 static enum MHD_Result send_response(struct exchange *exchange, unsigned status, struct MHD_Response *response) {
-    if (status == 401) MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
-    if (status == 405) MHD_add_response_header(response, "Allow", exchange->route->post ? "POST" : "GET, HEAD");
-    enum MHD_Result queued = MHD_queue_response(exchange->connection, status, response);
-    MHD_destroy_response(response);
+    if (status == 401) mhd.add_response_header(response, "WWW-Authenticate", "Bearer");
+    if (status == 405) mhd.add_response_header(response, "Allow", exchange->route->post ? "POST" : "GET, HEAD");
+    enum MHD_Result queued = mhd.queue_response(exchange->connection, status, response);
+    mhd.destroy_response(response);
     return queued;
 }
 
@@ -173,7 +173,7 @@ static void end_page(void *context) { page_put(context); }
 static enum MHD_Result send_page(struct exchange *exchange, const struct http_reply *reply) {
     struct page *page = reply->page;
     struct MHD_Response *response =
-        MHD_create_response_from_callback(page->bytes, 65536, read_page, page, end_page);
+        mhd.create_response_from_callback(page->bytes, 65536, read_page, page, end_page);
     if (response == NULL) {
         page_put(page);
         return MHD_NO;
@@ -190,10 +190,10 @@ static enum MHD_Result refuse(struct exchange *exchange, unsigned status, const 
     const struct http_reply reply = {.type = "text/plain; charset=utf-8"};
     if (bytes < 0) return MHD_NO;
     struct MHD_Response *response =
-        MHD_create_response_from_buffer((size_t)bytes, text, MHD_RESPMEM_MUST_FREE);
+        mhd.create_response_from_buffer((size_t)bytes, text, MHD_RESPMEM_MUST_FREE);
     if (response == NULL) return MHD_NO;
     add_headers(response, &reply);
-    MHD_add_response_header(response, "Connection", "close");
+    mhd.add_response_header(response, "Connection", "close");
     return send_response(exchange, status, response);
 }
 
@@ -233,7 +233,7 @@ static enum MHD_Result send_stream(struct exchange *exchange) {
     board_listen(http->rules.board, &exchange->cursor);
     owe(exchange, -1);
     struct MHD_Response *response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_events, exchange, NULL);
+        mhd.create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_events, exchange, NULL);
     if (response == NULL) return MHD_NO;
     add_headers(response, &reply);
     return send_response(exchange, 200, response);
@@ -259,7 +259,7 @@ static enum MHD_Result begin(struct exchange *exchange, const char *path, const 
     struct guard_request facts = {.method = method, .target = path, .version = version};
     const char *why = NULL;
     exchange->request.since_s = pages_now_s();
-    MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, note_header, &facts);
+    mhd.get_connection_values(exchange->connection, MHD_HEADER_KIND, note_header, &facts);
     unsigned status = guard_check(&http->guard, &facts, &why);
     exchange->route = route_of(http, path);
     bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
@@ -350,14 +350,14 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
 }
 
 bool http_number(const struct http_request *request, const char *name, uint64_t *value) {
-    const char *text = MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+    const char *text = mhd.lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
     if (text == NULL || *text == 0 || strlen(text) > 18 || strspn(text, "0123456789") != strlen(text)) return false;
     *value = strtoull(text, NULL, 10);
     return true;
 }
 
 bool http_word(const struct http_request *request, const char *name, const char *value) {
-    const char *text = MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+    const char *text = mhd.lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
     return text != NULL && strcmp(text, value) == 0;
 }
 
@@ -373,11 +373,12 @@ static unsigned connection_limit(void) {
 
 struct http *http_start(const struct http_rules *rules, const struct listening *listening, const struct token *token,
                         char *why, size_t why_bytes) {
+    if (!mhd_load(why, why_bytes)) return NULL;
     struct http *http = model_alloc(1, sizeof *http);
     http->rules = *rules;
     guard_init(&http->guard, listening, token);
     pthread_mutex_init(&http->lock, NULL);
-    http->daemon = MHD_start_daemon(
+    http->daemon = mhd.start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,
         MHD_OPTION_LISTEN_SOCKET, listening->fd, MHD_OPTION_CONNECTION_LIMIT, connection_limit(),
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
@@ -396,7 +397,7 @@ void http_stop(struct http *http) {
     http->stopping = true;
     resume_all(http);
     pthread_mutex_unlock(&http->lock);
-    MHD_stop_daemon(http->daemon);
+    mhd.stop_daemon(http->daemon);
     pthread_mutex_destroy(&http->lock);
     free(http);
 }

@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from driver import (BARE, LIBRARY, PROGRAM, PROGRAMS, Sandbox, check, check_outstanding, main,  # noqa: E402
                     read_report)
 
-THREADS = 1500 # 10,000 pass, too, and take a minute
+THREADS = 1500
 
 
 def need(*files):
