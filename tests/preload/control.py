@@ -188,7 +188,7 @@ def tree():
         host = Host(box)
         os.environ["POOLPROF_SEGMENT_DIR"] = host.directory
         host.finish()
-        check(host.socket() is None or not os.path.exists(host.socket()), "the socket stays")
+        wait_for(lambda: host.socket() is None, "end of the socket")
         options = {"SEGMENT_DIR": host.directory}
         shell = box.start("/bin/sh", "-c", "sleep 30 & echo $!; wait; exit 3", options=options)
         child = int(shell.stdout.readline())

@@ -11,11 +11,15 @@ from driver import PROGRAM, Sandbox, check, main
 from serving import STILL, Server, Still, eventually
 
 
+def need_page():
+    if os.path.getsize(os.path.join(os.path.dirname(PROGRAM), "../report/dashboard.html")) == 0:
+        skip("built without npm: there is no page")
+
+
 def browser(server, **options):
     if shutil.which("chromium") is None:
         skip("chromium is not installed")
-    if os.path.getsize(os.path.join(os.path.dirname(PROGRAM), "../report/dashboard.html")) == 0:
-        skip("built without npm: there is no page")
+    need_page()
     return Browser(origin=f"http://{server.name}", **options)
 
 
@@ -144,6 +148,7 @@ def many(path, count):
 
 def outside():
     """Of another address: the page alone is shown without the token, as a refusal; then it knows the token."""
+    need_page()
     with Sandbox() as box, Still(box) as program, Server(program.pid, "--listen", "0.0.0.0:0") as server:
         status, headers, body = server.ask("/")
         check(status == 401 and headers["WWW-Authenticate"] == "Bearer" and b"<script>" in body, status, headers)

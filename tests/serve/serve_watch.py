@@ -1,8 +1,8 @@
 """POOLPROF_SERVE: the watcher serves what it watches, as long as it does."""
 import json
 import os
-import subprocess
 import threading
+import urllib.request
 import time
 
 from driver import Sandbox, check, main
@@ -72,11 +72,10 @@ def alerts():
 
 
 def listen(server, heard):
-    curl = subprocess.Popen(["curl", "-sN", f"http://{server.name}/api/events"], stdout=subprocess.PIPE, text=True)
-    for line in curl.stdout:
-        if line.startswith("data: "):
-            heard.append(json.loads(line[6:]))
-    curl.wait()
+    with urllib.request.urlopen(f"http://{server.name}/api/events", timeout=60) as stream:
+        for line in stream:
+            if line.startswith(b"data: "):
+                heard.append(json.loads(line[6:]))
 
 
 def trouble():
