@@ -7,6 +7,7 @@
  * Calls that cannot fail are not counted, nor those that end the process.
  */
 #include <errno.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -32,7 +33,10 @@ static const struct {
     {SYS_readlinkat, EACCES}, {SYS_getdents64, EIO}, {SYS_getcwd, ENOENT}, {SYS_rt_sigprocmask, EFAULT},
     {SYS_pidfd_open, EMFILE}, {SYS_newfstatat, EACCES}, {SYS_fstat, EIO}, {SYS_fsync, EIO}, {SYS_fdatasync, EIO}};
 
-static int error_of(long number) {
+/* 0: the call is not counted. A futex that wakes does not fail in life, and the C library's locks rely on it. */
+static int error_of(const struct user_regs_struct *registers) {
+    long number = (long)registers->orig_rax, command = (long)registers->rsi & FUTEX_CMD_MASK;
+    if (number == SYS_futex && command != FUTEX_WAIT && command != FUTEX_WAIT_BITSET) return 0;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].number == number) return table[i].error;
     return EPERM;
@@ -71,7 +75,7 @@ static int wait_for(pid_t pid) {
 
 /* At the entry of the call: turned into none, whose result is then put in. Returns the last status. */
 static int fail_call(pid_t pid, struct user_regs_struct *registers) {
-    int error = error_of((long)registers->orig_rax);
+    int error = error_of(registers);
     registers->orig_rax = (uint64_t)-1;
     ptrace(PTRACE_SETREGS, pid, NULL, registers);
     ptrace(PTRACE_SYSCALL, pid, NULL, NULL);
@@ -96,7 +100,7 @@ static int follow(pid_t pid, long wanted, FILE *list) {
             deliver = 0;
             inside = !inside;
             ptrace(PTRACE_GETREGS, pid, NULL, &registers);
-            if (inside && issues(pid, registers.rip) && error_of((long)registers.orig_rax) != 0) {
+            if (inside && issues(pid, registers.rip) && error_of(&registers) != 0) {
                 if (list) fprintf(list, "%ld\n", (long)registers.orig_rax);
                 if (++counted == wanted) return fail_call(pid, &registers);
             }
