@@ -100,7 +100,8 @@ class Terminal:
         self.text = ""
         self.expect("PROMPT> ")
 
-    def expect(self, pattern, patience=15):
+    def expect(self, pattern, patience=60, nudge=None):
+        """What was shown up to the pattern; `nudge` is typed each half second until then."""
         deadline = time.monotonic() + patience
         while True:
             found = re.search(pattern, self.text)
@@ -109,7 +110,9 @@ class Terminal:
                 return seen
             left = deadline - time.monotonic()
             check(left > 0, "terminal: no", repr(pattern), "in", repr(self.text))
-            if select.select([self.fd], [], [], left)[0]:
+            if nudge:
+                self.type(nudge)
+            if select.select([self.fd], [], [], 0.5 if nudge else left)[0]:
                 try:
                     self.text += os.read(self.fd, 65536).decode(errors="replace")
                 except OSError:
@@ -136,7 +139,6 @@ def terminal():
         try:
             shell.type("$RUN $H wait; echo status $?\n")
             shell.expect("ready")
-            time.sleep(0.2)
             shell.type("\x1a")
             shell.expect(r"Stopped")
             shell.expect("PROMPT> ")
@@ -144,7 +146,6 @@ def terminal():
             with open(f"/proc/{stopped[0]}/stat", encoding="ascii") as file:
                 check(file.read().rpartition(")")[2].split()[0] == "T", "the program is not stopped")
             shell.type("fg\n")
-            time.sleep(0.3)
             shell.type("a line\n")
             shell.expect("to stdout")
             shell.expect("PROMPT> ")
@@ -153,27 +154,22 @@ def terminal():
             shell.expect("PROMPT> ")
             shell.type("$RUN $B/die wait\n")
             shell.expect("ready")
-            time.sleep(0.2)
             shell.type("\x03")
             shell.expect("PROMPT> ")
             shell.type("echo status $?\n")
             shell.expect(r"status 130\r")
             shell.type("$RUN $B/die wait\n")
             shell.expect("ready")
-            time.sleep(0.2)
             shell.type("\x1c")
             shell.expect("PROMPT> ")
             shell.type("echo status $?\n")
             shell.expect(r"status 131\r")
             shell.type("$RUN $H wait &\n")
             shell.expect("ready")
-            time.sleep(0.7)
-            shell.type("\n")
-            shell.expect("Stopped")  # it reads from the terminal in the background
+            shell.expect("Stopped", nudge="\n") # it reads from the terminal in the background; told at the next prompt
             shell.type("kill %1\n")
             wait_until(lambda: not box.processes("hello") and not box.processes("poolprof"), "killed in the background")
-            shell.type("\n")
-            shell.expect("Terminated")
+            shell.expect("Terminated", nudge="\n")
         finally:
             shell.close()
         wait_until(lambda: not box.processes("hello") and not box.processes("die"), "programs end")
@@ -187,7 +183,7 @@ def prompt():
         try:
             for words in ("$B/die exit", "$B/die segv", "$B/die signal9", "$B/die abort"):
                 shell.type(f"POOLPROF_LOG_LEVEL=info POOLPROF_REPORT=text $RUN {words}\n")
-                seen = shell.expect("PROMPT> ", 30).replace("\r\n", "\n")
+                seen = shell.expect("PROMPT> ").replace("\r\n", "\n")
                 check(len(REPORT_LINE.findall(seen)) == 1 and "leak_large" in seen and "more: poolprof" in seen, words, "report:", seen)
         finally:
             shell.close()

@@ -153,13 +153,18 @@ def still_running():
     """A child that outlives the first process is in its report, as running."""
     with Box() as box:
         log = box.path("log")
-        done = box.run("tree", "leave", 2, options={"REPORT": "json", "LOG": log}, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
-        check(done.returncode == 0, done.returncode)
+        process = box.start("/bin/sh", "-c", f"{ENDS}/tree sleeper 100 & read line", stdin=subprocess.PIPE,
+                            options={"REPORT": "json", "LOG": log}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(lambda: box.processes("tree"), "the sleeper")
+        child, = box.processes("tree")
+        env = {**os.environ, "POOLPROF_SEGMENT_DIR": box.segments}
+        wait_until(lambda: subprocess.run([PROGRAM, "ctl", str(child), "status"], env=env, stdout=subprocess.DEVNULL,
+                                          stderr=subprocess.DEVNULL).returncode == 0, "the sleeper is watched")
+        process.communicate("\n", timeout=60)
+        check(process.returncode == 0, process.returncode)
         with open(log, encoding="utf-8") as file:
-            report = json_in(file.read())
-        rows = report["children"]
-        check(len(rows) == 1 and rows[0]["end"] == "running", "children:", rows)
+            rows = json_in(file.read())["children"]
+        check([(row["pid"], row["end"]) for row in rows] == [(child, "running")], "children:", rows)
 
 
 def pipe_of_daemon():

@@ -254,8 +254,11 @@ def commands():
     with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as file:
         section = file.read().partition("## Commands while it runs")[2].partition("\n## ")[0]
     told = set(re.findall(r"^\| `(.*?)` \| (.*) \|$", section, re.M))
-    return [f"{where} differs: {row}" for where, there in (("ctl --help", printed), ("README.md", told))
-            for row in sorted(table ^ there)]
+    return compare_commands(table, {"ctl --help": printed, "README.md": told})
+
+
+def compare_commands(table, places):
+    return [f"{where} differs: {row}" for where, there in places.items() for row in sorted(table ^ there)]
 
 
 def compare_options(table, there, where):
@@ -294,6 +297,7 @@ def selftest():
         "headers": len(compiles("bad.h", os.environ.get("PP_CC", "gcc"), "c", "-std=gnu17", folder)) == 1,
         "toplevel": len(compare_toplevel({"Makefile", ".ci", *TOP} - {"src"})) == 2,
         "options": len(compare_options({"A", "B"}, {"B", "C"}, "x")) == 2,
+        "commands": len(compare_commands({("get NAME", "a"), ("mark", "b")}, {"x": {("get NAME", "c"), ("mark", "b")}})) == 2,
     }
     return [f"the check of {name} did not see a fault" for name, seen in faults.items() if not seen]
 

@@ -1,5 +1,6 @@
 """Programs in company: with allocators, unwinders and sanitizers of their own, and with other preloads. Each runs as it
 does without us, and the profile is exact or says what it lacks."""
+import ctypes
 import os
 import shutil
 import subprocess
@@ -9,7 +10,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from driver import (BARE, LIBRARY, PROGRAM, PROGRAMS, Sandbox, check, check_outstanding, main,  # noqa: E402
                     read_report)
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 THREADS = 1500
+TURNS = 10000
+PR_SET_THP_DISABLE = 41
 
 
 def need(*files):
@@ -29,18 +33,18 @@ def bare(*command):
     return done.returncode, done.stdout
 
 
-def same(name, *arguments, before=(), leaks=5):
+def same(name, *arguments, before=(), function="leak_77", **popen):
     """As bare, and the five blocks are found. Returns the report."""
     need(path(name), *before[:1])
     with Sandbox() as box:
         command = [*before, path(name), *arguments]
-        done = box.run(shutil.which(command[0]), *command[1:])
+        done = box.run(shutil.which(command[0]), *command[1:], **popen)
         check((done.returncode, done.out) == bare(*command), name, "differs:", done.returncode, done.out, done.err)
         check(done.err == "", "words on stderr:", done.err)
         profiles = [profile for profile in box.profiles() if profile.startswith(name + ".")]
         check(len(profiles) == 1, "profiles:", box.profiles())
         report = read_report(box.path(profiles[0]))
-        check_outstanding(report, "leak_77", leaks, leaks * 77)
+        check_outstanding(report, function, 5, 385)
         return report
 
 
@@ -109,14 +113,43 @@ def tls():
 
 
 def huge_pages():
-    """Transparent huge pages always, for this process: the kernel may join what we keep apart."""
-    for switch in ("never", "always"):
-        with Sandbox() as box:
-            env = box.environment()
-            env["GLIBC_TUNABLES"] = "glibc.malloc.hugetlb=" + ("1" if switch == "always" else "0")
-            done = box.run(path("plain"), env=env)
-            check((done.returncode, done.out) == (3, "done\n"), done.returncode, done.err)
-            check_outstanding(box.report(done.pid, "plain"), "leak_77", 5, 385)
+    """Where the kernel gives transparent huge pages, and in a process that refuses them."""
+    libc = ctypes.CDLL(None)
+    for off in (0, 1):
+        same("plain", preexec_fn=lambda: libc.prctl(PR_SET_THP_DISABLE, off, 0, 0, 0))
+
+
+def built(tool, *command):
+    """Runs a compiler that may be missing, or not be able to, as where it wants a network."""
+    found = shutil.which(tool, path=os.environ["PATH"] + ":" + os.path.expanduser("~/.cargo/bin"))
+    need(found or tool)
+    done = subprocess.run([found, *command], cwd=PROGRAMS, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        print(tool, "fails:", done.stdout)
+        sys.exit(77)
+
+
+def go():
+    os.environ.update(CGO_ENABLED="1", GOCACHE=path("go.cache"), GOFLAGS="-mod=mod")
+    built("go", "build", "-o", path("go"), os.path.join(HERE, "program.go"))
+    same("go")
+
+
+def rust():
+    built("rustc", "-g", "-o", path("rust"), os.path.join(HERE, "program.rs"))
+    same("rust", function="program::leak_77")
+
+
+def java():
+    """Its own heap is not malloc's; what the machine itself allocates is tracked."""
+    built("javac", "-d", PROGRAMS, os.path.join(HERE, "Program.java"))
+    machine = os.path.realpath(shutil.which("java"))
+    command = machine, "-Xmx64m", "-Xss512k", "-cp", PROGRAMS, "Program"
+    with Sandbox() as box:
+        done = box.run(*command)
+        check((done.returncode, done.out) == bare(*command), "differs:", done.returncode, done.out, done.err)
+        check(done.err == "", "words on stderr:", done.err)
+        check(box.report(done.pid, "java")["totals"]["allocations"] > 10000, "few allocations")
 
 
 def child_signal():
@@ -143,6 +176,10 @@ main({
     "dlmopen": lambda: same("plain", "dlmopen", path("plugin.so")),
     "tls": tls,
     "threads": lambda: same("plain", "threads", str(THREADS)),
+    "turns": lambda: same("plain", "turns", str(TURNS)),
+    "go": go,
+    "rust": rust,
+    "java": java,
     "ends": lambda: same("plain", "ends"),
     "strace": lambda: same("plain", before=("strace", "-f", "-o", "/dev/null")),
     "huge_pages": huge_pages,

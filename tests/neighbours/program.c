@@ -7,6 +7,7 @@
  *   dlmopen LIBRARY    in link-map lists of their own, three times
  *   tls LIBRARY...     as many as the static TLS has room for; prints how many
  *   threads N          all at once, with a block each that main frees
+ *   turns N            one after the other ends and makes room for the next, 200 at once
  *   sigchld            SIGCHLD ends it with status 1; it has no child, but is meant to be started by exec
  *   ends               blocks made and freed by key destructors, each of which makes the next, and by atexit handlers
  */
@@ -109,6 +110,23 @@ static void many_threads(int count) {
     }
 }
 
+static void *free_and_make(void *block) {
+    free(block);
+    free(realloc(malloc(100), 3000));
+    return malloc(24);
+}
+
+static void threads_in_turn(int count) {
+    static pthread_t threads[200];
+    enum { ROOM = sizeof threads / sizeof *threads };
+    for (int i = 0; i < count + ROOM; i++) {
+        void *block = NULL;
+        if (i >= ROOM) CHECK(pthread_join(threads[i % ROOM], &block) == 0 && block != NULL);
+        if (i >= count) free(block);
+        else CHECK(pthread_create(&threads[i % ROOM], NULL, free_and_make, block) == 0);
+    }
+}
+
 static pthread_key_t key;
 static __thread int generation;
 
@@ -147,6 +165,7 @@ int main(int argc, char **argv) {
     if (!strcmp(mode, "tls")) printf("%d\n", static_tls(argv + 2));
     if (!strcmp(mode, "sigchld")) signal(SIGCHLD, at_child_end);
     if (!strcmp(mode, "threads")) many_threads(atoi(argument));
+    if (!strcmp(mode, "turns")) threads_in_turn(atoi(argument));
     if (!strcmp(mode, "ends")) ends();
     else for (int i = 0; i < 5; i++) sink = leak_77();
     puts("done");
