@@ -1,7 +1,6 @@
 /* `poolprof report`: finds what is meant, reads it, renders it. See commands.h. */
 #include "commands.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -29,6 +28,7 @@
 #include "progress.h"
 #include "scan.h"
 #include "symbol.h"
+#include "symbol_debuginfod.h"
 #include "text.h"
 #include "verdict.h"
 #include "view.h"
@@ -131,7 +131,7 @@ static int take_servers(struct symbol_options *symbols) {
     if (servers == NULL || servers[strspn(servers, " ")] == 0)
         return usage_error("report", "--debuginfod: DEBUGINFOD_URLS names no server; "
                                      "https://debuginfod.debian.net is Debian's");
-    if (dlopen("libdebuginfod.so.1", RTLD_LAZY) == NULL) /* libdwfl would say nothing */
+    if (!symbol_debuginfod_load()) /* libdwfl would say nothing */
         return usage_error("report", "--debuginfod: libdebuginfod.so.1 is not installed");
     symbols->debuginfod = true;
     return 0;

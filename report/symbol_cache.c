@@ -1,9 +1,10 @@
-/* See symbol_cache.h. Open addressing; texts live in a model of its own that serves as their table. */
+/* See symbol_cache.h. Open addressing in a table at most half full; texts live in a model of its own that serves as
+   their table. */
 #include "symbol_cache.h"
 
 #include <stdlib.h>
 
-#define SLOTS (SYMBOL_CACHE_MAX * 2)
+#define SLOTS_LEAST 512u
 
 struct entry {
     uint64_t build, address;    /* build 0: free */
@@ -19,7 +20,7 @@ struct kept {
 
 struct symbol_cache {
     struct entry *slots;
-    size_t count;
+    size_t count, room; /* room: a power of two */
     struct model *texts;
     struct kept files[SYMBOL_CACHE_FILES];
     uint64_t asked;
@@ -27,17 +28,24 @@ struct symbol_cache {
 
 struct symbol_cache *symbol_cache_create(void) {
     struct symbol_cache *cache = model_alloc(1, sizeof *cache);
-    cache->slots = model_alloc(SLOTS, sizeof *cache->slots);
+    cache->room = SLOTS_LEAST;
+    cache->slots = model_alloc(cache->room, sizeof *cache->slots);
     cache->texts = model_create();
     return cache;
 }
 
+void symbol_cache_close(struct symbol_cache *cache) {
+    for (size_t i = 0; i < SYMBOL_CACHE_FILES; i++) {
+        symbol_file_close(cache->files[i].file);
+        cache->files[i] = (struct kept){0};
+    }
+}
+
 void symbol_cache_destroy(struct symbol_cache *cache) {
     if (cache == NULL) return;
-    for (size_t i = 0; i < SLOTS; i++)
+    for (size_t i = 0; i < cache->room; i++)
         free(cache->slots[i].frames);
-    for (size_t i = 0; i < SYMBOL_CACHE_FILES; i++)
-        symbol_file_close(cache->files[i].file);
+    symbol_cache_close(cache);
     free(cache->slots);
     model_destroy(cache->texts);
     free(cache);
@@ -53,10 +61,20 @@ static uint64_t build_of(const struct model_module *module) {
 
 static struct entry *slot_of(const struct symbol_cache *cache, uint64_t build, uint64_t address) {
     uint64_t hash = (build ^ address) * 0x9e3779b97f4a7c15u;
-    for (size_t at = hash >> 32 & (SLOTS - 1);; at = (at + 1) & (SLOTS - 1)) {
+    size_t last = cache->room - 1;
+    for (size_t at = hash >> 32 & last;; at = (at + 1) & last) {
         struct entry *entry = &cache->slots[at];
         if (entry->build == 0 || (entry->build == build && entry->address == address)) return entry;
     }
+}
+
+static void grow(struct symbol_cache *cache) {
+    struct entry *before = cache->slots;
+    size_t room = cache->room;
+    cache->slots = model_alloc(cache->room *= 2, sizeof *cache->slots);
+    for (size_t i = 0; i < room; i++)
+        if (before[i].build != 0) *slot_of(cache, before[i].build, before[i].address) = before[i];
+    free(before);
 }
 
 static struct model_frame *copy_frames(struct model *texts, const struct model_frame *from,
@@ -116,6 +134,7 @@ void symbol_cache_keep(struct symbol_cache *cache, const struct model *model, ui
                        const struct symbol_place *places, size_t count, enum symbol_outcome outcome) {
     uint64_t build = build_of(&model->modules[module]);
     for (size_t i = 0; i < count && build != 0 && cache->count < SYMBOL_CACHE_MAX; i++) {
+        if (cache->count * 2 >= cache->room) grow(cache);
         struct entry *entry = slot_of(cache, build, places[i].address);
         if (entry->build != 0) continue;
         *entry = (struct entry){

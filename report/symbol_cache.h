@@ -16,6 +16,8 @@
 struct symbol_cache;
 struct symbol_cache *symbol_cache_create(void);
 void symbol_cache_destroy(struct symbol_cache *cache);
+/* Closes the files that were left open, which may hold many megabytes. */
+void symbol_cache_close(struct symbol_cache *cache);
 
 /* Whether all of a module's places are known. */
 bool symbol_cache_knows(const struct symbol_cache *cache, const struct model *model, uint32_t module,

@@ -37,13 +37,16 @@
 #include "model.h"
 #include "scanner.h"
 #include "serve.h"
+#include "symbol_cache.h"
 #include "ticker.h"
+#include "trim.h"
 #include "watched.h"
 
 #define WATCH_LOOK_MAX_S 60.0
 #define NO_PIDFD_LOOK_S 0.1 /* where the kernel refuses a pidfd, deaths are found by looking */
 /* How long the first process's end waits for profiles of children that ended before it. */
 #define FIRST_PATIENCE_S 0.5
+#define TRIM_AFTER_S 2.0 /* from the first report since the last time */
 
 struct watch {
     struct watched **items;
@@ -56,6 +59,7 @@ struct watch {
     struct control control;
     struct listener listener;
     int bell;               /* eventfd */
+    double trim_s;          /* when memory is given back; infinite: there is nothing to give */
 };
 
 /* ---- what we inherit from the program and do not want ---- */
@@ -237,6 +241,7 @@ static void bury(struct watch *watch, bool silent, double until_s) {
         watch->family.others = watch->count - 1;
         control_remove(&watch->control, watched);
         finish(watched, cause, &watch->family);
+        watch->trim_s = fmin(watch->trim_s, now_s() + TRIM_AFTER_S);
         drop(watch, at);
         recruit(watch);
     }
@@ -274,9 +279,20 @@ static bool first_has_ended(const struct watch *watch) {
     return false;
 }
 
+/* Not after each report: the next process's wants the same files. Returns seconds until it is due. */
+static double trim_if_due(struct watch *watch) {
+    double left_s = watch->trim_s - now_s();
+    if (left_s > 0)
+        return left_s;
+    symbol_cache_close(watch->family.symbols);
+    trim();
+    watch->trim_s = INFINITY;
+    return INFINITY;
+}
+
 /* Returns seconds until the next look is due. */
 static double turn(struct watch *watch) {
-    double next_s = WATCH_LOOK_MAX_S;
+    double next_s = fmin(WATCH_LOOK_MAX_S, trim_if_due(watch));
     bool first = first_has_ended(watch);
     if (first) {
         scanner_serve(&watch->scanner); /* meanwhile a child that it has just started may come up */
@@ -354,7 +370,7 @@ static int end(struct watch *watch) {
 }
 
 int watch_main(int argc, char **argv) {
-    struct watch watch = {.bell = -1};
+    struct watch watch = {.bell = -1, .trim_s = INFINITY};
     int fd = parse_fd(argc, argv, 1, "--fd"), pidfd = parse_fd(argc, argv, 3, "--pidfd");
     if (fd < 0)
         return usage_error("watch", "started by the library only: watch --fd N [--pidfd N]");

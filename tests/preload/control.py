@@ -1,4 +1,5 @@
 """Commands to the watcher of a running process: each by `poolprof ctl`, and what is sent by hand to its socket."""
+import errno
 import json
 import os
 import random
@@ -14,10 +15,15 @@ REFUSED = ("bad_request", "too_large", "timeout", "unknown_command", "bad_args",
            "bad_value", "no_process", "ended", "busy", "forbidden", "not_done", "not_scanned", "not_written")
 
 
-def ctl(pid, *words):
+def as_user(user):
+    """For subprocess; None: who we are."""
+    return {"user": user, "group": user, "extra_groups": []} if user else {}
+
+
+def ctl(pid, *words, user=None):
     """(exit status, reply or None, standard error)"""
     done = subprocess.run([PROGRAM, "ctl", str(pid), *map(str, words)], text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=30)
+                          stderr=subprocess.PIPE, timeout=30, **as_user(user))
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
@@ -36,11 +42,13 @@ def refusal(pid, *words):
 class Host:
     """A program that waits, with its segments in a directory of its own."""
 
-    def __init__(self, box, program=("hello", "wait"), directory="segments", **options):
+    def __init__(self, box, program=("hello", "wait"), directory="segments", user=None, **options):
         self.directory = box.path(directory)
         os.mkdir(self.directory, 0o700)
+        if user:
+            os.chown(self.directory, user, user)
         os.environ["POOLPROF_SEGMENT_DIR"] = self.directory
-        self.process = box.start(*program, stdin=subprocess.PIPE,
+        self.process = box.start(*program, stdin=subprocess.PIPE, **as_user(user),
                                  options={"SEGMENT_DIR": self.directory, **options})
         check(self.process.stdout.readline() == "ready\n", "did not start")
         self.pid = self.process.pid
@@ -104,9 +112,10 @@ def look():
         host = Host(box)
         mode = os.stat(host.socket())
         check(stat.S_ISSOCK(mode.st_mode) and stat.S_IMODE(mode.st_mode) == 0o600, "mode", oct(mode.st_mode))
+        wait_for(lambda: data(host.pid, "status")["objects"] >= 5, "it waits, its buffers are there")
         status = data(host.pid, "status")
         check(status["pid"] == host.pid and status["name"] == "hello" and status["track"] == "exact", status)
-        check(status["heap_bytes"] >= 200100 and status["objects"] >= 3, status)
+        check(status["heap_bytes"] >= 200100 and status["objects"] == 5, status)
         check(status["processes"] == [{"pid": host.pid, "name": "hello", "child": False}], status["processes"])
         sample = data(host.pid, "sample")
         check(sample["heap_bytes"] == status["heap_bytes"] and sample["rss_bytes"] > 200000, sample)
@@ -117,6 +126,9 @@ def look():
         check_outstanding(report, "leak_hello", 2, 100)
         check(len(report["samples"]) >= 2, report["samples"])
         check(len(data(host.pid, "report", 1)["sites"]) == 1, "report 1")
+        with open(f"/proc/{status['watcher_pid']}/maps") as maps: # symbols were looked up
+            loaded = maps.read()
+            check("libdw" in loaded and "debuginfod" not in loaded, "libraries for servers of debug files")
         check(refusal(host.pid, "report", "all") == "bad_value", "report all")
         pools = {pool["name"]: pool for pool in data(host.pid, "pools")["pools"]}
         check(pools["64"]["served"] >= 40 and pools["64"]["missed"] == 64, pools)
@@ -364,6 +376,57 @@ def hostile():
         host.finish()
 
 
+OWNER, STRANGER = 61001, 61002 # users of no name
+
+
+def sent_as(user, path, content):
+    """What is answered to that user; the system's error code in negative, where it refuses."""
+    here, there = os.pipe()
+    if os.fork() == 0:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+        try:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(20)
+                client.connect(path)
+                client.sendall(content)
+                answer = received(client)
+        except OSError as error:
+            answer = -error.errno
+        os.write(there, json.dumps(answer).encode())
+        os._exit(0)
+    os.close(there)
+    with os.fdopen(here) as answer:
+        text = answer.read()
+    os.wait()
+    return json.loads(text)
+
+
+def foreign():
+    """Another user: the directory does not let him in; if it did, he would be known. Root is served."""
+    reads = subprocess.run(["test", "-x", PROGRAM], **as_user(OWNER)).returncode == 0 if os.geteuid() == 0 else False
+    if not reads:
+        print("skipped: only root can be several users, and they must be able to read the build")
+        return
+    with Sandbox() as box:
+        host = Host(box, user=OWNER, OUTPUT="none", LOG="none")
+        path, limits = host.socket(), [data(host.pid, "get", "MEM_WARN")]
+        check(os.stat(path).st_uid == OWNER, "the socket is", os.stat(path).st_uid)
+        command = json.dumps(GOOD).encode() + b"\n"
+        check(sent_as(STRANGER, path, command) == -errno.EACCES, "the directory let him in")
+        check(ctl(host.pid, "set", "MEM_WARN", "50M", user=STRANGER)[0] == 3, "ctl")
+        for name in (host.directory, os.path.dirname(path), path): # all open: the last line of defence
+            os.chmod(name, 0o777)
+        answer = sent_as(STRANGER, path, command)
+        check(not answer["ok"] and answer["error"]["code"] == "forbidden", answer)
+        limits.append(data(host.pid, "get", "MEM_WARN"))
+        check(limits[0] == limits[1], "it was set:", limits)
+        check(sent_as(OWNER, path, command)["ok"], "the owner")
+        check(data(host.pid, "get", "MEM_WARN")["value"] == 50 << 20, "the owner's value")
+        host.process.communicate("go\n", timeout=60)
+
+
 def crowd():
     """More clients than are served at a time: the rest hear so. The program's end does not wait."""
     with Sandbox() as box:
@@ -382,4 +445,4 @@ def crowd():
 
 if __name__ == "__main__":
     main({"look": look, "options": options, "usage": usage, "tree": tree, "leaks": leaks, "cleanup": cleanup,
-          "pause": pause, "snapshot": snapshot, "hostile": hostile, "crowd": crowd})
+          "pause": pause, "snapshot": snapshot, "hostile": hostile, "foreign": foreign, "crowd": crowd})

@@ -565,6 +565,28 @@ static void a_file_left_open_may_change(void **state) {
     }
 }
 
+/* Its table grows, up to its bound. */
+static void what_is_kept_is_found(void **state) {
+    (void)state;
+    struct symbol_cache *cache = symbol_cache_create();
+    uint64_t address = 1;
+    struct model *model = model_of("", &address, 1);
+    struct symbol_place *places = model_alloc(SYMBOL_CACHE_MAX + 1, sizeof *places);
+    struct symbol_place missing[1];
+    enum symbol_outcome outcome;
+    for (size_t i = 0; i <= SYMBOL_CACHE_MAX; i++)
+        places[i] = (struct symbol_place){.address = i * 16, .module = 1};
+    symbol_cache_keep(cache, model, 1, places, SYMBOL_CACHE_MAX + 1, SYMBOL_OTHER_BUILD);
+    for (size_t i = 0; i <= SYMBOL_CACHE_MAX; i++) {
+        size_t unknown = symbol_cache_fill(cache, model, 1, &places[i], 1, missing, &outcome);
+        assert_int_equal(unknown, i == SYMBOL_CACHE_MAX);
+        assert_int_equal(outcome, unknown ? SYMBOL_READ : SYMBOL_OTHER_BUILD);
+    }
+    free(places);
+    model_destroy(model);
+    symbol_cache_destroy(cache);
+}
+
 static void an_empty_model_is_fine(void **state) {
     (void)state;
     struct model *model = model_create();
@@ -645,6 +667,7 @@ int main(void) {
         cmocka_unit_test(a_file_left_open_serves_other_addresses),
         cmocka_unit_test(files_left_open_are_bounded),
         cmocka_unit_test(a_file_left_open_may_change),
+        cmocka_unit_test(what_is_kept_is_found),
         cmocka_unit_test(an_empty_model_is_fine),
         cmocka_unit_test(ticks_come_while_it_works),
         cmocka_unit_test(names_are_readable),
