@@ -21,6 +21,7 @@ struct process {
     struct sample_history history;
     struct model_alert *alerts;
     size_t alert_count, alert_room;
+    struct model_found found;
 };
 
 struct board {
@@ -200,6 +201,31 @@ void board_alert(struct board *board, uint64_t id, const struct model_alert *ale
     if (board->changed != NULL) board->changed(board->context);
 }
 
+void board_found(struct board *board, uint64_t id, const struct model_found *found) {
+    if (board == NULL) return;
+    pthread_mutex_lock(&board->lock);
+    struct process *process = at(board, id);
+    if (process != NULL) {
+        process->found = *found;
+        process->row.lost_bytes = (int64_t)found->kinds[MODEL_LOST].bytes;
+        tell_process(board, process);
+    }
+    pthread_mutex_unlock(&board->lock);
+    if (board->changed != NULL) board->changed(board->context);
+}
+
+void board_past(struct board *board, uint64_t id, const struct model *seen) {
+    pthread_mutex_lock(&board->lock);
+    struct process *process = at(board, id);
+    if (process != NULL && sample_history_count(&process->history) == 0 && seen->sample_count > 0) {
+        for (size_t i = 0; i < seen->sample_count; i++)
+            sample_history_add(&process->history, &seen->samples[i]);
+        process->row.last = seen->samples[seen->sample_count - 1];
+        tell_process(board, process);
+    }
+    pthread_mutex_unlock(&board->lock);
+}
+
 void board_end(struct board *board, uint64_t id, const struct model *model, const char *profile) {
     if (board == NULL) return;
     pthread_mutex_lock(&board->lock);
@@ -268,6 +294,18 @@ unsigned board_stage(struct board *board, uint64_t id) {
     return stage;
 }
 
+/* What was allocated since the scan is outstanding: nobody has looked at it. */
+static void add_found(const struct process *process, struct model *model) {
+    struct model_figures *now = &model->kinds[MODEL_OUTSTANDING];
+    if (process->found.t_s <= 0 || process->view == NULL) return;
+    model->found = process->found;
+    for (int kind = MODEL_LOST; kind <= MODEL_SUPPRESSED; kind++) {
+        const struct model_figures *then = &process->found.kinds[kind];
+        now->objects -= then->objects < now->objects ? then->objects : now->objects;
+        now->bytes -= then->bytes < now->bytes ? then->bytes : now->bytes;
+    }
+}
+
 static void add_history(const struct process *process, struct model *model) {
     sample_history_store(&process->history, model);
     for (size_t i = 0; i < process->alert_count; i++)
@@ -291,6 +329,7 @@ struct model *board_figures(struct board *board, uint64_t id, bool *shared) {
         model = aggregate_figures(process->view, (int64_t)(pages_now_s() * 1e9));
         add_history(process, model);
         add_now(process, model);
+        add_found(process, model);
     }
     pthread_mutex_unlock(&board->lock);
     return model;
@@ -300,6 +339,7 @@ void board_history(struct board *board, uint64_t id, struct model *model) {
     pthread_mutex_lock(&board->lock);
     const struct process *process = at(board, id);
     if (process != NULL) add_history(process, model);
+    if (process != NULL && process->view != NULL) model->found = process->found;
     pthread_mutex_unlock(&board->lock);
 }
 

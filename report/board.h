@@ -31,6 +31,10 @@ uint64_t board_add_model(struct board *board, struct model *model);
 /* News of a process; a number that is gone is ignored, and so is all without a board (NULL). */
 void board_sample(struct board *board, uint64_t id, const struct model_sample *sample);
 void board_alert(struct board *board, uint64_t id, const struct model_alert *alert);
+/* The last leak scan while it ran. */
+void board_found(struct board *board, uint64_t id, const struct model_found *found);
+/* What was seen of it before it came onto the board: samples; if there are none yet. */
+void board_past(struct board *board, uint64_t id, const struct model *seen);
 /* It has ended as `process` says; `profile` is where its profile is. NULL: not known yet, say so again later. */
 void board_end(struct board *board, uint64_t id, const struct model *process, const char *profile);
 

@@ -19,6 +19,7 @@
 #include "csv.h"
 #include "folded.h"
 #include "heaptrack.h"
+#include "history.h"
 #include "html.h"
 #include "json.h"
 #include "locate.h"
@@ -302,6 +303,17 @@ static struct leaks *scan(const struct request *request, struct view *view) {
     return leaks;
 }
 
+/* What its watcher has seen, if it has one. */
+static void add_history(uint32_t pid, struct model *model) {
+    struct history history;
+    char *reply = history_ask(pid, 0);
+    if (reply != NULL && history_parse(&history, reply)) {
+        history_fill(&history, model);
+        history_fini(&history);
+    }
+    free(reply);
+}
+
 static struct model *read_segment(const struct request *request, char *why, size_t why_bytes) {
     char root[64];
     struct view *view = view_open_path(request->path, why, why_bytes);
@@ -317,6 +329,7 @@ static struct model *read_segment(const struct request *request, char *why, size
     }
     struct model *model = aggregate(view, live ? now_monotonic_ns() : AGGREGATE_LAST_TRACE, NULL, leaks);
     if (live && leaks == NULL) model_set(&model->scan, "off: it runs; --leaks looks");
+    if (live) add_history(pid, model);
     const struct pp_options *options = &view_header(view)->options;
     /* It never came to say how it ended: it was killed, or runs on another machine. */
     if (!live && strcmp(model->process.end, "running") == 0)

@@ -58,6 +58,16 @@ void control_remove(struct control *control, struct watched *watched) {
     pthread_mutex_unlock(&control->lock);
 }
 
+/* Who is in the list lives: control_remove takes it out first. */
+void control_found(void *context, uint64_t nonce, const struct model *model) {
+    struct control *control = context;
+    pthread_mutex_lock(&control->lock);
+    for (size_t i = 0; i < control->count; i++)
+        if (control->items[i]->header->nonce == nonce)
+            watched_found(control->items[i], model);
+    pthread_mutex_unlock(&control->lock);
+}
+
 /* The newest image of that process; of the tree's first one, or what is left of the tree, for 0. */
 static struct watched *find(const struct control *control, uint32_t pid) {
     struct watched *found = NULL;

@@ -28,6 +28,9 @@ void control_fini(struct control *control);
 void control_add(struct control *control, struct watched *watched);
 void control_remove(struct control *control, struct watched *watched);
 
+/* A leak scan of the process of that nonce has been done; for the scanner. */
+void control_found(void *control, uint64_t nonce, const struct model *model);
+
 /* The reply to a request (request.h), malloc'ed: one line of JSON without its end; NULL: no memory. */
 char *control_execute(struct control *control, const char *text, size_t bytes);
 

@@ -101,6 +101,46 @@ char *control_alerts(struct control_call *call) {
     return reply_data(call->request->id, json_pack("{s:o, s:o}", "active", active, "alerts", all));
 }
 
+/* ---- history ---- */
+
+static json_t *growth_of(const struct watched *watched) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < watched->survey.count; i++) {
+        const struct survey_site *site = &watched->survey.sites[i];
+        if (site->verdict.grows)
+            json_array_append_new(list, json_pack("{s:I, s:f, s:f}", "site", (json_int_t)site->site, "bytes_per_s",
+                                                  site->verdict.rate, "confidence", site->verdict.confidence));
+    }
+    return list;
+}
+
+char *control_history(struct control_call *call) {
+    struct watched *watched = call->watched;
+    json_t *samples = json_array(), *alerts = json_array();
+    char *end = NULL;
+    const char *since = call->request->count > 0 ? call->request->args[0] : "0";
+    double since_s = strtod(since, &end);
+    if (end == since || *end != 0 || !(since_s >= 0))
+        return reply_error("history", "bad_value", "'%.40s' is no number of seconds", since);
+    struct model *model = model_create();
+    pthread_mutex_lock(&watched->lock);
+    sample_history_store(&watched->history, model);
+    for (size_t i = 0; i < watched->told_count; i++)
+        model_add_alert(model, watched->told[i]);
+    json_t *growth = growth_of(watched);
+    json_t *found = watched->found.t_s > 0 ? json_found(&watched->found) : json_null();
+    pthread_mutex_unlock(&watched->lock);
+    for (size_t i = 0; i < model->sample_count; i++)
+        if (model->samples[i].t_s >= since_s)
+            json_array_append_new(samples, json_sample(&model->samples[i]));
+    for (size_t i = 0; i < model->alert_count; i++)
+        if (model->alerts[i].t_s >= since_s)
+            json_array_append_new(alerts, json_alert(&model->alerts[i]));
+    model_destroy(model);
+    return reply_data(call->request->id, json_pack("{s:o, s:o, s:o, s:o}", "samples", samples, "alerts", alerts,
+                                                   "growth", growth, "last_scan", found));
+}
+
 /* ---- report, pools ---- */
 
 static bool parse_top(const char *text, size_t *top) {

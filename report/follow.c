@@ -21,6 +21,8 @@
 
 #define SEARCH_S 1.0
 #define ASK_S 1.0
+#define FIRST_ANSWER_S 1.0   /* how long own samples wait for older ones of the watcher's */
+#define FIRST_ANSWER_STEP_S 0.02
 #define PROFILE_STEP_S 0.25
 #define PROFILE_PATIENCE_S 60.0 /* a watcher may have much to write */
 #define PROFILE_NUMBER_MAX 1000
@@ -31,8 +33,8 @@ struct followed {
     int pid, pidfd;
     int64_t started_ns;         /* CLOCK_MONOTONIC */
     struct sample_pace pace;
-    struct asked alerts;        /* of its watcher */
-    double ask_s;
+    struct asked asked;         /* its watcher */
+    double met_s, ask_s;
     double next_s;              /* sample, or look for the profile */
     double ended_s;             /* 0: it runs */
     char *output;               /* where its profile will be; NULL: nowhere */
@@ -60,7 +62,7 @@ struct follow *follow_create(struct board *board, uint32_t pid) {
 }
 
 static void forget(struct followed *item) {
-    asked_fini(&item->alerts);
+    asked_fini(&item->asked);
     view_close(item->view);
     if (item->pidfd >= 0) close(item->pidfd);
     free(item->output);
@@ -124,6 +126,7 @@ static void meet(struct follow *follow, const char *path) {
         forget(&item);
         return;
     }
+    item.met_s = pages_now_s();
     item.output = output_of(view);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd >= 0) item.id = board_add(follow->board, fd, why, sizeof why);
@@ -221,13 +224,15 @@ static bool has_died(const struct followed *item) {
 /* false: it can be forgotten. */
 static bool look(struct follow *follow, struct followed *item, double now_s) {
     if (item->ended_s == 0 && has_died(item)) end(follow, item, NULL);
+    bool waits = !item->asked.answered && now_s < item->met_s + FIRST_ANSWER_S;
     if (item->ended_s == 0 && now_s >= item->ask_s) {
-        asked_turn(&item->alerts, &follow->orders, (uint32_t)item->pid, follow->board, item->id);
-        item->ask_s = now_s + ASK_S;
+        asked_turn(&item->asked, &follow->orders, (uint32_t)item->pid, follow->board, item->id);
+        item->ask_s = now_s + (waits ? FIRST_ANSWER_STEP_S : ASK_S);
     }
     if (now_s < item->next_s) return true;
     if (item->ended_s != 0) return !find_profile(follow, item, now_s);
-    sample(follow, item, now_s);
+    if (waits) item->next_s = now_s + FIRST_ANSWER_STEP_S;
+    else sample(follow, item, now_s);
     return true;
 }
 

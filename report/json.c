@@ -102,17 +102,27 @@ static json_t *totals_value(const struct model *model) {
                      count_of(model->totals.temporary_allocations));
 }
 
-json_t *json_leaks(const struct model *model) {
-    json_t *leaks = json_pack("{s:o, s:o}", "scan", json_text(model->scan), "since_s",
-                              model->since_s < 0 ? json_null() : json_real(model->since_s));
+static void set_kinds(json_t *leaks, const struct model_figures *kinds) {
     for (int kind = MODEL_LOST; kind <= MODEL_SUPPRESSED; kind++) {
         char key[32];
         snprintf(key, sizeof key, "%s_objects", model_kind_names[kind]);
-        json_object_set_new(leaks, key, count_of(model->kinds[kind].objects));
+        json_object_set_new(leaks, key, count_of(kinds[kind].objects));
         snprintf(key, sizeof key, "%s_bytes", model_kind_names[kind]);
-        json_object_set_new(leaks, key, count_of(model->kinds[kind].bytes));
+        json_object_set_new(leaks, key, count_of(kinds[kind].bytes));
     }
+}
+
+json_t *json_leaks(const struct model *model) {
+    json_t *leaks = json_pack("{s:o, s:o}", "scan", json_text(model->scan), "since_s",
+                              model->since_s < 0 ? json_null() : json_real(model->since_s));
+    set_kinds(leaks, model->kinds);
     return leaks;
+}
+
+json_t *json_found(const struct model_found *found) {
+    json_t *value = json_pack("{s:o}", "t_s", number(found->t_s));
+    set_kinds(value, found->kinds);
+    return value;
 }
 
 static json_t *frame_value(const struct model *model, const struct model_frame *frame) {
@@ -464,6 +474,10 @@ static json_t *overhead_value(const struct model *model) {
                      number(objects > 0 ? (double)model->tracker_bytes / objects : 0));
 }
 
+static void put_found(FILE *to, const struct model *model) {
+    if (model->found.t_s > 0) put_member(to, "last_scan", json_found(&model->found));
+}
+
 static bool render(struct report *report) {
     const struct model *model = report->model;
     FILE *to = report->to;
@@ -473,6 +487,7 @@ static bool render(struct report *report) {
     put_member(to, "totals", totals_value(model));
     put_member(to, "sampling", sampling_value(model));
     put_member(to, "leaks", json_leaks(model));
+    put_found(to, model);
     fputs(",\n", to);
     put_sites(report, model->sites, count);
     put_peak(report);
@@ -528,6 +543,7 @@ bool json_render_part(const struct model *model, FILE *to, enum json_part part) 
     put_member(to, "process", process_value(model));
     put_member(to, "totals", totals_value(model));
     put_member(to, "overhead", overhead_value(model));
+    put_found(to, model);
     size_t samples = model->sample_count;
     put_member(to, "now", samples > 0 ? json_sample(&model->samples[samples - 1]) : json_null());
     put_parts[part](to, model);

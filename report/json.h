@@ -35,6 +35,8 @@ struct json_t *json_site(const struct model *model, const struct model_site *sit
 struct json_t *json_root(const struct model *model, const struct model_root *root);
 /* The value of "leaks". */
 struct json_t *json_leaks(const struct model *model);
+/* The value of "last_scan", which is there if the process runs and a leak scan of it has been done. */
+struct json_t *json_found(const struct model_found *found);
 
 /* A text as JSON has it: valid UTF-8; NULL is null. */
 struct json_t *json_text(const char *text);

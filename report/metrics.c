@@ -2,6 +2,7 @@
 #include "metrics.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,36 +49,29 @@ static void put(const struct writer *writer, const char *const *labels, uint64_t
 
 /* ---- what there is of each ---- */
 
-static void put_heap_bytes(const struct writer *writer, const struct model *model) {
-    put(writer, NULL, model->totals.outstanding_bytes);
+/* `offset`: of the figure, in the model or in an element of one of its lists. */
+static uint64_t figure_at(const void *structure, size_t offset) {
+    return *(const uint64_t *)(const void *)((const char *)structure + offset);
 }
-static void put_heap_objects(const struct writer *writer, const struct model *model) {
-    put(writer, NULL, model->totals.outstanding_objects);
+
+static void put_figure(const struct writer *writer, const struct model *model, size_t offset) {
+    put(writer, NULL, figure_at(model, offset));
 }
-static void put_resident(const struct writer *writer, const struct model *model) {
+
+static void put_resident(const struct writer *writer, const struct model *model, size_t offset) {
+    (void)offset;
     if (model->sample_count == 0) return;
     int64_t bytes = model->samples[model->sample_count - 1].rss_bytes;
     put(writer, NULL, bytes > 0 ? (uint64_t)bytes : 0);
 }
-static void put_peak(const struct writer *writer, const struct model *model) {
-    put(writer, NULL, model->totals.peak_bytes);
-}
-static void put_allocations(const struct writer *writer, const struct model *model) {
-    put(writer, NULL, model->totals.allocations);
-}
-static void put_frees(const struct writer *writer, const struct model *model) {
-    put(writer, NULL, model->totals.frees);
-}
-static void put_allocated_bytes(const struct writer *writer, const struct model *model) {
-    put(writer, NULL, model->totals.bytes_allocated);
-}
-static void put_leaked_bytes(const struct writer *writer, const struct model *model) {
-    for (int kind = 0; kind < MODEL_KIND_COUNT; kind++)
-        put(writer, (const char *[]){"kind", model_kind_names[kind], NULL}, model->kinds[kind].bytes);
-}
-static void put_leaked_objects(const struct writer *writer, const struct model *model) {
-    for (int kind = 0; kind < MODEL_KIND_COUNT; kind++)
-        put(writer, (const char *[]){"kind", model_kind_names[kind], NULL}, model->kinds[kind].objects);
+
+/* By the scan at the end, or the last one before. */
+static void put_kinds(const struct writer *writer, const struct model *model, size_t offset) {
+    for (int kind = 0; kind < MODEL_KIND_COUNT; kind++) {
+        bool found = model->found.t_s > 0 && kind != MODEL_OUTSTANDING;
+        const struct model_figures *figures = found ? &model->found.kinds[kind] : &model->kinds[kind];
+        put(writer, (const char *[]){"kind", model_kind_names[kind], NULL}, figure_at(figures, offset));
+    }
 }
 
 static bool is_alike(const struct model_pool *a, const struct model_pool *b) {
@@ -85,8 +79,7 @@ static bool is_alike(const struct model_pool *a, const struct model_pool *b) {
 }
 
 /* A program may give several pools one name: they are one here. */
-static void put_pools(const struct writer *writer, const struct model *model,
-                      uint64_t (*value)(const struct model_pool *pool)) {
+static void put_pools(const struct writer *writer, const struct model *model, size_t offset) {
     for (size_t i = 0; i < model->pool_count; i++) {
         const struct model_pool *pool = &model->pools[i];
         uint64_t sum = 0;
@@ -94,27 +87,11 @@ static void put_pools(const struct writer *writer, const struct model *model,
         for (size_t j = 0; j < model->pool_count; j++) {
             if (!is_alike(pool, &model->pools[j])) continue;
             told = told || j < i;
-            sum += value(&model->pools[j]);
+            sum += figure_at(&model->pools[j], offset);
         }
         const char *kind = pool->named ? "named" : "class";
         if (!told) put(writer, (const char *[]){"pool", pool->name, "kind", kind, NULL}, sum);
     }
-}
-static uint64_t capacity_of(const struct model_pool *pool) { return pool->capacity; }
-static uint64_t live_of(const struct model_pool *pool) { return pool->live; }
-static uint64_t served_of(const struct model_pool *pool) { return pool->served; }
-static uint64_t missed_of(const struct model_pool *pool) { return pool->missed; }
-static void put_pool_capacity(const struct writer *writer, const struct model *model) {
-    put_pools(writer, model, capacity_of);
-}
-static void put_pool_live(const struct writer *writer, const struct model *model) {
-    put_pools(writer, model, live_of);
-}
-static void put_pool_served(const struct writer *writer, const struct model *model) {
-    put_pools(writer, model, served_of);
-}
-static void put_pool_missed(const struct writer *writer, const struct model *model) {
-    put_pools(writer, model, missed_of);
 }
 
 /* The last that was said of a subject. */
@@ -134,56 +111,63 @@ static bool is_active(const struct model *model, const char *rule) {
             return true;
     return false;
 }
-static void put_alerts(const struct writer *writer, const struct model *model) {
+static void put_alerts(const struct writer *writer, const struct model *model, size_t offset) {
+    (void)offset;
     for (int rule = 0; rule < PP_ALERT_COUNT; rule++) {
         const struct alert_row *row = &alert_rows[rule];
         put(writer, (const char *[]){"rule", row->name, "level", row->level, NULL}, is_active(model, row->name));
     }
 }
 
-static void put_sites(const struct writer *writer, const struct model *model) {
+static void put_sites(const struct writer *writer, const struct model *model, size_t offset) {
+    (void)model, (void)offset;
     const struct metrics_sites *sites = writer->process->sites;
     for (size_t i = 0; sites != NULL && i < sites->count; i++)
         put(writer, (const char *[]){"site", sites->items[i].name, NULL}, sites->items[i].bytes);
 }
-static void put_tags(const struct writer *writer, const struct model *model) {
+static void put_tags(const struct writer *writer, const struct model *model, size_t offset) {
+    (void)offset;
     for (size_t i = 0; i < model->tag_count; i++)
         put(writer, (const char *[]){"tag", model->tags[i].name, NULL}, model->tags[i].bytes);
 }
-static void put_tracker(const struct writer *writer, const struct model *model) {
-    put(writer, NULL, model->tracker_bytes);
-}
-static void put_dropped(const struct writer *writer, const struct model *model) {
+static void put_dropped(const struct writer *writer, const struct model *model, size_t offset) {
+    (void)offset;
     uint64_t count = 0;
     for (size_t i = 0; i < model->blind_spot_count; i++)
         if (strcmp(model->blind_spots[i].what, "dropped_records") == 0) count = model->blind_spots[i].count;
     put(writer, NULL, count);
 }
 
+#define FIGURE(field) put_figure, offsetof(struct model, field)
+#define KINDS(field) put_kinds, offsetof(struct model_figures, field)
+#define POOLS(field) put_pools, offsetof(struct model_pool, field)
+
 static const struct {
     const char *name, *type, *help;
-    void (*put)(const struct writer *writer, const struct model *model);
+    void (*put)(const struct writer *writer, const struct model *model, size_t offset);
+    size_t offset;
 } families[] = {
-    {"heap_bytes", "gauge", "Bytes requested from the allocator and not freed.", put_heap_bytes},
-    {"heap_objects", "gauge", "Objects allocated and not freed.", put_heap_objects},
-    {"resident_bytes", "gauge", "Resident memory, without poolprof's own.", put_resident},
-    {"peak_bytes", "gauge", "Most bytes of heap at once.", put_peak},
-    {"allocations_total", "counter", "Requests that returned memory.", put_allocations},
-    {"frees_total", "counter", "Objects freed.", put_frees},
-    {"allocated_bytes_total", "counter", "Bytes requested from the allocator.", put_allocated_bytes},
+    {"heap_bytes", "gauge", "Bytes requested from the allocator and not freed.", FIGURE(totals.outstanding_bytes)},
+    {"heap_objects", "gauge", "Objects allocated and not freed.", FIGURE(totals.outstanding_objects)},
+    {"resident_bytes", "gauge", "Resident memory, without poolprof's own.", put_resident, 0},
+    {"peak_bytes", "gauge", "Most bytes of heap at once.", FIGURE(totals.peak_bytes)},
+    {"allocations_total", "counter", "Requests that returned memory.", FIGURE(totals.allocations)},
+    {"frees_total", "counter", "Objects freed.", FIGURE(totals.frees)},
+    {"allocated_bytes_total", "counter", "Bytes requested from the allocator.", FIGURE(totals.bytes_allocated)},
     {"leaked_bytes", "gauge",
-     "Bytes not freed by what the last leak scan said of them; kind outstanding: nobody has looked.", put_leaked_bytes},
-    {"leaked_objects", "gauge", "Objects not freed, by kind as in poolprof_leaked_bytes.", put_leaked_objects},
-    {"pool_capacity_objects", "gauge", "Objects that a pool has memory for.", put_pool_capacity},
-    {"pool_live_objects", "gauge", "Objects of a pool in use.", put_pool_live},
-    {"pool_served_total", "counter", "Requests served by a pool.", put_pool_served},
-    {"pool_missed_total", "counter", "Requests of a pool that another allocator served.", put_pool_missed},
-    {"alert_active", "gauge", "1 while an alert lasts.", put_alerts},
-    {"site_bytes", "gauge", "Bytes not freed of the 20 largest call stacks, by their innermost functions.", put_sites},
-    {"tag_bytes", "gauge", "Bytes not freed under a tag.", put_tags},
-    {"tracker_bytes", "gauge", "Memory of poolprof's bookkeeping in the process.", put_tracker},
+     "Bytes not freed by what the last leak scan said of them; kind outstanding: nobody has looked.", KINDS(bytes)},
+    {"leaked_objects", "gauge", "Objects not freed, by kind as in poolprof_leaked_bytes.", KINDS(objects)},
+    {"pool_capacity_objects", "gauge", "Objects that a pool has memory for.", POOLS(capacity)},
+    {"pool_live_objects", "gauge", "Objects of a pool in use.", POOLS(live)},
+    {"pool_served_total", "counter", "Requests served by a pool.", POOLS(served)},
+    {"pool_missed_total", "counter", "Requests of a pool that another allocator served.", POOLS(missed)},
+    {"alert_active", "gauge", "1 while an alert lasts.", put_alerts, 0},
+    {"site_bytes", "gauge", "Bytes not freed of the 20 largest call stacks, by their innermost functions.", put_sites,
+     0},
+    {"tag_bytes", "gauge", "Bytes not freed under a tag.", put_tags, 0},
+    {"tracker_bytes", "gauge", "Memory of poolprof's bookkeeping in the process.", FIGURE(tracker_bytes)},
     {"dropped_records_total", "counter", "Allocations that were served and not recorded: bookkeeping was full.",
-     put_dropped},
+     put_dropped, 0},
 };
 
 bool metrics_render(const struct metrics_process *processes, size_t count, FILE *to) {
@@ -193,7 +177,7 @@ bool metrics_render(const struct metrics_process *processes, size_t count, FILE 
         fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", metric, families[family].help, metric, families[family].type);
         for (size_t i = 0; i < count; i++) {
             const struct writer writer = {.to = to, .metric = metric, .process = &processes[i]};
-            families[family].put(&writer, processes[i].figures);
+            families[family].put(&writer, processes[i].figures, families[family].offset);
         }
     }
     return fflush(to) == 0 && ferror(to) == 0;

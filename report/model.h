@@ -229,6 +229,14 @@ struct model_snapshot {
     size_t site_count;
 };
 
+/* Objects and bytes of each kind, by a leak scan of the running process. */
+struct model_found {
+    double t_s;                 /* when; 0: nobody has looked */
+    struct model_figures {
+        uint64_t objects, bytes;
+    } kinds[MODEL_KIND_COUNT];
+};
+
 struct model_child {
     uint32_t pid;
     char *exe, *end, *profile;
@@ -263,9 +271,8 @@ struct model {
     } totals;
     char *scan; /* leaks.scan: "done", "off: why", "failed: why" */
     double since_s; /* only what was allocated since that moment is in the sites; < 0: all is */
-    struct {
-        uint64_t objects, bytes;
-    } kinds[MODEL_KIND_COUNT];
+    struct model_figures kinds[MODEL_KIND_COUNT];
+    struct model_found found;   /* the last scan while it ran; not stored */
 
     struct model_module *modules;
     size_t module_count; /* [0] is "no module" */

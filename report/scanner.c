@@ -140,6 +140,8 @@ static struct model *look(struct scanner_entry *entry, uint32_t since, bool expl
         verdict_suppress(model, &header->options, model->process.cwd, say, entry);
         why_explain(model, leaks, &symbols, NULL);
     }
+    if (leaks->done && since == 0 && entry->scanner->found)
+        entry->scanner->found(entry->scanner->context, header->nonce, model);
     leaks_destroy(leaks);
     return model;
 }

@@ -22,6 +22,9 @@ struct scanner {
     struct scanner_entry **entries;
     size_t count, room;
     struct pp_tree *tree;       /* whose heartbeat moves meanwhile */
+    /* Told of each scan of a running process that was done; NULL: nobody. Read-only after the start. */
+    void (*found)(void *context, uint64_t nonce, const struct model *model);
+    void *context;
 };
 
 void scanner_init(struct scanner *scanner);

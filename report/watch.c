@@ -383,6 +383,8 @@ int watch_main(int argc, char **argv) {
     if (!add(&watch, fd, pidfd))
         return STATUS_UNREADABLE;
     scanner_init(&watch.scanner);
+    watch.scanner.found = control_found;
+    watch.scanner.context = &watch.control;
     scanner_add(&watch.scanner, fd);
     start_serving(&watch, fd);
     close(fd);

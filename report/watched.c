@@ -419,6 +419,14 @@ double watched_look(struct watched *watched) {
     return next_s;
 }
 
+void watched_found(struct watched *watched, const struct model *model) {
+    pthread_mutex_lock(&watched->lock);
+    watched->found.t_s = model->process.duration_s;
+    memcpy(watched->found.kinds, model->kinds, sizeof model->kinds);
+    board_found(watched->board, watched->seat, &watched->found);
+    pthread_mutex_unlock(&watched->lock);
+}
+
 /* ---- for reports ---- */
 
 struct aggregate_moments watched_moments(const struct watched *watched) {

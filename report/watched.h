@@ -63,6 +63,7 @@ struct watched {
     int seccomp;                      /* its mode at start; -1: not known */
     bool stderr_left;                 /* we let go of descriptor 2, see output.h */
     struct stale stale;
+    struct model_found found;         /* by the last leak scan that a command or the program asked for */
     double sample_s, glance_s, glance_step_s; /* next ones' times; on the process's clock */
     double cleanup_s;                 /* when PP_CALL_CLEANUP has to end; 0: it is not set */
 };
@@ -99,6 +100,9 @@ void watched_fill(const struct watched *watched, struct model *model);
 /* A line "poolprof[PID]: ..." to the log, if `level` is at or above POOLPROF_LOG_LEVEL. */
 void watched_log(struct watched *watched, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* A leak scan's result. Any thread. */
+void watched_found(struct watched *watched, const struct model *model);
 
 /* Moves the heartbeat. */
 void watched_tick(void *watched);

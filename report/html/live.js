@@ -71,7 +71,7 @@ const treeColumns = [
         title: "lost",
         number: true,
         value: (row) => row.lost_bytes,
-        cell: (row) => (row.end === "running" ? "" : bytes(row.lost_bytes)),
+        cell: (row) => (row.end === "running" && !row.lost_bytes ? "" : bytes(row.lost_bytes)),
     },
     textColumn("profile", "profile"),
 ];
@@ -279,7 +279,7 @@ class Dashboard {
         this.argv.replaceChildren(h("code", {}, name(process.argv.join(" "))));
     }
 
-    drawCards({totals, process, overhead}) {
+    drawCards({totals, process, overhead, last_scan: scan}) {
         const before = this.before,
             seconds = before ? process.duration_s - before.s : 0;
         const rate = seconds > 0.5 ? (totals.allocations - before.allocations) / seconds : null;
@@ -298,6 +298,7 @@ class Dashboard {
                 count(totals.allocations),
                 rate != null && `${count(Math.max(0, rate))} per second`,
             ),
+            ...(scan ? [this.lostCard(scan, process.duration_s)] : []),
             card("served by pools", percent(totals.pool_allocations, totals.allocations)),
             card(
                 process.end === "running" ? "runs for" : "ran for",
@@ -305,6 +306,15 @@ class Dashboard {
                 endOf(process),
             ),
             card("bookkeeping", bytes(overhead.tracker_bytes)),
+        );
+    }
+
+    lostCard(scan, now) {
+        const ago = time(Math.max(0, now - scan.t_s));
+        return card(
+            "lost",
+            bytes(scan.lost_bytes + scan.indirect_bytes),
+            `${counted(scan.lost_objects + scan.indirect_objects, "object")}, looked for ${ago} ago`,
         );
     }
 

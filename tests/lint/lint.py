@@ -297,7 +297,8 @@ def selftest():
         "headers": len(compiles("bad.h", os.environ.get("PP_CC", "gcc"), "c", "-std=gnu17", folder)) == 1,
         "toplevel": len(compare_toplevel({"Makefile", ".ci", *TOP} - {"src"})) == 2,
         "options": len(compare_options({"A", "B"}, {"B", "C"}, "x")) == 2,
-        "commands": len(compare_commands({("get NAME", "a"), ("mark", "b")}, {"x": {("get NAME", "c"), ("mark", "b")}})) == 2,
+        "commands": len(compare_commands({("get NAME", "a"), ("mark", "b")},
+                                         {"x": {("get NAME", "c"), ("mark", "b")}})) == 2,
     }
     return [f"the check of {name} did not see a fault" for name, seen in faults.items() if not seen]
 

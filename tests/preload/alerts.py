@@ -3,9 +3,10 @@ while the program is stopped; and in the report."""
 import json
 import os
 import signal
+import subprocess
 import time
 
-from driver import BARE, Sandbox, check, main, name_of
+from driver import BARE, PROGRAM, Sandbox, check, main, name_of
 
 OPTIONS = {"MEM_WARN": "30M", "MEM_CRITICAL": "50M", "SAMPLE_MIN": "50ms", "SAMPLE_MAX": "100ms",
            "ALERT_BACKOFF_MIN": "200ms", "ALERT_BACKOFF_MAX": "400ms", "LOG": "/dev/null"}
@@ -160,6 +161,10 @@ def growth():
             time.sleep(0.03)
             check(time.monotonic() < deadline, "never raised:", events.rows())
         rate = rounds * 50000 / (time.monotonic() - begun)
+        words = [PROGRAM, "report", str(process.pid), "--format", "json"]
+        live = json.loads(subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout)["sites"]
+        live = [site for site in live if site["growth"]]
+        check({name_of(site["stack"][0]) for site in live} == {"make_leak"}, "report of the running process", live)
         process.communicate("quit\n")
         for rule in ("growth", "leak_age"):
             row = [row for row in events.rows() if row["rule"] == rule][0]

@@ -136,6 +136,10 @@ def look():
         health = data(host.pid, "health")
         check({row["name"] for row in health["checks"]} >= {"segment", "records", "tables", "watcher"}, health)
         check(all(row["ok"] and row["detail"] for row in health["checks"] if row["name"] != "ptrace"), health)
+        history = data(host.pid, "history")
+        check(len(history["samples"]) >= 2 and history["alerts"] == [] and history["last_scan"] is None, history)
+        check(data(host.pid, "history", "1e6")["samples"] == [], "later ones")
+        check(refusal(host.pid, "history", "x") == "bad_value", "history x")
         host.finish()
         busy = Host(box, ("operated",), directory="busy")
         for _ in range(20):
@@ -231,6 +235,8 @@ def leaks():
         found = data(host.pid, "leaks")
         check(found["scan"] == "done" and lost(found, "leak_blocks") == (10, 10), found)
         check(found["lost_objects"] >= 10 and found["mark"]["number"] == 0, found)
+        last = data(host.pid, "history")["last_scan"]
+        check(last["lost_objects"] == found["lost_objects"] and last["t_s"] > 0, last)
         time.sleep(0.05)
         check(data(host.pid, "mark")["mark"] == 1, "mark")
         time.sleep(0.05)

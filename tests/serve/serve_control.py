@@ -2,9 +2,10 @@
 import json
 import os
 import signal
+import subprocess
 import time
 
-from driver import Sandbox, check, main
+from driver import PROGRAM, Sandbox, check, main
 from serve_watch import served
 from serving import Server, Still, eventually
 
@@ -35,7 +36,26 @@ def commands(server, program):
     check(order(server, "set", "MEM_WARN", "1M")["ok"], "set")
     eventually(lambda: any(alert["rule"] == "mem_warn" and alert["state"] == "raised"
                            for alert in order(server, "alerts")["data"]["alerts"]), "the alert")
-    check(order(server, "leaks", pid=program.pid)["ok"], "leaks")
+    check(server.metrics()["leaked_objects", ("kind", "lost"), program.pid] == 0, "nobody has looked")
+    leaks = order(server, "leaks", pid=program.pid)
+    check(leaks["ok"] and leaks["data"]["lost_objects"] > 0, leaks)
+    shows_leaks(server, program, leaks["data"])
+
+
+def shows_leaks(server, program, leaks):
+    """The scan's figures are the metrics', the report's and the dashboard's."""
+    def shown():
+        return server.metrics()["leaked_bytes", ("kind", "lost"), program.pid] == leaks["lost_bytes"]
+    eventually(shown, "leaks in metrics")
+    metrics = server.metrics()
+    for kind in ("lost", "indirect", "possible", "reachable", "suppressed"):
+        for what in ("bytes", "objects"):
+            check(metrics[f"leaked_{what}", ("kind", kind), program.pid] == leaks[f"{kind}_{what}"], kind, what)
+    for path in ("/api/report", "/api/pools"):
+        scan = eventually(lambda path=path: server.json(path).get("last_scan"), "last_scan of " + path)
+        check(all(scan[key] == leaks[key] for key in scan if key != "t_s"), path, scan)
+    rows = {row["pid"]: row for row in server.json("/api/processes")["processes"]}
+    check(rows[program.pid]["lost_bytes"] == leaks["lost_bytes"], rows)
 
 
 def watcher():
@@ -54,6 +74,29 @@ def passed_on():
         eventually(lambda: server.metrics()[key] == 1, "the alert in metrics")
         rows, told = server.json("/api/alerts")["alerts"], order(server, "alerts")["data"]["alerts"]
         check(rows and all(row in told for row in rows), rows, told)
+
+
+def past():
+    """What the watcher has seen before the server was there."""
+    with Sandbox() as box, Still(box, SAMPLE_MIN="50ms", SAMPLE_MAX="50ms", MEM_WARN="1M") as program:
+        ctl = [PROGRAM, "ctl", str(program.pid), "history"]
+
+        def seen():
+            done = subprocess.run(ctl, stdout=subprocess.PIPE, check=False)
+            return json.loads(done.stdout)["data"] if done.returncode == 0 else {"samples": [], "alerts": []}
+        eventually(lambda: len(seen()["samples"]) >= 10 and seen()["alerts"], "samples and an alert")
+        before = seen()
+        with Server(program.pid) as server:
+            eventually(lambda: len(server.json("/api/samples")["samples"]) > len(before["samples"]), "samples")
+            samples = server.json("/api/samples")["samples"]
+            check(samples[:10] == before["samples"][:10], samples[:10], before["samples"][:10])
+            times = [sample["t_s"] for sample in samples]
+            check(times == sorted(set(times)), times)
+            eventually(lambda: before["alerts"][0] in server.json("/api/alerts")["alerts"], "the alert")
+        report = json.loads(subprocess.run([PROGRAM, "report", str(program.pid), "--format", "json"],
+                                           stdout=subprocess.PIPE, check=True).stdout)
+        check(report["samples"][:10] == before["samples"][:10], "samples in the report of the running process")
+        check(before["alerts"][0] in report["alerts"], report["alerts"])
 
 
 def hung():
@@ -97,4 +140,4 @@ def which():
 
 
 if __name__ == "__main__":
-    main({f.__name__: f for f in (watcher, passed_on, hung, which)})
+    main({f.__name__: f for f in (watcher, passed_on, past, hung, which)})

@@ -26,6 +26,11 @@ void make_pooled(void) {
         kept[i] = poolprof_pool_acquire(pool);
 }
 
+void lose_items(void) {
+    for (int i = 0; i < 20; i++)
+        last = make_item(24);
+}
+
 void make_many(const char *count) {
     for (long i = count != NULL ? atol(count) : 0; i > 0; i--)
         last = make_item(16 + (size_t)(i % 8) * 16);
@@ -35,6 +40,7 @@ int main(int argc, char **argv) {
     char line[16];
     make_many(getenv("STILL_ITEMS"));
     make_items();
+    lose_items();
     make_tagged();
     make_pooled();
     if (argc > 1 && fork() == 0) execl(argv[0], argv[0], NULL);
