@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <stdlib.h>
 
 #include "names.h"
@@ -9,11 +10,20 @@
 
 void pp_ends_init(void);
 
+/* RTLD_DEFAULT would find ours: we are linked with -Bsymbolic. A program of fixed addresses that takes malloc's has
+   a symbol without a section, whose value is the stub that leads to ours (python3 of Debian). */
+static bool has_own_malloc(void) {
+    void *program = dlopen(NULL, RTLD_LAZY), *found = program != NULL ? dlsym(program, "malloc") : NULL;
+    const Elf64_Sym *symbol = NULL;
+    Dl_info info;
+    if (found == NULL || found == (void *)malloc) return false;
+    bool known = dladdr1(found, &info, (void **)&symbol, RTLD_DL_SYMENT) != 0 && symbol != NULL;
+    return !known || symbol->st_shndx != SHN_UNDEF;
+}
+
 __attribute__((constructor)) static void construct(int argc, char **argv, char **envp) {
     pp_ends_init();
-    /* RTLD_DEFAULT would find ours: we are linked with -Bsymbolic. */
-    void *program = dlopen(NULL, RTLD_LAZY);
-    if (program != NULL && dlsym(program, "malloc") != (void *)malloc) pp_process_own_malloc();
+    if (has_own_malloc()) pp_process_own_malloc();
     pp_process_construct(envp);
 }
 

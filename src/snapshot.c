@@ -1,6 +1,7 @@
 /*
  * See snapshot.h. The child shares the descriptors and the directory, so that it keeps nothing open, and
- * gives up as soon as its parent is gone or nobody has killed it in time.
+ * gives up as soon as its parent is gone, or nobody has killed it in time: who looks it through may have to
+ * wait long for a processor, and is waited for longer if it is seen to be there.
  */
 #include "snapshot.h"
 
@@ -8,6 +9,7 @@
 
 #define LOOK_NS INT64_C(50000000)
 #define LOOKS 1600u /* longer than a scan may take */
+#define LOOKS_MOST 24000u
 #define PR_SET_DUMPABLE 4
 #define PR_SET_NAME 15
 #define PR_SET_PTRACER 0x59616d61
@@ -18,7 +20,10 @@ void pp_snapshot_child(const struct pp_snapshot_frame *frame) {
     int parent = pp_os_parent_pid();
     pp_os_prctl(PR_SET_PTRACER, (const unsigned long[4]){frame->tracer});
     pp_os_prctl(PR_SET_NAME, (const unsigned long[4]){(unsigned long)name});
-    for (unsigned i = 0; i < LOOKS && pp_os_parent_pid() == parent; i++) pp_os_futex_wait(&never, 0, LOOK_NS);
+    for (unsigned i = 0; i < LOOKS_MOST && pp_os_parent_pid() == parent; i++) {
+        if (i >= LOOKS && !pp_os_alive((int)frame->tracer)) break;
+        pp_os_futex_wait(&never, 0, LOOK_NS);
+    }
     pp_os_exit_group(0);
 }
 

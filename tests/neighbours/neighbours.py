@@ -48,6 +48,12 @@ def same(name, *arguments, before=(), function="leak_77", **popen):
         return report
 
 
+def fixed():
+    """A program of fixed addresses has a `malloc` of its own to see, which leads to ours."""
+    report = same("fixed")
+    check(report["leaks"]["scan"] == "done", report["leaks"])
+
+
 def own():
     """The program's own malloc comes before ours: nothing is seen, and the report says so."""
     with Sandbox() as box:
@@ -162,6 +168,7 @@ def child_signal():
 
 main({
     "plain": lambda: same("plain"),
+    "fixed": fixed,
     "jemalloc": lambda: same("jemalloc"),
     "tcmalloc": lambda: same("tcmalloc"),
     "mimalloc": lambda: same("mimalloc"),
