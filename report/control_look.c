@@ -79,13 +79,9 @@ char *control_sample(struct control_call *call) {
     return reply_data(call->request->id, last_sample(call->watched));
 }
 
-/* It has been told to be up, and nothing since that it is over. */
 static bool lasts(const struct watched *watched, size_t at) {
-    const struct model_alert *alert = &watched->told[at];
-    for (size_t i = at + 1; i < watched->told_count; i++)
-        if (strcmp(watched->told[i].rule, alert->rule) == 0)
-            return false;
-    return strcmp(alert->state, "resolved") != 0;
+    return model_alert_is_last(watched->told, watched->told_count, at) &&
+           strcmp(watched->told[at].state, "resolved") != 0;
 }
 
 char *control_alerts(struct control_call *call) {

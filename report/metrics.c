@@ -94,20 +94,11 @@ static void put_pools(const struct writer *writer, const struct model *model, si
     }
 }
 
-/* The last that was said of a subject. */
-static bool is_last(const struct model *model, size_t at) {
-    for (size_t i = at + 1; i < model->alert_count; i++)
-        if (strcmp(model->alerts[i].rule, model->alerts[at].rule) == 0 &&
-            strcmp(model->alerts[i].subject, model->alerts[at].subject) == 0)
-            return false;
-    return true;
-}
-
 /* Of any subject. */
 static bool is_active(const struct model *model, const char *rule) {
     for (size_t i = 0; i < model->alert_count; i++)
         if (strcmp(model->alerts[i].rule, rule) == 0 && strcmp(model->alerts[i].state, "resolved") != 0 &&
-            is_last(model, i))
+            model_alert_is_last(model->alerts, model->alert_count, i))
             return true;
     return false;
 }

@@ -230,6 +230,13 @@ void model_add_lap(struct model *model, struct model_lap lap) {
     model->laps.worst[model->laps.worst_count++] = lap;
 }
 
+bool model_alert_is_last(const struct model_alert *alerts, size_t count, size_t at) {
+    for (size_t i = at + 1; i < count; i++)
+        if (strcmp(alerts[i].rule, alerts[at].rule) == 0 && strcmp(alerts[i].subject, alerts[at].subject) == 0)
+            return false;
+    return true;
+}
+
 void model_add_alert(struct model *model, struct model_alert alert) {
     model->alerts = append(model->alerts, model->alert_count, sizeof alert);
     model->alerts[model->alert_count++] = alert;

@@ -210,6 +210,9 @@ struct model_alert {
     double lasted_s; /* since it was raised; not stored */
 };
 
+/* Nothing was told of the same rule and subject since: that alert's state is how it is. */
+bool model_alert_is_last(const struct model_alert *alerts, size_t count, size_t at);
+
 /* What a duty of the watcher has cost it: processor time. */
 enum model_duty { MODEL_SAMPLE, MODEL_ALERTS, MODEL_SURVEY, MODEL_DUTY_COUNT };
 extern const char *const model_duty_names[MODEL_DUTY_COUNT]; /* "sample", "alerts", "survey" */

@@ -13,6 +13,8 @@
 #define NEWCOMERS 8 /* at a time */
 
 void survey_fini(struct survey *survey) {
+    for (size_t i = 0; i < survey->count; i++)
+        free(survey->sites[i].name);
     free(survey->sites);
     free(survey->judged);
     free(survey->place);
@@ -80,10 +82,12 @@ static void admit(struct survey *survey, struct newcomer newcomer, double now_s)
     if (survey->count < SURVEY_SITES) {
         survey->sites = model_grow(survey->sites, survey->count, &survey->room, sizeof *survey->sites);
         at = &survey->sites[survey->count++];
-    } else if ((at = find_leaver(survey, newcomer.grown)) != NULL)
+    } else if ((at = find_leaver(survey, newcomer.grown)) != NULL) {
         survey->place[at->site] = 0;
-    else
+        free(at->name);
+    } else {
         return;
+    }
     *at = (struct survey_site){.site = newcomer.site, .since_s = now_s};
     survey->place[newcomer.site] = (uint8_t)(at - survey->sites + 1);
 }
@@ -156,53 +160,40 @@ bool survey_take(struct survey *survey, const struct view *view, double now_s, d
     return true;
 }
 
-size_t survey_readings(const struct survey *survey, const struct view *view, struct alert_reading *out) {
-    double leak_age_s = (double)view_header(view)->options.LEAK_AGE / 1e9;
+/* It has made enough to be told of. */
+static bool is_growing(const struct survey *survey, const struct survey_site *at) {
+    return at->verdict.grows && at->verdict.rate * (survey->before_s - at->since_s) > SURVEY_BYTES;
+}
+
+static void add_reading(struct alert_reading *out, enum pp_alert_rule rule, const struct survey_site *at,
+                        double threshold, double value) {
+    *out = (struct alert_reading){.rule = rule, .key = at->site, .threshold = threshold, .value = value};
+    if (at->name != NULL) snprintf(out->subject, sizeof out->subject, "%s", at->name);
+    else snprintf(out->subject, sizeof out->subject, "#%" PRIu32, at->site);
+}
+
+size_t survey_readings(const struct survey *survey, double leak_age_s, struct alert_reading *out) {
+    for (size_t i = 0; i < survey->count; i++) {
+        const struct survey_site *at = &survey->sites[i];
+        bool grows = is_growing(survey, at);
+        add_reading(out++, PP_ALERT_growth, at, SURVEY_RATE, grows ? at->verdict.rate : 0);
+        add_reading(out++, PP_ALERT_leak_age, at, leak_age_s, at->ages ? at->oldest_s : 0);
+    }
+    return 2 * survey->count;
+}
+
+size_t survey_unnamed(const struct survey *survey, uint32_t sites[SURVEY_SITES]) {
     size_t count = 0;
     for (size_t i = 0; i < survey->count; i++) {
         const struct survey_site *at = &survey->sites[i];
-        char name[MODEL_SUBJECT_BYTES] = "";
-        bool much = at->verdict.rate * (survey->before_s - at->since_s) > SURVEY_BYTES;
-        bool grows = at->verdict.grows && much;
-        if (grows || at->ages)
-            survey_name(view, at->site, name);
-        out[count] = (struct alert_reading){.rule = PP_ALERT_growth, .key = at->site, .threshold = SURVEY_RATE,
-                                            .value = grows ? at->verdict.rate : 0};
-        memcpy(out[count++].subject, name, sizeof name);
-        out[count] = (struct alert_reading){.rule = PP_ALERT_leak_age, .key = at->site, .threshold = leak_age_s,
-                                            .value = at->ages ? at->oldest_s : 0};
-        memcpy(out[count++].subject, name, sizeof name);
+        if (at->name == NULL && (at->ages || is_growing(survey, at))) sites[count++] = at->site;
     }
     return count;
 }
 
-/* Appends the frame's place; false: it is the profiler's own, or not to be read. */
-static bool name_frame(const struct view *view, const struct pp_segment_node *node, char to[MODEL_SUBJECT_BYTES]) {
-    struct pp_segment_module module;
-    size_t used = strlen(to);
-    if (view_read(view, PP_AREA_MODULES, PP_NODE_MODULE(node->key), 1, &module) != 1 ||
-        (module.flags & PP_MODULE_SELF))
-        return false;
-    char *path = view_text(view, module.path, NULL);
-    snprintf(to + used, MODEL_SUBJECT_BYTES - used, "%s%.16s+0x%" PRIx64, used ? " < " : "",
-             path ? words_base(path) : "?", PP_NODE_PC(node->key) - module.bias);
-    free(path);
-    return true;
-}
-
-void survey_name(const struct view *view, uint32_t site, char to[MODEL_SUBJECT_BYTES]) {
-    struct pp_segment_site at;
-    struct pp_segment_node node;
-    to[0] = 0;
-    uint32_t number = view_read(view, PP_AREA_SITES, site, 1, &at) == 1 ? at.node : PP_NODE_ROOT;
-    for (int depth = 0, named = 0; depth < 8 && named < 2 && number >= PP_NODE_FIRST; depth++) {
-        if (view_read(view, PP_AREA_NODES, number, 1, &node) != 1)
-            break;
-        named += name_frame(view, &node, to);
-        number = node.parent & ~PP_NODE_EXACT;
-    }
-    if (to[0] == 0)
-        snprintf(to, MODEL_SUBJECT_BYTES, "#%" PRIu32, site);
+void survey_name(struct survey *survey, uint32_t site, const char *name) {
+    for (size_t i = 0; i < survey->count; i++)
+        if (survey->sites[i].site == site) model_set(&survey->sites[i].name, name);
 }
 
 static const struct survey_site *find(const struct survey *survey, uint32_t site) {

@@ -1,6 +1,6 @@
 /*
- * The survey: which sites grow, which keep objects that get ever older. Pure but for survey_take,
- * survey_name and survey_fill; time is an argument. Owned by the watcher's main thread.
+ * The survey: which sites grow, which keep objects that get ever older. Pure but for survey_take; time is an
+ * argument. Used by one thread at a time.
  *
  * A look at what each site holds walks over all blocks, so it is no part of a sample: it comes after one, at
  * most once per SAMPLE_MIN, and costs at most 1/SURVEY_COST of the time.
@@ -33,6 +33,7 @@ struct survey_site {
     double old_most, objects_most, risen_s;
     unsigned rises;
     bool ages;              /* they keep becoming more */
+    char *name;             /* malloc'ed; NULL: not asked for yet */
 };
 
 struct survey {
@@ -54,13 +55,13 @@ void survey_add(struct survey *survey, const struct aggregate_site *sites, uint6
 /* Walks, if it is time; false: it was not. The view has been refreshed. */
 bool survey_take(struct survey *survey, const struct view *view, double now_s, double least_s);
 
-/* The readings of growth and leak_age. */
-size_t survey_readings(const struct survey *survey, const struct view *view, struct alert_reading *out);
+/* The readings of growth and leak_age. A site that has no name yet is its number. */
+size_t survey_readings(const struct survey *survey, double leak_age_s, struct alert_reading *out);
 #define SURVEY_READINGS (2 * SURVEY_SITES)
 
-/* "game+0x1234 < game+0x5678": the innermost frames that are not the profiler's, as return addresses in the
-   module's file. Names of functions would take debug information, and the watcher no time to read it. */
-void survey_name(const struct view *view, uint32_t site, char to[MODEL_SUBJECT_BYTES]);
+/* Those that an alert may tell of and that have no name: how many. Names are given once, by site_name.h. */
+size_t survey_unnamed(const struct survey *survey, uint32_t sites[SURVEY_SITES]);
+void survey_name(struct survey *survey, uint32_t site, const char *name);
 
 /* The growth of the model's sites. */
 void survey_fill(const struct survey *survey, struct model *model);

@@ -23,6 +23,9 @@
 #include <unistd.h>
 
 #include "death.h"
+#include "site_name.h"
+#include "symbol.h"
+#include "trim.h"
 #include "words.h"
 
 #define GLANCE_FIRST_S 0.01
@@ -304,7 +307,7 @@ static void tell_alerts(struct watched *watched, const struct model_sample *samp
                                     seconds_of(&options->ALERT_BACKOFF_MAX)};
     double begun_s = processor_s();
     size_t count = readings_take(&watched->readings, watched->view, sample, readings);
-    count += survey_readings(&watched->survey, watched->view, readings + count);
+    count += survey_readings(&watched->survey, seconds_of(&options->LEAK_AGE), readings + count);
     count = alert_step(&watched->alerts, readings, count, backoff, sample->t_s, out);
     charge(watched, MODEL_ALERTS, begun_s);
     for (size_t i = 0; i < count; i++) {
@@ -312,6 +315,25 @@ static void tell_alerts(struct watched *watched, const struct model_sample *samp
         if (!strcmp(out[i].rule, alert_rows[PP_ALERT_mem_critical].name))
             act_on_critical(watched, &out[i], sample->rss_bytes);
     }
+}
+
+/* Those that begin to be told of: once each. Debug information may be large, so all of them at once. */
+static void name_sites(struct watched *watched) {
+    uint32_t sites[SURVEY_SITES];
+    char name[MODEL_SUBJECT_BYTES], root[32];
+    size_t count = survey_unnamed(&watched->survey, sites);
+    if (count == 0)
+        return;
+    snprintf(root, sizeof root, "/proc/%d/root", watched->pid);
+    const struct symbol_options options = {.tick = watched_tick, .context = watched, .root = root, .quiet = true};
+    struct model *model = site_name_model(watched->view, sites, count);
+    symbol_resolve(model, &options);
+    for (size_t i = 0; i < count; i++) {
+        site_name_text(model, (uint32_t)i + 1, name);
+        survey_name(&watched->survey, sites[i], name);
+    }
+    model_destroy(model);
+    trim();
 }
 
 static bool sample_now(struct watched *watched) {
@@ -338,8 +360,10 @@ static bool sample_now(struct watched *watched) {
     board_sample(watched->board, watched->seat, &sample);
     begun_s = processor_s();
     if (atomic_load(&options->TRACK) != PP_TRACK_OFF &&
-        survey_take(&watched->survey, watched->view, sample.t_s, limits.min_s))
+        survey_take(&watched->survey, watched->view, sample.t_s, limits.min_s)) {
         charge(watched, MODEL_SURVEY, begun_s);
+        name_sites(watched);
+    }
     tell_alerts(watched, &sample);
     return true;
 }

@@ -25,6 +25,7 @@ set(fuzz_sources
   report/suppress.c
   report/alert.c
   report/reading.c
+  report/site_name.c
   report/survey.c
   report/trend.c
   report/words.c

@@ -10,6 +10,7 @@
 #include "scan_objects.h"
 #include "reading.h"
 #include "scenarios.h"
+#include "site_name.h"
 #include "survey.h"
 
 static void through_a_profile(const struct model *model) {
@@ -70,15 +71,19 @@ static void watch(struct view *view) {
     struct readings state;
     struct survey survey = {.count = 0};
     char name[MODEL_SUBJECT_BYTES];
+    uint32_t sites[20];
     readings_init(&state, view);
     for (int look = 1; look <= 2; look++) {
         struct model_sample sample = {.t_s = 10 * look};
         size_t count = readings_take(&state, view, &sample, readings);
         survey_take(&survey, view, 10 * look, 1);
-        count += survey_readings(&survey, view, readings + count);
+        count += survey_readings(&survey, 300, readings + count);
         if (count > READING_MAX + SURVEY_READINGS) abort();
     }
-    for (uint32_t site = 0; site < 20; site++) survey_name(view, site, name);
+    for (uint32_t site = 0; site < 20; site++) sites[site] = site;
+    struct model *model = site_name_model(view, sites, 20);
+    for (uint32_t site = 1; site <= 20; site++) site_name_text(model, site, name);
+    model_destroy(model);
     survey_fini(&survey);
     readings_fini(&state);
 }

@@ -168,7 +168,7 @@ def growth():
         process.communicate("quit\n")
         for rule in ("growth", "leak_age"):
             row = [row for row in events.rows() if row["rule"] == rule][0]
-            check(row["state"] == "raised" and row["subject"].startswith("grow+0x"), row)
+            check(row["state"] == "raised" and row["subject"].startswith("make_leak (grow.c:"), row)
         grown = [row for row in events.rows() if row["rule"] == "growth"][0]["value"]
         check(rate / 3 < grown < rate * 3, "rate", grown, "really", rate)
         report = box.report(process.pid)

@@ -67,7 +67,7 @@ static void count(struct week *week, const struct model_alert *out, size_t said)
     }
 }
 
-static double step(struct week *week, const struct view *view, double t_s) {
+static double step(struct week *week, double t_s) {
     static const struct sample_limits limits = {.min_s = 5, .max_s = 30, .warn_bytes = 400 * MIB};
     static struct alert_reading readings[1 + SURVEY_READINGS];
     struct model_alert out[ALERT_OUT_MAX];
@@ -82,32 +82,20 @@ static double step(struct week *week, const struct view *view, double t_s) {
     }
     readings[0] = (struct alert_reading){.rule = PP_ALERT_mem_warn, .value = (double)sample.rss_bytes,
                                          .threshold = 300 * MIB};
-    size_t read = 1 + survey_readings(&week->survey, view, readings + 1);
+    size_t read = 1 + survey_readings(&week->survey, 300, readings + 1);
     count(week, out, alert_step(&week->alerts, readings, read, (struct alert_backoff){30, 300}, t_s, out));
     return fmin(sample.interval_s, fmax(1, alert_due_s(&week->alerts) - t_s));
 }
 
-static struct view *empty_view(void) {
-    struct segment_builder builder;
-    char why[256];
-    segment_builder_init(&builder);
-    int fd = segment_builder_open(&builder);
-    struct view *view = view_open_fd(fd, why, sizeof why);
-    close(fd);
-    segment_builder_fini(&builder);
-    return view;
-}
-
 static void test_week(void **unused) {
     struct week week = {.samples = 0};
-    struct view *view = empty_view();
     size_t day_bytes = 0, most_bytes = 0;
     week.sites = calloc(SITES, sizeof *week.sites);
     for (uint32_t site = 1; site < SITES; site++)
         week.sites[site].bytes = 500 * random_part();
     sample_history_init(&week.history, 1800);
     for (double t_s = 0; t_s < WEEK;) {
-        t_s += step(&week, view, t_s);
+        t_s += step(&week, t_s);
         size_t now_bytes = mallinfo2().uordblks + mallinfo2().hblkhd;
         if (t_s < DAY) day_bytes = now_bytes;
         if (now_bytes > most_bytes) most_bytes = now_bytes;
@@ -127,7 +115,6 @@ static void test_week(void **unused) {
     survey_fini(&week.survey);
     sample_history_fini(&week.history);
     free(week.sites);
-    view_close(view);
 }
 
 /* What was born just before the ticks wrapped around is seconds old, not 497 days. */
