@@ -39,6 +39,13 @@ static json_t *leaking_sites(struct model *model, size_t top) {
     return list;
 }
 
+static json_t *classes_of(const struct model *model) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < model->class_count; i++)
+        json_array_append_new(list, json_class(&model->classes[i]));
+    return list;
+}
+
 /* Of what is lost: the part that was born since. */
 static json_t *mark_value(const struct model *model, uint32_t marks, double t_s) {
     uint64_t objects = 0, bytes = 0;
@@ -75,6 +82,7 @@ static json_t *look(struct control_call *call, size_t top, char **refusal) {
         data = json_leaks(model);
         json_object_set_new(data, "mark", mark_value(model, marks, marked_s));
         json_object_set_new(data, "sites", leaking_sites(model, top));
+        json_object_set_new(data, "classes", classes_of(model));
     }
     model_destroy(model);
     return data;

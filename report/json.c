@@ -442,6 +442,12 @@ json_t *json_root(const struct model *model, const struct model_root *root) {
     return value;
 }
 
+json_t *json_class(const struct model_class *class) {
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", json_text(class->name), "objects",
+                     count_of(class->objects), "bytes", count_of(class->bytes), "lost_objects",
+                     count_of(class->lost_objects), "lost_bytes", count_of(class->lost_bytes));
+}
+
 static void put_roots(FILE *to, const struct model *model) {
     fputs(",\n", to);
     open_list(to, "roots");
@@ -450,12 +456,8 @@ static void put_roots(FILE *to, const struct model *model) {
     close_list(to);
     fputs(",\n", to);
     open_list(to, "classes");
-    for (size_t i = 0; i < model->class_count; i++) {
-        const struct model_class *class = &model->classes[i];
-        put_element(to, i, json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", json_text(class->name), "objects",
-                                     count_of(class->objects), "bytes", count_of(class->bytes), "lost_objects",
-                                     count_of(class->lost_objects), "lost_bytes", count_of(class->lost_bytes)));
-    }
+    for (size_t i = 0; i < model->class_count; i++)
+        put_element(to, i, json_class(&model->classes[i]));
     close_list(to);
 }
 

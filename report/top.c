@@ -1,6 +1,6 @@
 /*
  * `poolprof top PID`: what a running process allocates, live. On a terminal by curses, elsewhere as plain text.
- * Reads the segment; nothing is asked of the program or its watcher. See commands.h.
+ * Reads the segment; nothing is asked of the program or its watcher, but for C++ classes (top_view.h). See commands.h.
  *
  * Rates are over the last TOP_WINDOW_S to twice that: each page has two earlier tables, and the older gives way
  * when the newer has that age.
@@ -36,6 +36,7 @@ struct top {
     enum top_page page;
     size_t sorted[TOP_PAGE_COUNT];
     bool reverse, paused, ended, typing;
+    bool screen;            /* curses is up */
     size_t first;           /* row shown first */
     char filter[FILTER_BYTES];
     double delay_s, due_s;
@@ -45,13 +46,14 @@ struct top {
 static const char top_help[] =
     "usage: poolprof top PID [--page PAGE] [--filter TEXT] [--delay SECONDS] [--count N] [--rows N]\n"
     "What a running process holds and allocates, live; the process is not disturbed.\n"
-    "  --page PAGE      sites, pools, classes, threads or tags; plain text without it: all\n"
+    "  --page PAGE      sites, pools, sizes (classes of them), threads or tags; plain text without it: all these;\n"
+    "                   classes: of C++, by a leak scan, for which the process stands still for a moment\n"
     "  --filter TEXT    only rows whose name holds it\n"
     "  --delay SECONDS  from one look to the next; 1 is the default\n"
     "  --count N        ends after so many; 1 is the default where output is no terminal\n"
     "  --rows N         plain text: rows of each page; 20 is the default\n"
-    "Keys: 1 to 5 or tab: page; s, S: sort by the next, previous column; r: reverse; /: filter;\n"
-    "space: pause; arrows, page up and down; q: quit.\n";
+    "Keys: 1 to 6 or tab: page; s, S: sort by the next, previous column; r: reverse; /: filter;\n"
+    "l: look again for classes; space: pause; arrows, page up and down; q: quit.\n";
 
 static double now_s(void) {
     struct timespec now;
@@ -79,9 +81,22 @@ static void arrange(struct top *top) {
     top_table_sort(&top->shown, top->sorted[top->page], top->reverse);
 }
 
+/* It may take a while. */
+static void put_scanning(const struct top *top) {
+    if (!top->screen)
+        return;
+    mvaddstr(LINES - 1, 0, "looking through the process's memory ...");
+    clrtoeol();
+    refresh();
+}
+
 static void look(struct top *top) {
     double begun_s = now_s();
     struct top_table now;
+    if (top->page == TOP_CLASSES && !top->source.classes.columns)
+        top->source.scan_wanted = true;
+    if (top->page == TOP_CLASSES && top->source.scan_wanted)
+        put_scanning(top);
     if (kill(top->source.pid, 0) != 0 || !top_view_read(&top->source, top->page, &now)) {
         top->ended = true;
         return;
@@ -115,6 +130,8 @@ static void put_page(struct top *top) {
 static void put_all(struct top *top, bool one) {
     enum top_page asked = top->page;
     for (enum top_page page = one ? asked : 0; page < (one ? asked + 1 : TOP_PAGE_COUNT) && !top->ended; page++) {
+        if (page == TOP_CLASSES && !one) /* not without being asked */
+            continue;
         top->page = page;
         look(top);
         if (page == (one ? asked : 0) && top->head)
@@ -129,13 +146,16 @@ static void put_all(struct top *top, bool one) {
 /* Two looks, so that there are rates. */
 static void run_plain(struct top *top, bool one) {
     size_t looks = top->looks > 0 ? top->looks : 1;
+    enum top_page asked = top->page;
     for (enum top_page page = 0; page < TOP_PAGE_COUNT; page++) {
-        enum top_page asked = top->page;
-        top->page = one ? asked : page;
+        if (one ? page != asked : page == TOP_CLASSES)
+            continue;
+        top->page = page;
         look(top);
-        top->page = asked;
     }
+    top->page = asked;
     for (size_t i = 0; i < looks && !top->ended; i++) {
+        top->source.scan_wanted = i > 0;
         const struct timespec pause = {.tv_sec = (time_t)top->delay_s,
                                        .tv_nsec = (long)(fmod(top->delay_s, 1) * 1e9)};
         nanosleep(&pause, NULL);
@@ -152,7 +172,7 @@ static void put_keys(const struct top *top) {
         return;
     }
     attron(A_DIM);
-    mvprintw(LINES - 1, 0, "%s%s%s%s%s1-5 page  s sort  r reverse  / filter  space pause  q quit",
+    mvprintw(LINES - 1, 0, "%s%s%s%s%s1-6 page  s sort  r reverse  / filter  space pause  q quit",
              top->ended ? "ENDED  " : "", top->paused ? "PAUSED  " : "", top->filter[0] ? "[" : "", top->filter,
              top->filter[0] ? "]  " : "");
     attroff(A_DIM);
@@ -237,7 +257,10 @@ static bool press(struct top *top, int key) {
         top->sorted[top->page] = (top->sorted[top->page] + (key == 's' ? 1 : columns - 1)) % columns;
     else if (key == 'r')
         top->reverse = !top->reverse;
-    else if (key == ' ')
+    else if (key == 'l' && top->page == TOP_CLASSES) {
+        top->source.scan_wanted = true;
+        look(top);
+    } else if (key == ' ')
         top->paused = !top->paused;
     else if (key == '/')
         top->typing = true;
@@ -259,6 +282,7 @@ static bool run_curses(struct top *top) {
     noecho();
     keypad(stdscr, TRUE);
     curs_set(0);
+    top->screen = true;
     look(top);
     for (;;) {
         draw(top);
@@ -299,7 +323,8 @@ static int parse_option(struct top *top, int option, int *page) {
     case 'p':
         *page = find_page(optarg);
         return *page >= 0
-                   ? 0 : usage_error("top", "--page: '%s' is not one of sites, pools, classes, threads, tags", optarg);
+                   ? 0
+                   : usage_error("top", "--page: '%s' is none of sites, pools, sizes, classes, threads, tags", optarg);
     case 'f':
         snprintf(top->filter, sizeof top->filter, "%s", optarg);
         return 0;
@@ -362,6 +387,7 @@ static void close_all(struct top *top) {
         top_table_fini(&top->newer[page]);
     }
     top_table_fini(&top->shown);
+    top_table_fini(&top->source.classes);
     free(top->head);
     symbol_cache_destroy(top->source.symbols);
     view_close(top->source.view);

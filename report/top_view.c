@@ -2,6 +2,7 @@
 #include "top_view.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +10,9 @@
 #include <time.h>
 
 #include "aggregate.h"
+#include "caller.h"
 #include "model.h"
+#include "request.h"
 #include "sample.h"
 #include "symbol.h"
 #include "text_stack.h"
@@ -18,7 +21,7 @@
 #define FRAMES_SHOWN 3u /* of a site: the function that allocates, its callers */
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
-const char *const top_page_names[TOP_PAGE_COUNT] = {"sites", "pools", "classes", "threads", "tags"};
+const char *const top_page_names[TOP_PAGE_COUNT] = {"sites", "pools", "sizes", "classes", "threads", "tags"};
 
 static const struct top_column site_columns[] = {
     {"bytes", TOP_BYTES, false},    {"growth/s", TOP_BYTES, true}, {"objects", TOP_COUNT, false},
@@ -26,6 +29,9 @@ static const struct top_column site_columns[] = {
 static const struct top_column pool_columns[] = {
     {"live", TOP_COUNT, false},   {"capacity", TOP_COUNT, false}, {"used", TOP_PERCENT, false},
     {"memory", TOP_BYTES, false}, {"served/s", TOP_COUNT, true},  {"efficiency", TOP_PERCENT, false}};
+static const struct top_column class_columns[] = {
+    {"bytes", TOP_BYTES, false}, {"growth/s", TOP_BYTES, true}, {"objects", TOP_COUNT, false},
+    {"lost", TOP_BYTES, false},  {"lost obj.", TOP_COUNT, false}};
 static const struct top_column thread_columns[] = {
     {"made/s", TOP_BYTES, true}, {"freed/s", TOP_BYTES, true}, {"made", TOP_BYTES, false},
     {"balance", TOP_BYTES, false}};
@@ -40,7 +46,8 @@ static const struct {
 } pages[TOP_PAGE_COUNT] = {
     [TOP_SITES] = {"site", site_columns, COUNT_OF(site_columns)},
     [TOP_POOLS] = {"named pool", pool_columns, COUNT_OF(pool_columns)},
-    [TOP_CLASSES] = {"size class", pool_columns, COUNT_OF(pool_columns)},
+    [TOP_SIZES] = {"size class", pool_columns, COUNT_OF(pool_columns)},
+    [TOP_CLASSES] = {"C++ class", class_columns, COUNT_OF(class_columns)},
     [TOP_THREADS] = {"thread", thread_columns, COUNT_OF(thread_columns)},
     [TOP_TAGS] = {"tag", tag_columns, COUNT_OF(tag_columns)},
 };
@@ -128,6 +135,56 @@ static void read_sites(struct top_source *source, struct top_table *table) {
     model_destroy(model);
 }
 
+/* ---- classes ---- */
+
+static void add_class(struct top_table *table, const json_t *row) {
+    const char *raw = json_string_value(json_object_get(row, "name"));
+    double bytes = json_number_value(json_object_get(row, "bytes"));
+    struct top_row to = {.name = words_safe(raw ? raw : "?"),
+                         .figures = {bytes, bytes, json_number_value(json_object_get(row, "objects")),
+                                     json_number_value(json_object_get(row, "lost_bytes")),
+                                     json_number_value(json_object_get(row, "lost_objects"))}};
+    top_table_add(table, to);
+}
+
+/* A row that says why there are none. */
+static void add_excuse(struct top_table *table, const char *why) {
+    struct top_row row = {0};
+    char *safe = words_safe(why);
+    if (asprintf(&row.name, "(%s)", safe) >= 0)
+        top_table_add(table, row);
+    free(safe);
+}
+
+static void scan(struct top_source *source) {
+    char why[512], *one[] = {"1"};
+    char *request = request_text(control_rows[CONTROL_leaks].name, one, 1, (uint32_t)source->pid);
+    char *reply = request ? caller_ask((uint32_t)source->pid, request, why, sizeof why) : NULL;
+    json_t *root = reply ? json_loads(reply, 0, NULL) : NULL, *row;
+    json_t *classes = json_object_get(json_object_get(root, "data"), "classes");
+    const char *refusal = json_string_value(json_object_get(json_object_get(root, "error"), "message"));
+    size_t i;
+    top_table_fini(&source->classes);
+    source->classes = top_view_empty(TOP_CLASSES);
+    source->classes.t_s = (double)now_ns() / 1e9;
+    json_array_foreach(classes, i, row) add_class(&source->classes, row);
+    if (!classes)
+        add_excuse(&source->classes, reply ? refusal ? refusal : "no answer" : why);
+    else if (json_array_size(classes) == 0)
+        add_excuse(&source->classes, "no object has a class that is known");
+    json_decref(root);
+    free(request);
+    free(reply);
+}
+
+static void read_classes(struct top_source *source, struct top_table *table) {
+    if (source->scan_wanted)
+        scan(source);
+    source->scan_wanted = false;
+    if (source->classes.columns)
+        top_table_copy(table, &source->classes);
+}
+
 /* ---- pools, tags ---- */
 
 static void read_pools(struct top_source *source, bool named, struct top_table *table) {
@@ -189,7 +246,8 @@ bool top_view_read(struct top_source *source, enum top_page page, struct top_tab
     switch (page) {
     case TOP_SITES: read_sites(source, table); break;
     case TOP_POOLS: read_pools(source, true, table); break;
-    case TOP_CLASSES: read_pools(source, false, table); break;
+    case TOP_SIZES: read_pools(source, false, table); break;
+    case TOP_CLASSES: read_classes(source, table); break;
     case TOP_THREADS: read_threads(source, table); break;
     default: read_tags(source, table);
     }

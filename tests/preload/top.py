@@ -13,10 +13,10 @@ from driver import BARE, PROGRAM, Sandbox, check, main
 
 
 class Host:
-    def __init__(self, box):
-        os.environ["POOLPROF_SEGMENT_DIR"] = box.path("segments")
-        os.mkdir(box.path("segments"), 0o700)
-        self.process = box.start("operated", stdin=subprocess.PIPE, options={"SEGMENT_DIR": box.path("segments")})
+    def __init__(self, box, program="operated", folder="segments"):
+        os.environ["POOLPROF_SEGMENT_DIR"] = box.path(folder)
+        os.mkdir(box.path(folder), 0o700)
+        self.process = box.start(program, stdin=subprocess.PIPE, options={"SEGMENT_DIR": box.path(folder)})
         check(self.process.stdout.readline() == "ready\n", "did not start")
         self.pid = self.process.pid
 
@@ -101,7 +101,7 @@ def terminal():
         there = Terminal(24, 100, host.pid, "--delay", 0.2)
         there.press(b"", b"leak_blocks")
         there.press(b"3", b"size class")
-        there.press(b"4", b"thread")
+        there.press(b"5", b"thread")
         there.press(b"\t", b"budget")
         there.press(b"1", b"leak_blocks")
         there.press(b"s", b">growth/s")
@@ -119,5 +119,27 @@ def terminal():
         check(there.end() == 0, "status")
 
 
+def classes():
+    """C++ classes of the running process: looked for when they are asked for, and not before."""
+    with Sandbox() as box:
+        host = Host(box, "classed")
+        host.tell("make")
+        check("C++ class" not in top(host.pid, "--delay", 0.1).stdout, "it was scanned without being asked for")
+        done = top(host.pid, "--delay", 0.1, "--page", "classes")
+        check(re.search(r" 840 B +0 B +5 +0 B +0  shop::order\n", done.stdout), done.stdout)
+        host.tell("lose")
+        there = Terminal(24, 100, host.pid, "--delay", 0.2)
+        there.press(b"4", b"shop::order")
+        there.press(b"", b"504 B") # lost
+        host.tell("lose")
+        there.press(b"l", b"1008 B")
+        check(there.end() == 0, "status")
+        host.quit()
+        plain_c = Host(box, "operated", "more")
+        shown = top(plain_c.pid, "--delay", 0.1, "--page", "classes").stdout
+        check("(no object has a class that is known)" in shown, shown)
+        plain_c.quit()
+
+
 if __name__ == "__main__":
-    main({"plain": plain, "terminal": terminal})
+    main({"plain": plain, "terminal": terminal, "classes": classes})
