@@ -393,6 +393,16 @@ static void hurry(bool on) {
     if (on) prctl(PR_SET_TIMERSLACK, 1);
 }
 
+/* The segment lies in memory that is told to be ours. Else the list of that is damaged, and all of ours would be
+   taken for roots. */
+static bool is_told(const struct scanning *scanning) {
+    const struct scan_objects *objects = &scanning->objects;
+    uint64_t word = view_header(scanning->request->view)->snapshot_word;
+    for (size_t i = 0; i < objects->own_count; i++)
+        if (word >= objects->own[i].start && word < objects->own[i].end) return true;
+    return false;
+}
+
 /* It stands still, or there is a copy of it. */
 static void look_through(struct scanning *scanning) {
     struct view *view = scanning->request->view;
@@ -407,6 +417,7 @@ static void look_through(struct scanning *scanning) {
     scanning->roots.given_count = objects->given_count;
     if (error != 0)
         leaks_refuse(scanning->leaks, "failed: its memory cannot be looked at: %s", strerror(error));
+    else if (!is_told(scanning)) leaks_refuse(scanning->leaks, "failed: the bookkeeping is damaged");
     else mark(scanning);
 }
 

@@ -137,11 +137,30 @@ static void await_permission(int copy, uint64_t address) {
         nanosleep(&(struct timespec){0, 100000}, NULL);
 }
 
+/* The program's code and word are where its header says, which its own wild writes may have hit: the word must be in
+   that very header, the code in a stretch of memory that is ours. */
+static bool is_true(struct view *view, int pid) {
+    const struct pp_segment_header *header = view_header(view);
+    char there[offsetof(struct pp_segment_header, tree_nonce)];
+    uint64_t at = header->snapshot_word - offsetof(struct pp_segment_header, snapshot);
+    struct iovec local = {there, sizeof there}, remote = {(void *)(uintptr_t)at, sizeof there};
+    if (header->snapshot_stub == 0 || process_vm_readv(pid, &local, 1, &remote, 1, 0) != (ssize_t)sizeof there ||
+        memcmp(there, header, sizeof there) != 0)
+        return false;
+    for (uint64_t i = 1; i < view_count(view, PP_AREA_RANGES); i++) {
+        const struct pp_segment_range *range = view_element(view, PP_AREA_RANGES, i);
+        if (range != NULL && range->kind == PP_RANGE_OWN && header->snapshot_stub >= range->start &&
+            header->snapshot_stub < range->end)
+            return true;
+    }
+    return false;
+}
+
 int snapshot_take(const struct halt *halt, struct view *view, bool *none) {
     const struct pp_segment_header *header = view_header(view);
     uint32_t sequence = (uint32_t)(header->snapshot >> 32) + 1, waiter = header->waiter.tid;
     *none = false;
-    if (header->snapshot_stub == 0 || header->snapshot_word == 0) return 0;
+    if (!is_true(view, halt->pid)) return 0;
     for (int round = 0; round < 2; round++) {
         for (size_t i = 0; i < halt->count; i++) {
             int tid = halt->threads[i].tid;

@@ -38,7 +38,7 @@ void pp_brief_prepare(void) {
 }
 
 static uint64_t total(enum pp_counter counter) {
-    uint64_t sum = 0, count = PP_LOAD(&pp_segment.header->areas[PP_AREA_THREADS].count);
+    uint64_t sum = 0, count = pp_segment_count(PP_AREA_THREADS);
     for (uint64_t i = 1; i < count; i++) sum += PP_LOAD(&PP_SEGMENT_THREAD(i)->counters[counter]);
     return sum;
 }
@@ -49,14 +49,13 @@ struct pooled {
 };
 static struct pooled pooled(void) {
     struct pooled sum = {0};
-    bool exact = PP_LOAD(&pp_segment.header->options.TRACK) == PP_TRACK_EXACT;
-    uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_TALLIES].count);
+    uint64_t count = pp_segment_count(PP_AREA_TALLIES);
     for (uint64_t i = 1; i < count; i++) {
         for (unsigned class = 0; class < PP_POOL_CLASSES; class++) {
             const struct pp_segment_tally *tally = PP_SEGMENT_TALLY(i);
             uint64_t live = pp_tally_served(tally, class) - PP_LOAD(&tally->classes[class].freed);
             sum.objects += live;
-            if (!exact) sum.bytes += live * PP_SEGMENT_POOL(class + 1)->object_bytes;
+            if (!pp_segment.exact) sum.bytes += live * PP_SEGMENT_POOL(class + 1)->object_bytes;
         }
     }
     return sum;
@@ -72,12 +71,12 @@ static void add_record(struct sum *sums, uint64_t sites, uint64_t word0, uint64_
 }
 
 static void add_blocks(struct sum *sums, uint64_t sites) {
-    uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_BLOCKS].count);
+    uint64_t count = pp_segment_count(PP_AREA_BLOCKS);
     for (uint64_t i = 1; i < count; i++) {
         const struct pp_segment_block *block = PP_SEGMENT_BLOCK(i);
         add_record(sums, sites, PP_LOAD(&block->word0), PP_BLOCK_BYTES(PP_LOAD(&block->bytes)));
     }
-    count = PP_LOAD(&pp_segment.header->areas[PP_AREA_RECORDS].count);
+    count = pp_segment_count(PP_AREA_RECORDS);
     for (uint64_t i = 1; i < count; i++) {
         uint64_t word0 = PP_LOAD(&PP_SEGMENT_RECORD(i)->word0);
         add_record(sums, sites, word0, PP_RECORD_BYTES(word0, PP_LOAD(&PP_SEGMENT_RECORD(i)->word1)));
@@ -86,14 +85,14 @@ static void add_blocks(struct sum *sums, uint64_t sites) {
 
 static void show_stack(uint32_t site) {
     uint32_t node = PP_SEGMENT_SITE(site)->node;
-    uint64_t modules = PP_LOAD(&pp_segment.header->areas[PP_AREA_MODULES].count);
-    for (int shown = 0; node >= PP_NODE_FIRST && shown < FRAMES_SHOWN; shown++) {
+    uint64_t modules = pp_segment_count(PP_AREA_MODULES), nodes = pp_segment_count(PP_AREA_NODES);
+    for (int shown = 0; node >= PP_NODE_FIRST && node < nodes && shown < FRAMES_SHOWN; shown++) {
         const struct pp_segment_node *at = PP_SEGMENT_NODE(node);
         uint64_t key = PP_LOAD(&at->key), pc = PP_NODE_PC(key);
         uint32_t module = PP_NODE_MODULE(key);
         if (module != 0 && module < modules) {
             const struct pp_segment_module *in = PP_SEGMENT_MODULE(module);
-            line("    %s+0x%llx", pp_segment.area_base[PP_AREA_TEXT] + in->path,
+            line("    %s+0x%llx", pp_segment_text_at(in->path),
                  (unsigned long long)(pc - in->bias));
         } else {
             line("    0x%llx", (unsigned long long)pc);
@@ -155,7 +154,7 @@ static void save(void) {
 
 static PP_NOINLINE void report(void) {
     struct pp_segment_header *header = pp_segment.header;
-    uint64_t sites = PP_LOAD(&header->areas[PP_AREA_SITES].count);
+    uint64_t sites = pp_segment_count(PP_AREA_SITES);
     uint64_t bytes = sites * sizeof(struct sum);
     struct sum *sums = pp_os_map(bytes);
     struct pooled more = pooled();

@@ -24,7 +24,7 @@ static void show_caller(const void *frame) {
         const struct pp_segment_module *module = PP_SEGMENT_MODULE(index);
         if (index == 0) pp_log(PP_LOG_WARN, "    at 0x%llx", (unsigned long long)pc);
         else
-            pp_log(PP_LOG_WARN, "    at %s+0x%llx", pp_segment.area_base[PP_AREA_TEXT] + module->path,
+            pp_log(PP_LOG_WARN, "    at %s+0x%llx", pp_segment_text_at(module->path),
                    (unsigned long long)(pc - module->bias));
     }
 }

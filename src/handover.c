@@ -22,12 +22,13 @@
 
 static int stub_pid;                /* of our own watcher; 0: none */
 static struct pp_tree *joined;      /* words of the tree whose watcher serves us too; NULL: none */
+static int32_t joined_pid;          /* that watcher's; 0: it was not there yet */
 
 /* Directory of our own image, without the slash. */
 static bool own_directory(char *to, size_t bytes) {
     struct pp_module self;
     if (!pp_module_find((uintptr_t)&own_directory, &self) || self.index == 0) return false;
-    const char *path = pp_segment.area_base[PP_AREA_TEXT] + PP_SEGMENT_MODULE(self.index)->path;
+    const char *path = pp_segment_text_at(PP_SEGMENT_MODULE(self.index)->path);
     size_t length = pp_text_copy(to, bytes, path);
     while (length > 0 && to[length - 1] != '/') length--;
     if (length == 0) {
@@ -109,7 +110,8 @@ void pp_handover_join(struct pp_tree *tree) {
     stub_pid = 0; /* a forked child's parent's */
     joined = tree;
     atomic_fetch_add(&tree->members, 1);
-    pp_os_allow_tracer(PP_LOAD(&tree->watcher_pid));
+    joined_pid = PP_LOAD(&tree->watcher_pid);
+    pp_os_allow_tracer(joined_pid);
     pp_tree_ring(tree);
 }
 
@@ -123,8 +125,9 @@ void pp_handover_let_go(void) {
         pp_os_futex_wait((_Atomic uint32_t *)&tree->watcher_pid, 0, 1000000);
     }
     joined = tree;
+    joined_pid = PP_LOAD(&tree->watcher_pid);
     stub_pid = 0;
-    pp_os_allow_tracer(PP_LOAD(&tree->watcher_pid));
+    pp_os_allow_tracer(joined_pid);
     pp_os_kill(pid);
     while (!pp_os_reaped(pid)) pp_os_pause();
 }
@@ -135,10 +138,12 @@ static bool watcher_is_gone(const struct pp_tree *tree) {
 }
 
 /* Stopped, say. It holds our stderr, whose reader would wait for ever: the stub leads a session of its
-   own, with nobody in it but the watcher that we started. */
+   own, with nobody in it but the watcher that we started. Another's is killed only if its pid is what it was: wild
+   writes of the program's may have hit it. */
 static void give_up_on(const struct pp_tree *tree) {
-    int32_t pid = stub_pid > 0 ? -stub_pid : PP_LOAD(&tree->watcher_pid);
-    if (pid != 0 && pid != -1 && pid != 1) pp_os_kill(pid);
+    int32_t pid = PP_LOAD(&tree->watcher_pid);
+    if (stub_pid > 0) pp_os_kill(-stub_pid);
+    else if (pid > 1 && pid == joined_pid) pp_os_kill(pid);
     pp_log(PP_LOG_ERROR, "the watcher does not answer and has been ended; this is the brief report");
 }
 
@@ -203,12 +208,13 @@ static struct pp_tree *tree_of(struct pp_segment_header *header) {
 void pp_handover_look(void) {
     struct pp_segment_header *header = pp_segment.header;
     struct pp_tree *tree = tree_of(header);
-    uint32_t none = PP_HANDOVER_NONE;
     if (tree == NULL) return;
-    atomic_compare_exchange_strong(&header->handover, &none, PP_HANDOVER_REQUESTED);
+    /* Whatever wild writes have left there. */
+    PP_STORE(&header->looked, 0);
+    atomic_store(&header->handover, PP_HANDOVER_REQUESTED);
     pp_tree_ring(tree);
     /* Without a thread that has allocated there is nothing to look at. */
-    bool any = PP_LOAD(&header->areas[PP_AREA_THREADS].count) > 1;
+    bool any = pp_segment_count(PP_AREA_THREADS) > 1;
     if (any && PP_LOAD(&header->options.LEAK_CHECK) != PP_LEAK_CHECK_OFF) wait_for_look(header, tree);
 }
 

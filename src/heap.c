@@ -140,11 +140,12 @@ static void note_freed(struct pp_thread *thread, const void *block, const struct
 
 /* A block of ours without a record: a double free, unless records were lost. */
 static enum verdict judge_unknown(struct pp_thread *thread) {
-    if (pp_segment.header->flags & PP_SEGMENT_FORKED) { /* from before the fork, as far as we know */
+    /* From before the fork, as far as we know; or the bookkeeping is broken. */
+    if ((pp_segment.header->flags & PP_SEGMENT_FORKED) != 0 || !pp_process_is_live()) {
         pp_count(thread, PP_COUNTER_UNRECORDED_FREES, 1);
         return UNTRACKED;
     }
-    uint64_t lost = 0, count = PP_LOAD(&pp_segment.header->areas[PP_AREA_THREADS].count);
+    uint64_t lost = 0, count = pp_segment_count(PP_AREA_THREADS);
     for (uint64_t i = 1; i < count; i++)
         lost += PP_LOAD(&PP_SEGMENT_THREAD(i)->counters[PP_COUNTER_DROPPED_RECORDS]);
     if (lost == 0) {

@@ -17,10 +17,10 @@ static struct {
 
 /* So far, by all threads, as in report/view.c. */
 static uint64_t allocations_so_far(void) {
-    uint64_t sum = 0, count = PP_LOAD(&pp_segment.header->areas[PP_AREA_THREADS].count);
+    uint64_t sum = 0, count = pp_segment_count(PP_AREA_THREADS);
     for (uint64_t i = 1; i < count; i++)
         sum += PP_LOAD(&PP_SEGMENT_THREAD(i)->counters[PP_COUNTER_ALLOCATIONS]);
-    count = PP_LOAD(&pp_segment.header->areas[PP_AREA_TALLIES].count);
+    count = pp_segment_count(PP_AREA_TALLIES);
     for (uint64_t i = 1; i < count; i++)
         for (unsigned class = 0; class < PP_POOL_CLASSES; class++)
             sum += pp_tally_served(PP_SEGMENT_TALLY(i), class);

@@ -33,7 +33,7 @@ void pp_leak_ignore_scope(bool on) {
 /* `bytes` 0: however long it is. */
 static void retire(const void *at, size_t bytes, uint32_t kind) {
     if (!pp_process_is_live()) return;
-    uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_RANGES].count);
+    uint64_t count = pp_segment_count(PP_AREA_RANGES);
     for (uint64_t i = 1; i < count; i++) {
         struct pp_segment_range *range = PP_SEGMENT_RANGE(i);
         uint32_t found = kind;

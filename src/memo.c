@@ -400,7 +400,7 @@ static uint32_t where_to_start(const struct pp_memo *memo, uintptr_t sp) {
 static PP_NOINLINE uint32_t renew(struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp,
                                   struct pp_stack_bounds *bounds) {
     const struct pp_regs regs = {.pc = pc, .sp = sp, .bp = bp};
-    uint32_t depth = (uint32_t)PP_LOAD(&pp_segment.header->options.DEPTH);
+    uint32_t depth = pp_segment.depth;
     uint32_t generation = atomic_load_explicit(&pp_module_generation, memory_order_acquire);
     if (PP_UNLIKELY(memo == &pp_memo_none || sp < bounds->low || sp >= bounds->high || sp % 8 != 0))
         return without(bounds, &regs, depth);

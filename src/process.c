@@ -283,9 +283,9 @@ void pp_process_own_malloc(void) {
 
 bool pp_process_profile_path(char *to, size_t bytes) {
     struct pp_segment_header *header = pp_segment.header;
-    const char *texts = pp_segment.area_base[PP_AREA_TEXT];
-    struct pp_pattern with = {.program = texts + header->name, .host = texts + header->host,
-                              .directory = texts + header->cwd, .pid = header->pid,
+    struct pp_pattern with = {.program = pp_segment_text_at(header->name),
+                              .host = pp_segment_text_at(header->host),
+                              .directory = pp_segment_text_at(header->cwd), .pid = header->pid,
                               .started_s = header->started_realtime_ns / 1000000000};
     if (pp_text_equal(header->options.OUTPUT, "none")) return false;
     return pp_pattern_expand(header->options.OUTPUT, &with, to, bytes);

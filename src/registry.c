@@ -2,6 +2,9 @@
  * See registry.h. A record's link to the next in its chain is 28 bits: 12 spare ones of word1 and 16 of
  * `bytes`, so a block costs 32 bytes plus 4 to 8 for its share of the heads. Records never move, which
  * keeps the segment readable by others at any time; `address` and word0 are published last.
+ *
+ * Links lie where the program's wild writes may go. One that leads nowhere, or a chain longer than its shard has
+ * records, ends tracking, not the program.
  */
 #include "registry.h"
 
@@ -25,9 +28,15 @@ static struct shard {
 static struct pp_lock free_lock;
 static uint32_t free_head;
 
+#define BROKEN UINT32_MAX /* no number of a record */
+
+/* Under a lock, so it is told later, by tell_broken(). */
 static uint32_t link_of(const struct pp_segment_block *record) {
-    return (uint32_t)(PP_LOAD(&record->word1) >> 52) << 16 | (uint32_t)(PP_LOAD(&record->bytes) >> 48);
+    uint32_t next = (uint32_t)(PP_LOAD(&record->word1) >> 52) << 16 | (uint32_t)(PP_LOAD(&record->bytes) >> 48);
+    return PP_LIKELY(next < PP_LOAD(&pp_segment.ready[PP_AREA_BLOCKS])) ? next : BROKEN;
 }
+
+static PP_COLD void tell_broken(void) { pp_bug("chain of blocks", __FILE__, __LINE__); }
 
 static void set_link(struct pp_segment_block *record, uint32_t next) {
     PP_STORE(&record->word1, (PP_LOAD(&record->word1) & WORD1_MASK) | (uint64_t)(next >> 16) << 52);
@@ -64,10 +73,11 @@ static void grow(struct shard *shard) {
     uint32_t *heads = pp_segment_private(count * sizeof(uint32_t)), *old = shard->heads;
     if (heads == NULL) return; /* longer chains, then */
     uint32_t old_count = shard->mask + 1;
+    uint64_t left = shard->live;
     shard->heads = heads;
     shard->mask = count - 1;
     for (uint32_t i = 0; i < old_count; i++) {
-        for (uint32_t at = old[i], next; at != 0; at = next) {
+        for (uint32_t at = old[i], next; at != 0 && at != BROKEN && left > 0; at = next, left--) {
             struct pp_segment_block *record = PP_SEGMENT_BLOCK(at);
             uint32_t *head = head_of(shard, hash_of((const void *)PP_LOAD(&record->address)));
             next = link_of(record);
@@ -77,10 +87,18 @@ static void grow(struct shard *shard) {
     }
 }
 
+/* Under free_lock; 0: none. What follows a link that leads nowhere is lost. */
+static uint32_t take_free(void) {
+    uint32_t index = free_head;
+    if (index == 0) return 0;
+    free_head = link_of(PP_SEGMENT_BLOCK(index));
+    if (PP_UNLIKELY(free_head == BROKEN)) free_head = 0;
+    return index;
+}
+
 static uint32_t take_shared(void) {
     if (!pp_lock(&free_lock)) return 0;
-    uint32_t index = free_head;
-    if (index != 0) free_head = link_of(PP_SEGMENT_BLOCK(index));
+    uint32_t index = take_free();
     pp_unlock(&free_lock);
     return index != 0 ? index : (uint32_t)pp_segment_take(PP_AREA_BLOCKS, 1);
 }
@@ -94,10 +112,7 @@ static void give_shared(uint32_t index) {
 
 static PP_NOINLINE uint32_t refill(struct pp_record_cache *cache) {
     if (pp_lock(&free_lock)) {
-        while (cache->count < BATCH && free_head != 0) {
-            cache->index[cache->count++] = free_head;
-            free_head = link_of(PP_SEGMENT_BLOCK(free_head));
-        }
+        for (uint32_t index; cache->count < BATCH && (index = take_free()) != 0;) cache->index[cache->count++] = index;
         pp_unlock(&free_lock);
     }
     if (cache->count == 0) {
@@ -184,7 +199,12 @@ enum pp_registry_result pp_registry_remove(struct pp_record_cache *cache, const 
     struct pp_segment_block *before = NULL;
     if (!pp_lock(&shard->lock)) return PP_REGISTRY_BUSY;
     uint32_t *head = head_of(shard, hash), index = *head;
-    while (index != 0) {
+    for (uint64_t left = shard->live; index != 0; left--) {
+        if (PP_UNLIKELY(index == BROKEN || left == 0)) {
+            pp_unlock(&shard->lock);
+            tell_broken();
+            return PP_REGISTRY_UNKNOWN;
+        }
         struct pp_segment_block *record = PP_SEGMENT_BLOCK(index);
         uint32_t next = link_of(record);
         if (PP_LIKELY(PP_LOAD(&record->address) == (uintptr_t)block)) {
@@ -207,7 +227,8 @@ enum pp_registry_result pp_registry_remove(struct pp_record_cache *cache, const 
 
 /* The record of a block, under its shard's lock; NULL. */
 static struct pp_segment_block *search(const struct shard *shard, uint64_t hash, const void *block) {
-    for (uint32_t index = *head_of(shard, hash); index != 0;) {
+    uint64_t left = shard->live;
+    for (uint32_t index = *head_of(shard, hash); index != 0 && index != BROKEN && left > 0; left--) {
         struct pp_segment_block *record = PP_SEGMENT_BLOCK(index);
         if (PP_LOAD(&record->address) == (uintptr_t)block) return record;
         index = link_of(record);
@@ -239,11 +260,12 @@ void pp_registry_watch(const void *block) { add_bits(block, PP_WORD0_WATCHED); }
 void pp_registry_ignore(const void *block) { add_bits(block, PP_WORD0_IGNORED); }
 
 uint64_t pp_registry_check(void) {
-    uint64_t live = 0, count = PP_LOAD(&pp_segment.header->areas[PP_AREA_BLOCKS].count);
+    uint64_t live = 0, count = pp_segment_count(PP_AREA_BLOCKS);
     for (unsigned i = 0; i < SHARDS; i++) {
         uint64_t in_shard = 0;
         for (uint32_t head = 0; head <= shards[i].mask; head++) {
             for (uint32_t at = shards[i].heads[head]; at != 0; at = link_of(PP_SEGMENT_BLOCK(at))) {
+                if (at == BROKEN) return UINT64_MAX;
                 const struct pp_segment_block *record = PP_SEGMENT_BLOCK(at);
                 uint64_t hash = hash_of((const void *)PP_LOAD(&record->address));
                 if (at >= count || PP_WORD0_STATE(PP_LOAD(&record->word0)) != PP_STATE_LIVE ||

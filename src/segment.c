@@ -97,16 +97,16 @@ static bool add_tracker_bytes(uint64_t bytes) {
 
 /* Puts memory behind at least element `need` - 1. Under the lock. */
 static bool grow(enum pp_area_id id, uint64_t need) {
-    struct pp_area *area = &pp_segment.header->areas[id];
-    uint64_t ready_bytes = pp_round_up(PP_LOAD(&area->ready) * area->stride, PP_PAGE_BYTES);
-    uint64_t limit_bytes = pp_round_up(area->limit * area->stride, PP_PAGE_BYTES);
-    while (PP_LOAD(&area->ready) < need) {
+    uint64_t stride = plans[id].stride, limit = pp_segment.limit[id];
+    uint64_t ready_bytes = pp_round_up(PP_LOAD(&pp_segment.ready[id]) * stride, PP_PAGE_BYTES);
+    uint64_t limit_bytes = pp_round_up(limit * stride, PP_PAGE_BYTES);
+    while (PP_LOAD(&pp_segment.ready[id]) < need) {
         uint64_t chunk = ready_bytes == 0             ? plans[id].first_bytes
                          : ready_bytes < DOUBLED_UP_TO ? ready_bytes
                                                        : ready_bytes / 2;
         chunk = pp_round_up(chunk > CHUNK_MAX ? CHUNK_MAX : chunk, PP_PAGE_BYTES);
         if (chunk > limit_bytes - ready_bytes) chunk = limit_bytes - ready_bytes;
-        if (chunk == 0 || need > area->limit) {
+        if (chunk == 0 || need > limit) {
             atomic_fetch_or_explicit(&pp_segment.header->degraded, PP_DEGRADED_LIMIT,
                                      memory_order_relaxed);
             return false;
@@ -118,9 +118,10 @@ static bool grow(enum pp_area_id id, uint64_t need) {
             return false;
         }
         ready_bytes += chunk;
-        uint64_t ready = ready_bytes / area->stride;
-        atomic_store_explicit(&area->ready, ready > area->limit ? area->limit : ready,
-                              memory_order_release);
+        uint64_t ready = ready_bytes / stride;
+        if (ready > limit) ready = limit;
+        atomic_store_explicit(&pp_segment.header->areas[id].ready, ready, memory_order_release);
+        atomic_store_explicit(&pp_segment.ready[id], ready, memory_order_release);
     }
     return true;
 }
@@ -129,7 +130,8 @@ uint64_t pp_segment_take(enum pp_area_id id, uint64_t count) {
     struct pp_area *area = &pp_segment.header->areas[id];
     uint64_t first = PP_LOAD(&area->count);
     do {
-        if (first + count > atomic_load_explicit(&area->ready, memory_order_acquire)) {
+        if (first > UINT64_MAX / 2) return 0; /* no number of ours */
+        if (first + count > atomic_load_explicit(&pp_segment.ready[id], memory_order_acquire)) {
             if (!pp_lock(&lock)) return 0;
             bool grown = grow(id, first + count);
             pp_unlock(&lock);
@@ -138,6 +140,12 @@ uint64_t pp_segment_take(enum pp_area_id id, uint64_t count) {
     } while (!atomic_compare_exchange_weak_explicit(&area->count, &first, first + count,
                                                     memory_order_relaxed, memory_order_relaxed));
     return first;
+}
+
+uint64_t pp_segment_count(enum pp_area_id id) {
+    uint64_t count = PP_LOAD(&pp_segment.header->areas[id].count);
+    uint64_t ready = atomic_load_explicit(&pp_segment.ready[id], memory_order_acquire);
+    return count < ready ? count : ready;
 }
 
 static void *private_memory(uint64_t max, uint64_t *bytes) {
@@ -193,9 +201,12 @@ bool pp_segment_create(const struct pp_options *options, const char *runtime_dir
     PP_STORE(&header->options.TRACKER_MAX, (int64_t)max);
     PP_STORE(&header->tracker_bytes, PP_SEGMENT_HEADER_BYTES);
     pp_segment.header = header;
+    pp_segment.depth = (uint32_t)PP_LOAD(&options->DEPTH);
+    pp_segment.exact = PP_LOAD(&options->TRACK) == PP_TRACK_EXACT;
     for (unsigned i = 0; i < PP_AREA_COUNT; i++) {
         header->areas[i] = areas[i];
         pp_segment.area_base[i] = (char *)header + areas[i].offset;
+        pp_segment.limit[i] = areas[i].limit;
         /* Most programs have no tags and no frames, a short one has no slabs: their first page comes with
            the first element. */
         bool early = i < PP_AREA_TAGS && i != PP_AREA_SLABS && i != PP_AREA_RECORDS;
@@ -232,6 +243,10 @@ uint32_t pp_segment_text(const char *text) {
     return (uint32_t)at;
 }
 
+const char *pp_segment_text_at(uint32_t offset) {
+    return offset < pp_segment_count(PP_AREA_TEXT) ? pp_segment.area_base[PP_AREA_TEXT] + offset : "";
+}
+
 /* (now - start) / 10 ms without a wide division: one second is borrowed so that nothing is negative. */
 uint32_t pp_segment_tick(void) {
     struct pp_os_coarse now = pp_os_coarse();
@@ -253,7 +268,7 @@ void pp_segment_live(int64_t bytes) {
 
 /* A row that a root has left, taken for another; NULL. */
 static struct pp_segment_range *retired_range(void) {
-    uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_RANGES].count);
+    uint64_t count = pp_segment_count(PP_AREA_RANGES);
     for (uint64_t i = 1; i < count; i++) {
         struct pp_segment_range *range = PP_SEGMENT_RANGE(i);
         uint32_t kind = PP_RANGE_RETIRED;
@@ -316,10 +331,10 @@ static bool write_all(int fd, const char *from, uint64_t bytes, uint64_t offset)
 }
 
 /* Bytes of a compacted copy. */
-static uint64_t saved_bytes(const struct pp_segment_header *header) {
+static uint64_t saved_bytes(void) {
     uint64_t at = PP_SEGMENT_HEADER_BYTES;
     for (unsigned i = 0; i < PP_AREA_COUNT; i++)
-        at += pp_round_up(PP_LOAD(&header->areas[i].count) * header->areas[i].stride, PP_PAGE_BYTES);
+        at += pp_round_up(pp_segment_count((enum pp_area_id)i) * plans[i].stride, PP_PAGE_BYTES);
     return at;
 }
 
@@ -328,14 +343,13 @@ bool pp_segment_save(const char *path) {
     struct pp_segment_header *header = pp_segment.header;
     struct pp_area areas[PP_AREA_COUNT];
     uint64_t at = PP_SEGMENT_HEADER_BYTES;
-    if (saved_bytes(header) > pp_os_limit(RLIMIT_FSIZE)) return false; /* would be SIGXFSZ */
+    if (saved_bytes() > pp_os_limit(RLIMIT_FSIZE)) return false; /* would be SIGXFSZ */
     int fd = pp_os_open(-100, path, WRITE_NEW, 0600);
     if (fd < 0) return false;
     bool good = write_all(fd, (const char *)header, PP_SEGMENT_HEADER_BYTES, 0);
     for (unsigned i = 0; i < PP_AREA_COUNT; i++) {
-        uint64_t count = PP_LOAD(&header->areas[i].count), ready = PP_LOAD(&header->areas[i].ready);
-        if (count > ready) count = ready;
-        areas[i] = (struct pp_area){.offset = at, .stride = header->areas[i].stride, .limit = count,
+        uint64_t count = pp_segment_count((enum pp_area_id)i);
+        areas[i] = (struct pp_area){.offset = at, .stride = plans[i].stride, .limit = count,
                                     .count = count, .ready = count};
         good = good && write_all(fd, pp_segment.area_base[i], count * areas[i].stride, at);
         at = pp_round_up(at + count * areas[i].stride, PP_PAGE_BYTES);

@@ -12,13 +12,17 @@
 struct pp_segment {
     struct pp_segment_header *header; /* NULL: no segment at all; tracking stays off */
     char *area_base[PP_AREA_COUNT];   /* header->areas[i].offset as address */
+    uint64_t limit[PP_AREA_COUNT];    /* most elements; as in the header, where the host's wild writes may go */
+    _Atomic uint64_t ready[PP_AREA_COUNT]; /* elements with memory behind them; likewise. Under the lock */
+    uint32_t depth;                   /* options of the header's that an allocation relies on */
+    bool exact;
     int64_t start_s;                  /* header->started_monotonic_ns in two parts, once published */
     uint32_t start_ns;
     char path[256];                   /* file; "" if it has no name */
     int fd;                           /* a file without a name, open until the watcher has it; else -1 */
 };
 
-/* The process's own. Read-only after start. */
+/* The process's own. Read-only after start, but for `ready`. */
 extern PP_HIDDEN struct pp_segment pp_segment;
 
 /* Creates and maps the segment for these options; `options` is copied into the header. Falls back
@@ -40,6 +44,12 @@ void pp_segment_publish(void);
    or 0 when the area is full or memory is refused (counted in header->degraded). Any thread; takes
    the segment's lock only to grow. */
 uint64_t pp_segment_take(enum pp_area_id area, uint64_t count);
+
+/* How many elements of an area there are. Each has memory, whatever has become of the header. */
+uint64_t pp_segment_count(enum pp_area_id area);
+
+/* The text at an offset; "" if there is none. */
+const char *pp_segment_text_at(uint32_t offset);
 
 /* Element `index` of an area; the caller knows it was taken. */
 PP_INLINE void *pp_segment_at(enum pp_area_id area, uint64_t index, size_t stride) {

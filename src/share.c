@@ -6,7 +6,7 @@
 void pp_share_add_shared(uint32_t site, uint64_t allocations, uint64_t bytes, uint64_t temporary) {
     struct pp_segment_site *to = PP_SEGMENT_SITE(site);
     /* The number was kept in the segment, where a wild write of the program's may have been. */
-    if (PP_UNLIKELY(site >= pp_segment.header->areas[PP_AREA_SITES].limit)) return;
+    if (PP_UNLIKELY(site >= pp_segment.limit[PP_AREA_SITES])) return;
     if (allocations != 0) atomic_fetch_add_explicit(&to->allocations, allocations, memory_order_relaxed);
     if (bytes != 0) atomic_fetch_add_explicit(&to->bytes, bytes, memory_order_relaxed);
     if (temporary != 0) atomic_fetch_add_explicit(&to->temporary, temporary, memory_order_relaxed);

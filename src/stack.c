@@ -84,9 +84,9 @@ static bool grow(struct shard *shard) {
  * full. */
 static uint64_t take_node(bool cut) {
     const struct pp_segment_header *header = pp_segment.header;
-    const struct pp_area *area = &header->areas[PP_AREA_NODES];
+    uint64_t limit = pp_segment.limit[PP_AREA_NODES];
     uint64_t memory = (uint64_t)PP_LOAD(&header->options.TRACKER_MAX);
-    bool nearly_full = PP_LOAD(&area->count) >= area->limit - area->limit / 16 ||
+    bool nearly_full = PP_LOAD(&header->areas[PP_AREA_NODES].count) >= limit - limit / 16 ||
                        PP_LOAD(&header->tracker_bytes) >= memory - memory / 16;
     return nearly_full && !cut ? 0 : pp_segment_take(PP_AREA_NODES, 1);
 }

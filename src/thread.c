@@ -74,7 +74,7 @@ static struct pp_thread *new_struct(void) {
 
 /* An entry of THREADS: new ones first, so that the names of ended threads stay; then an ended one. */
 static uint32_t new_entry(void) {
-    uint64_t count = PP_LOAD(&pp_segment.header->areas[PP_AREA_THREADS].count);
+    uint64_t count = pp_segment_count(PP_AREA_THREADS);
     for (uint32_t tries = 0; count > REUSE_FROM && tries < 64; tries++) {
         if (++reuse_next >= count) reuse_next = 1;
         struct pp_segment_thread *entry = PP_SEGMENT_THREAD(reuse_next);
@@ -100,8 +100,7 @@ static void fill(struct pp_thread *thread, uint32_t index) {
     entry->birth_tick = pp_segment_tick();
     entry->death_tick = 0;
     PP_STORE(&entry->tid, (uint32_t)pp_os_tid());
-    thread->mode = PP_LOAD(&pp_segment.header->options.TRACK) == PP_TRACK_EXACT ? PP_MODE_EXACT
-                                                                                : PP_MODE_TOTALS;
+    thread->mode = pp_segment.exact ? PP_MODE_EXACT : PP_MODE_TOTALS;
     pp_sampled_begin(&thread->countdown, thread->tally);
     pp_thread_set_tag(thread, pp_tag_current()); /* from before a fork */
     if (pool != NULL) pp_pool_attach(pool, thread->tally);

@@ -120,8 +120,8 @@ static void check(uint32_t depth) {
 
 /* `deep`: how far the stack grows. */
 static void run(uint32_t deep, uint32_t depth) {
-    if (PP_LOAD(&pp_segment.header->options.DEPTH) != depth) memo = (struct pp_memo){0}; /* set at start only */
-    PP_STORE(&pp_segment.header->options.DEPTH, depth);
+    if (pp_segment.depth != depth) memo = (struct pp_memo){0}; /* set at start only */
+    pp_segment.depth = depth;
     begin();
     for (uint32_t step = 0; step < STEPS; step++) {
         uint64_t what = any(64);
@@ -154,7 +154,7 @@ static void small_limits(void **state) {
 }
 /* Call sites that alternate stay known, however few frames are kept: no top is replaced. */
 static void small_limits_are_remembered(void **state) {
-    PP_STORE(&pp_segment.header->options.DEPTH, 1);
+    pp_segment.depth = 1;
     memo = (struct pp_memo){0};
     begin();
     for (uint32_t i = 0; i < 5; i++) push();

@@ -1,6 +1,6 @@
 /*
  * registry: against a plain array as reference, over millions of random operations, by one thread with
- * the full check after each stretch, then by four threads at once; and what it does when full.
+ * the full check after each stretch, then by four threads at once; and what it does when full, or overwritten.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -130,6 +130,46 @@ static void full(void **state) {
     assert_int_equal(pp_registry_check(), added);
 }
 
+/* Links overwritten by the program's wild writes: each call ends, and none goes where there is no memory. The last
+   test: nothing can be relied on then. */
+static void overwritten(void **state) {
+#if PP_DEBUG == 0 /* else broken bookkeeping is a trap */
+    uint64_t seed = 7, count = pp_segment_count(PP_AREA_BLOCKS), unknown = 0;
+    struct pp_record record = {.bytes = 1, .kind = PP_KIND_MALLOC}, found;
+    for (uint64_t i = 1; i < count; i++) {
+        uint64_t random = random_of(&seed), near = random % count; /* any number, or that of some record: circles */
+        uint64_t link = i % 2 == 0 ? near : random >> 36;
+        PP_SEGMENT_BLOCK(i)->word1 = link >> 16 << 52;
+        PP_SEGMENT_BLOCK(i)->bytes = link << 48 | 1;
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        const void *block = (const void *)(0x100000 + 16 * i);
+        pp_registry_find(block, &found);
+        unknown += pp_registry_remove(NULL, block, &found) == PP_REGISTRY_UNKNOWN;
+        pp_registry_add(NULL, block, &record);
+    }
+    assert_in_range(unknown, count / 10, count);
+    assert_int_equal(pp_registry_check(), UINT64_MAX);
+#endif
+}
+
+/* The header overwritten: an area has what it had, and no more is taken where there is no memory. */
+static void header_overwritten(void **state) {
+    struct pp_area *area = &pp_segment.header->areas[PP_AREA_TAGS];
+    uint64_t first = pp_segment_take(PP_AREA_TAGS, 1);
+    static const uint64_t counts[] = {UINT64_MAX, UINT64_MAX - 1, UINT64_C(1) << 63, UINT64_C(1) << 40, 1025};
+    assert_int_equal(first, 1);
+    area->limit = area->ready = area->stride = UINT64_MAX;
+    for (size_t i = 0; i < PP_COUNT_OF(counts); i++) {
+        area->count = counts[i];
+        assert_int_equal(pp_segment_take(PP_AREA_TAGS, 1), 0);
+        assert_in_range(pp_segment_count(PP_AREA_TAGS), 2, 1024);
+    }
+    area->count = 2;
+    assert_int_equal(pp_segment_take(PP_AREA_TAGS, 1), 2);
+    assert_string_equal(pp_segment_text_at(UINT32_MAX), "");
+}
+
 static int set_up(void **state) {
     static struct pp_options options;
     pp_config_defaults(&options);
@@ -139,7 +179,8 @@ static int set_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_thread), cmocka_unit_test(four_threads),
-                                       cmocka_unit_test(full)};
+                                       cmocka_unit_test(header_overwritten), cmocka_unit_test(full),
+                                       cmocka_unit_test(overwritten)};
     int result = cmocka_run_group_tests(tests, set_up, NULL);
     if (pp_segment.path[0] != 0) remove(pp_segment.path);
     return result;
