@@ -100,6 +100,8 @@ static void fill_process(struct build *build) {
     fill_argv(build);
     fill_end(model, header);
     model->tracker_bytes = header->tracker_bytes;
+    model->mark.number = header->marks;
+    model->mark.t_s = seconds(header->mark);
     model->tracked = header->options.TRACK != PP_TRACK_OFF;
     if (header->options.TRACK != PP_TRACK_EXACT) model_set(&model->scan, "off: sample mode");
 }

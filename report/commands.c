@@ -75,7 +75,7 @@ static const char report_help[] =
     "  --top N                       sites shown; 0: all; 20 for text, all otherwise\n"
     "  --check                       exit status 1 if something is lost\n"
     "  --leaks                       of a PID: look for what is lost; stops it for a moment\n"
-    "  --marked                      the same, only what was allocated since the last mark\n"
+    "  --marked                      only what was allocated since the last mark; of a PID, with --leaks\n"
     "  --sysroot DIR                 a copy of the files of the machine it ran on: symbols are looked\n"
     "                                up there first; files of another build-id are not used\n"
     "  --debug-dir DIR               separate debug files, laid out like /usr/lib/debug\n"
@@ -352,6 +352,10 @@ static struct model *read_profile(const struct request *request, char *why, size
     struct model *model = profile_load(request->path, why, why_bytes);
     bool asked = symbols->sysroot != NULL || symbols->debug_dir != NULL || symbols->debuginfod;
     if (model != NULL && asked && !request->no_symbols) symbol_resolve(model, symbols);
+    if (model != NULL && request->marked) {
+        if (model->mark.number > 0) model_keep_marked(model);
+        else warn(NULL, "--marked: there was no mark; this is all");
+    }
     return model;
 }
 

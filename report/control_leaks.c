@@ -18,10 +18,6 @@ static char *gone(const struct control_call *call) {
 
 /* ---- leaks, gc ---- */
 
-static json_t *figures(uint64_t objects, uint64_t bytes) {
-    return json_pack("{s:I, s:I}", "objects", (json_int_t)objects, "bytes", (json_int_t)bytes);
-}
-
 static bool is_leak(const struct model_site *site) { return site->kind <= MODEL_POSSIBLE; }
 
 static json_t *leaking_sites(struct model *model, size_t top) {
@@ -32,7 +28,7 @@ static json_t *leaking_sites(struct model *model, size_t top) {
         if (!is_leak(site))
             continue;
         json_t *row = json_site(model, site);
-        json_object_set_new(row, "since_mark", figures(site->recent_objects, site->recent_bytes));
+        json_object_set_new(row, "since_mark", json_recent(site));
         json_object_set_new(row, "stack", json_stack(model, site->stack));
         json_array_append_new(list, row);
     }

@@ -210,6 +210,10 @@ json_t *json_site(const struct model *model, const struct model_site *site) {
                      stack->truncated, "growth", growth_value(site));
 }
 
+json_t *json_recent(const struct model_site *site) {
+    return json_pack("{s:o, s:o}", "objects", count_of(site->recent_objects), "bytes", count_of(site->recent_bytes));
+}
+
 static json_t *root_value(const struct model *model, const struct model_root *root) {
     const char *module = root->module > 0 && root->module < model->module_count
                              ? words_base(model->modules[root->module].path) : NULL;
@@ -241,6 +245,7 @@ static void put_sites(struct report *report, const struct model_site *sites, siz
         if (sites != report->model->peak_sites) {
             json_object_set_new(value, "id", count_of(sites[i].id));
             json_object_set_new(value, "held_by", held_value(report->model, &sites[i]));
+            if (report->model->mark.number > 0) json_object_set_new(value, "since_mark", json_recent(&sites[i]));
         }
         begin_element(report->to, i);
         fputc('{', report->to);
@@ -476,6 +481,12 @@ static json_t *overhead_value(const struct model *model) {
                      number(objects > 0 ? (double)model->tracker_bytes / objects : 0));
 }
 
+static void put_mark(FILE *to, const struct model *model) {
+    if (model->mark.number > 0)
+        put_member(to, "mark", json_pack("{s:o, s:o}", "number", count_of(model->mark.number), "t_s",
+                                         number(model->mark.t_s)));
+}
+
 static void put_found(FILE *to, const struct model *model) {
     if (model->found.t_s > 0) put_member(to, "last_scan", json_found(&model->found));
 }
@@ -489,6 +500,7 @@ static bool render(struct report *report) {
     put_member(to, "totals", totals_value(model));
     put_member(to, "sampling", sampling_value(model));
     put_member(to, "leaks", json_leaks(model));
+    put_mark(to, model);
     put_found(to, model);
     fputs(",\n", to);
     put_sites(report, model->sites, count);

@@ -32,6 +32,7 @@ struct json_t *json_pool(const struct model_pool *pool);
 struct json_t *json_sample(const struct model_sample *sample);
 struct json_t *json_alert(const struct model_alert *alert);
 struct json_t *json_site(const struct model *model, const struct model_site *site); /* without "stack" */
+struct json_t *json_recent(const struct model_site *site); /* the value of "since_mark" */
 struct json_t *json_class(const struct model_class *class);
 struct json_t *json_root(const struct model *model, const struct model_root *root);
 /* The value of "leaks". */

@@ -393,6 +393,38 @@ void model_add_ages(struct model_ages *ages, uint32_t *first, const struct model
     }
 }
 
+static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static void keep_marked(const struct model *model, struct model_site *site) {
+    double age_s = model->process.duration_s - model->mark.t_s;
+    bool young = age_s < model->leak_age_s;
+    site->objects = site->recent_objects;
+    site->bytes = site->recent_bytes;
+    site->oldest_s = site->oldest_s > age_s ? age_s : site->oldest_s;
+    site->stale_objects = least(site->stale_objects, site->objects);
+    site->suspect_objects = young ? 0 : least(site->suspect_objects, site->objects);
+    site->suspect_bytes = young ? 0 : least(site->suspect_bytes, site->bytes);
+    site->ages = 0;
+}
+
+void model_keep_marked(struct model *model) {
+    size_t kept = 0;
+    memset(model->kinds, 0, sizeof model->kinds);
+    model->totals.outstanding_objects = model->totals.outstanding_bytes = 0;
+    for (size_t i = 0; i < model->site_count; i++) {
+        struct model_site *site = &model->sites[i];
+        keep_marked(model, site);
+        if (site->objects == 0) continue;
+        model->kinds[site->kind].objects += site->objects;
+        model->kinds[site->kind].bytes += site->bytes;
+        model->totals.outstanding_objects += site->objects;
+        model->totals.outstanding_bytes += site->bytes;
+        model->sites[kept++] = *site;
+    }
+    model->site_count = kept;
+    model->since_s = model->mark.t_s;
+}
+
 void model_add_figures(struct model_site *to, const struct model_site *from) {
     to->objects += from->objects;
     to->bytes += from->bytes;

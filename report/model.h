@@ -146,7 +146,7 @@ struct model_site {
     uint32_t first_step, step_count; /* in model.steps */
     uint64_t suspect_objects, suspect_bytes; /* older than leak_age_s */
     double growth_rate, growth_confidence;   /* of the stack: bytes/s, 0 to 1; rate 0: it does not grow */
-    uint64_t recent_objects, recent_bytes;   /* born since the last mark (poolprof ctl); not stored */
+    uint64_t recent_objects, recent_bytes;   /* born since the last mark; all, if there was none */
     unsigned makers;                         /* bit 1 << PP_KIND_*: which functions allocated */
     uint32_t ages;                           /* the first in model.ages; 0: not known */
 };
@@ -274,6 +274,10 @@ struct model {
     } totals;
     char *scan; /* leaks.scan: "done", "off: why", "failed: why" */
     double since_s; /* only what was allocated since that moment is in the sites; < 0: all is */
+    struct {
+        uint64_t number; /* 0: none */
+        double t_s;
+    } mark;              /* the last one (poolprof ctl) */
     struct model_figures kinds[MODEL_KIND_COUNT];
     struct model_found found;   /* the last scan while it ran; not stored */
 
@@ -386,6 +390,8 @@ const struct model_site *model_site(const struct model *model, uint32_t id);
 /* The model's sites in that order; the caller frees the list. */
 const struct model_site **model_sorted(const struct model *model, enum model_order order);
 
+/* Takes out of the sites, and of the sums over them, what was there before the last mark. */
+void model_keep_marked(struct model *model);
 /* Adds the figures of a site that becomes one with another; not its ages. */
 void model_add_figures(struct model_site *to, const struct model_site *from);
 

@@ -92,6 +92,8 @@ static void write_process(struct writer *writer, const struct model *model) {
     put_integer(writer, model->errors.invalid_frees);
     put_integer(writer, model->errors.mismatched_frees);
     put_integer(writer, model->errors.misuses);
+    put_integer(writer, model->mark.number);
+    put_real(writer, model->mark.t_s);
     put_row(writer);
     finish(writer);
 }
@@ -172,6 +174,8 @@ static void write_sites(struct writer *writer, const struct model *model,
         put_real(writer, site->growth_rate);
         put_real(writer, site->growth_confidence);
         put_id(writer, site->root);
+        put_integer(writer, site->recent_objects);
+        put_integer(writer, site->recent_bytes);
         put_row(writer);
     }
     finish(writer);

@@ -74,6 +74,8 @@ static void load_process_row(struct loader *loader) {
     model->errors.invalid_frees = count_at(loader, at++);
     model->errors.mismatched_frees = count_at(loader, at++);
     model->errors.misuses = count_at(loader, at++);
+    model->mark.number = count_at(loader, at++);
+    model->mark.t_s = real(loader, at++);
     if (at != PROFILE_PROCESS_COUNT) damaged(loader);
 }
 
@@ -217,6 +219,8 @@ static void load_site_row(struct loader *loader, struct model_site *site) {
                                 .growth_rate = real(loader, 19),
                                 .growth_confidence = real(loader, 20),
                                 .root = (uint32_t)count_at(loader, 21),
+                                .recent_objects = count_at(loader, 22),
+                                .recent_bytes = count_at(loader, 23),
                                 .id = (uint32_t)integer(loader, 0)};
     model->kinds[site->kind].objects += site->objects;
     model->kinds[site->kind].bytes += site->bytes;

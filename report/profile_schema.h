@@ -5,7 +5,8 @@
  *               nonce: with the pid, which process it was (core dumps);
  *               sampling_bytes, if there: POOLPROF_TRACK=sample:BYTES, and what sites, ages, peak_sites, tags
  *               and frame_sites say are estimates
- * processes     one row: what ran, how it ended, totals. argv is a JSON array
+ * processes     one row: what ran, how it ended, totals. argv is a JSON array; marks: how many times a new
+ *               generation was begun (poolprof ctl PID mark), the last time at marked_s
  * modules       mapped objects; start, end: addresses in memory; bias: memory minus file;
  *               build_id: hexadecimal; id 0 is "no module"
  * frames        distinct code locations after symbolising; address: in the module's file; inlined = 1:
@@ -14,7 +15,8 @@
  *               A stack is named by its innermost row
  * sites         (kind, stack, tag) with what is outstanding; stack NULL: not known; truncated = 1: outer
  *               frames are missing; makers: bits 2 malloc, 4 new, 8 new[]; growth_bytes_per_s: of the stack, 0:
- *               it does not grow; growth_confidence: 0 to 1
+ *               it does not grow; growth_confidence: 0 to 1; recent_objects, recent_bytes: allocated since the
+ *               last mark, where there was one
  * ages          a site's objects and bytes by age: younger than under_s, not younger than the row before
  * roots         what objects are reached from: variables, stacks, ...; those on a site's way, and those that
  *               retain most; retained: what only they hold. kind "named": poolprof_root of the program;
@@ -47,7 +49,7 @@
 #define REPORT_PROFILE_SCHEMA_H
 
 #define PROFILE_FORMAT "poolprof.profile"
-#define PROFILE_VERSION 4
+#define PROFILE_VERSION 5
 #define PROFILE_APPLICATION_ID 0x706f6f6c /* "pool": file(1) shows it */
 
 /* Columns are listed once: the names, and how many there are. */
@@ -55,8 +57,8 @@
     "pid, parent, exe, argv, started_realtime_ns, duration_s, end, status, cwd, host, scan, "      \
     "tracked, allocations, frees, bytes_allocated, outstanding_objects, outstanding_bytes, "       \
     "peak_bytes, peak_error_bytes, pool_allocations, backing_allocations, temporary_allocations, " \
-    "peak_s, peak_kept_bytes, tracker_bytes, leak_age_s, invalid_frees, mismatched_frees, misuses"
-#define PROFILE_PROCESS_COUNT 29
+    "peak_s, peak_kept_bytes, tracker_bytes, leak_age_s, invalid_frees, mismatched_frees, misuses, marks, marked_s"
+#define PROFILE_PROCESS_COUNT 31
 #define PROFILE_MODULE_COLUMNS "id, path, start, end, bias, build_id, flags"
 #define PROFILE_MODULE_COUNT 7
 #define PROFILE_FRAME_COLUMNS "id, function, file, line, module, address, inlined"
@@ -66,8 +68,9 @@
 #define PROFILE_SITE_COLUMNS                                                                       \
     "id, kind, stack, truncated, tag, type, thread, objects, bytes, oldest_s, newest_s, "          \
     "allocations, bytes_allocated, temporary, stale_objects, retained_bytes, "                     \
-    "suspect_objects, suspect_bytes, makers, growth_bytes_per_s, growth_confidence, root"
-#define PROFILE_SITE_COUNT 22
+    "suspect_objects, suspect_bytes, makers, growth_bytes_per_s, growth_confidence, root, "        \
+    "recent_objects, recent_bytes"
+#define PROFILE_SITE_COUNT 24
 #define PROFILE_ROOT_COLUMNS                                                                       \
     "id, kind, name, thread, module, retained_objects, retained_bytes, reached_objects, reached_bytes"
 #define PROFILE_ROOT_COUNT 9
@@ -124,7 +127,8 @@
     "oldest_s REAL, newest_s REAL, allocations INTEGER, bytes_allocated INTEGER,"                  \
     "temporary INTEGER, stale_objects INTEGER, retained_bytes INTEGER, "                           \
     "suspect_objects INTEGER, suspect_bytes INTEGER, makers INTEGER, growth_bytes_per_s REAL, "      \
-    "growth_confidence REAL, root INTEGER REFERENCES roots);"                                        \
+    "growth_confidence REAL, root INTEGER REFERENCES roots, recent_objects INTEGER, "              \
+    "recent_bytes INTEGER);"                                                                       \
     "CREATE TABLE roots(id INTEGER PRIMARY KEY, kind TEXT, name TEXT, thread TEXT, "               \
     "module INTEGER REFERENCES modules, retained_objects INTEGER, retained_bytes INTEGER, "             \
     "reached_objects INTEGER, reached_bytes INTEGER);"                                             \

@@ -257,6 +257,14 @@ static const char *const kind_words[MODEL_KIND_COUNT] = {
     [MODEL_POSSIBLE] = "possibly lost ", [MODEL_REACHABLE] = "reachable ",
     [MODEL_SUPPRESSED] = "suppressed ", [MODEL_OUTSTANDING] = ""};
 
+/* Where there was a mark, and not only what came since is shown. */
+static void put_recent(const struct text *text, const struct model_site *site) {
+    char objects[WORDS_BYTES], bytes[WORDS_BYTES];
+    if (text->model->mark.number == 0 || text->model->since_s >= 0 || site->recent_objects == 0) return;
+    fprintf(text->to, "    since mark %" PRIu64 ": %s%s in %s\n", text->model->mark.number, text->about,
+            words_bytes(site->recent_bytes, bytes), words_counted(site->recent_objects, "object", objects));
+}
+
 static void put_site(const struct text *text, const struct model_site *site) {
     const struct model *model = text->model;
     char bytes[WORDS_BYTES], objects[WORDS_BYTES];
@@ -273,6 +281,7 @@ static void put_site(const struct text *text, const struct model_site *site) {
                 text->plain);
     fputc('\n', text->to);
     put_site_origin(text, site);
+    put_recent(text, site);
     text_put_stack(text, site->stack);
     text_put_held(text, site);
 }

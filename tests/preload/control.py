@@ -227,6 +227,10 @@ def lost(found, function):
     return sum(s["objects"] for s in rows), sum(s["since_mark"]["objects"] for s in rows)
 
 
+def told(*words):
+    return subprocess.run([PROGRAM, "report", *words], text=True, stdout=subprocess.PIPE, check=True).stdout
+
+
 def leaks():
     """The scan of a process that goes on; what is lost since the mark; gc."""
     with Sandbox() as box:
@@ -238,7 +242,8 @@ def leaks():
         last = data(host.pid, "history")["last_scan"]
         check(last["lost_objects"] == found["lost_objects"] and last["t_s"] > 0, last)
         time.sleep(0.05)
-        check(data(host.pid, "mark")["mark"] == 1, "mark")
+        mark = data(host.pid, "mark")
+        check(mark["mark"] == 1, mark)
         time.sleep(0.05)
         host.tell("leak")
         found = data(host.pid, "leaks", 0)
@@ -251,7 +256,21 @@ def leaks():
         collected = data(host.pid, "gc")
         check(collected["cleanup"]["done"] and lost(collected["leaks"], "leak_blocks") == (20, 10), collected)
         check(refusal(host.pid, "leaks", "some") == "bad_value", "leaks some")
+        snapshot = data(host.pid, "snapshot", box.path("now"))["file"]
         host.quit()
+        for profile in (snapshot, box.profile_of(host.pid)): # the mark goes with them
+            report = json.loads(told(profile, "--format", "json"))
+            check(report["mark"] == {"number": 1, "t_s": mark["t_s"]}, report["mark"])
+            rows = [site for site in report["sites"] if site["stack"] and site["stack"][0]["function"] == "leak_blocks"]
+            check(sum(row["objects"] for row in rows) == 20, rows)
+            check(sum(row["since_mark"]["objects"] for row in rows) == 10, rows)
+            report = json.loads(told(profile, "--format", "json", "--marked"))
+            rows = [site for site in report["sites"] if site["stack"] and site["stack"][0]["function"] == "leak_blocks"]
+            check(sum(row["objects"] for row in rows) == 10, rows)
+            check(report["leaks"]["since_s"] == mark["t_s"], report["leaks"])
+            check(report["totals"]["outstanding_objects"] == sum(site["objects"] for site in report["sites"]), "sums")
+        check("    since mark 1: 1000 bytes in 10 objects" in told(snapshot), told(snapshot))
+        check("since the mark at" in told(box.profile_of(host.pid), "--marked"), "what it is")
 
 
 def cleanup():
