@@ -318,6 +318,13 @@ void *pp_segment_private(size_t bytes) {
     return at;
 }
 
+void pp_segment_private_empty(void *at, size_t bytes) {
+    uintptr_t first = pp_round_up((uintptr_t)at, PP_PAGE_BYTES);
+    uintptr_t end = ((uintptr_t)at + bytes) / PP_PAGE_BYTES * PP_PAGE_BYTES;
+    if (first >= end || pp_os_advise((void *)first, end - first, 4 /* MADV_DONTNEED */) != 0) return;
+    atomic_fetch_sub_explicit(&pp_segment.header->tracker_bytes, end - first, memory_order_relaxed);
+}
+
 static bool write_all(int fd, const char *from, uint64_t bytes, uint64_t offset) {
     while (bytes > 0) {
         int64_t done = pp_os_write_at(fd, from, bytes > PP_MIB(64) ? PP_MIB(64) : bytes, offset);

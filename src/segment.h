@@ -98,6 +98,8 @@ PP_INLINE void pp_segment_own(const void *at, size_t bytes) {
 /* Private memory of the bookkeeping, counted as tracker_bytes and bound by TRACKER_MAX: zeroed, never
    given back, hidden from forks. NULL when refused. */
 void *pp_segment_private(size_t bytes);
+/* Gives the pages that lie wholly in it back to the kernel: it can be read for ever, as zeros. */
+void pp_segment_private_empty(void *at, size_t bytes);
 
 /* Compacts the segment into a new file (same format) at `path`; for the report without a watcher.
    false: could not be written, nothing is left. */

@@ -1,12 +1,13 @@
 /*
- * The stack tree. Nodes lie in the segment, keyed by (parent, address, exact); this file keeps the
- * index that finds them: 16 shards of open-addressed tables of node numbers, chosen by the key
- * alone, so that a walk down the tree depends only on the parent's number and not on a chain of
- * look-ups.
+ * The stack tree. Nodes lie in the segment, keyed by (parent, address, exact); this file keeps the index that
+ * finds them: 16 shards of tables of node numbers. What a look-up costs is the cache lines that it misses, so
+ * a child is looked for at home first: a few slots by the parent's number alone. A path of nodes that were
+ * made together, as most are, then lies together in the index, as it does in the segment. Only the children
+ * of a parent whose home is full are spread by their key.
  *
  * Readers take no lock: a table's slots only ever change from 0 to a node's number, stored after
  * the node itself, and a grown table replaces the old one, which stays readable. What a reader
- * misses in an old table it finds under the lock. 3-4 ns per frame in cache.
+ * misses in an old table it finds under the lock.
  *
  * Callers: heap.c, on each allocation whose stack the memo does not know. Any thread, signal
  * handlers: on top of our own insert the trace stays unknown (site 0).
@@ -17,66 +18,100 @@
 #include "segment.h"
 
 enum { SHARDS = 16, SLOTS_FIRST = 32, SLOTS_MAX = 1 << 26, KEPT_WHEN_FULL = 8 };
+enum { HOME = 16 /* a cache line */, NUMBER_BITS = 26, NUMBER_MAX = (1 << NUMBER_BITS) - 1 };
 
 #define NOT_FOUND PP_STACK_NONE
 
 struct table {
     uint64_t mask;
-    _Atomic uint32_t slots[]; /* node numbers, 0: free */
+    _Atomic uint32_t slots[]; /* node numbers, above them six bits of the key; 0: free */
 };
 
 struct shard {
     struct table *_Atomic table;
-    struct pp_lock lock; /* PP_RANK_STACK: inserts, `used`, sites of this shard's nodes */
+    struct pp_lock lock; /* PP_RANK_STACK: inserts, `used`, sites of the nodes it finds */
     uint32_t used;
     uint32_t reserved[12]; /* a cache line each */
 };
 
 static _Alignas(PP_CACHE_LINE) struct shard shards[SHARDS];
 
-/* The key's share of the hash; a frame's walk adds its parent's. */
-static uint64_t hash_key(uint64_t key) { return key * 0x9e3779b97f4a7c15u; }
-static uint64_t hash_slot(uint64_t hash, uint64_t parent) {
-    return (hash >> 32) +
-           parent * 9u; /* one instruction in the chain; the key has mixed the rest */
-}
-static struct shard *shard_of(uint64_t hash) { return &shards[hash >> 60]; }
+/* A child's place in the index. `edge`: its parent, with PP_NODE_EXACT in it, as in the node. */
+struct place {
+    uint64_t home, step;    /* first of HOME slots in turn; from the last of them on, the step, odd */
+    uint32_t tag;
+};
 
-/* `parent` with PP_NODE_EXACT in it, as in the node. */
-static uint32_t look_up(const struct table *table, uint64_t hash, uint64_t key, uint32_t parent) {
-    if (!table) return NOT_FOUND;
-    for (uint64_t at = hash_slot(hash, parent);; at++) {
-        uint32_t id = atomic_load_explicit(&table->slots[at & table->mask], memory_order_acquire);
-        if (id == 0) return NOT_FOUND;
-        const struct pp_segment_node *node = PP_SEGMENT_NODE(id);
-        if (PP_LOAD(&node->key) == key && node->parent == parent) return id;
+PP_INLINE struct place place_of(uint64_t key, uint32_t edge) {
+    uint64_t hash = key * 0x9e3779b97f4a7c15u;
+    uint32_t parent = edge & ~PP_NODE_EXACT;
+    return (struct place){.home = (parent >> 9 << 6) | (parent & 31) << 1,
+                          .step = hash >> 32 | 1,
+                          .tag = ((uint32_t)(hash >> 32) ^ parent << NUMBER_BITS) & ~(uint32_t)NUMBER_MAX};
+}
+/* Thirty-two parents in turn share one. */
+PP_INLINE struct shard *shard_of(uint32_t edge) { return &shards[edge >> 5 & (SHARDS - 1)]; }
+
+PP_INLINE uint32_t slot_at(const struct table *table, uint64_t at) {
+    return atomic_load_explicit(&table->slots[at & table->mask], memory_order_acquire);
+}
+
+/* The number in a slot, if it is the node's that is looked for; else NOT_FOUND. */
+PP_INLINE uint32_t match(uint32_t slot, uint32_t tag, uint64_t key, uint32_t edge) {
+    uint32_t id = slot ^ tag;
+    if (PP_LIKELY(id > NUMBER_MAX)) return NOT_FOUND;
+    const struct pp_segment_node *node = PP_SEGMENT_NODE(id);
+    return PP_LOAD(&node->key) == key && node->parent == edge ? id : NOT_FOUND;
+}
+
+/* Of a child whose parent's home is full. */
+static PP_NOINLINE uint32_t look_further(const struct table *table, struct place place, uint64_t key,
+                                         uint32_t edge) {
+    for (uint64_t at = place.home + HOME - 1 + place.step;; at += place.step) {
+        uint32_t slot = slot_at(table, at);
+        if (slot == 0) return NOT_FOUND;
+        uint32_t id = match(slot, place.tag, key, edge);
+        if (id != NOT_FOUND) return id;
     }
 }
 
-static void put(struct table *table, uint64_t hash, uint32_t parent, uint32_t id) {
-    uint64_t at = hash_slot(hash, parent);
-    while (PP_LOAD(&table->slots[at & table->mask])) at++;
+PP_INLINE uint32_t look_up(const struct table *table, struct place place, uint64_t key, uint32_t edge) {
+    if (PP_UNLIKELY(!table)) return NOT_FOUND;
+#pragma GCC unroll 4
+    for (uint64_t at = place.home; at < place.home + HOME; at++) {
+        uint32_t slot = slot_at(table, at);
+        if (slot == 0) return NOT_FOUND;
+        uint32_t id = match(slot, place.tag, key, edge);
+        if (id != NOT_FOUND) return id;
+    }
+    return look_further(table, place, key, edge);
+}
+
+static void put(struct table *table, struct place place, uint32_t id) {
+    uint64_t at = place.home;
+    for (uint64_t tried = 0; slot_at(table, at) != 0;) at += ++tried < HOME ? 1 : place.step;
     /* After the node's content; look_up's acquire is the partner. */
-    atomic_store_explicit(&table->slots[at & table->mask], id, memory_order_release);
+    atomic_store_explicit(&table->slots[at & table->mask], id | place.tag, memory_order_release);
 }
 
 /* Under the lock: makes room for one more. false: no memory. */
 static bool grow(struct shard *shard) {
     struct table *old = PP_LOAD(&shard->table);
     if (old && shard->used < (old->mask + 1) / 2) return true;
-    uint64_t slots = old ? (old->mask + 1) * 4 : SLOTS_FIRST;
+    uint64_t slots = old ? (old->mask + 1) * 2 : SLOTS_FIRST;
     struct table *table = NULL;
     if (slots <= SLOTS_MAX)
         table = pp_segment_private(sizeof *table + slots * sizeof table->slots[0]);
     if (!table) return old && shard->used < (old->mask + 1) / 8 * 7; /* slower, but goes on */
     table->mask = slots - 1;
     for (uint64_t i = 0; old && i <= old->mask; i++) {
-        uint32_t id = PP_LOAD(&old->slots[i]);
-        if (!id) continue;
+        uint32_t id = PP_LOAD(&old->slots[i]) & NUMBER_MAX;
+        if (id == 0) continue;
         const struct pp_segment_node *node = PP_SEGMENT_NODE(id);
-        put(table, hash_key(PP_LOAD(&node->key)), node->parent, id);
+        put(table, place_of(PP_LOAD(&node->key), node->parent), id);
     }
     atomic_store_explicit(&shard->table, table, memory_order_release);
+    if (old) pp_segment_private_empty(old, sizeof *old + (old->mask + 1) * sizeof old->slots[0]);
     return true;
 }
 
@@ -92,17 +127,17 @@ static uint64_t take_node(bool cut) {
 }
 
 /* A node that look_up did not find; NOT_FOUND: no room, or the lock is ours already. */
-PP_NOINLINE static uint32_t insert(uint64_t hash, uint64_t key, uint32_t parent, bool cut) {
-    struct shard *shard = shard_of(hash);
+PP_NOINLINE static uint32_t insert(struct place place, uint64_t key, uint32_t edge, bool cut) {
+    struct shard *shard = shard_of(edge);
     if (!pp_lock(&shard->lock)) return NOT_FOUND;
-    uint32_t id = look_up(PP_LOAD(&shard->table), hash, key, parent);
+    uint32_t id = look_up(PP_LOAD(&shard->table), place, key, edge);
     uint64_t taken = id == NOT_FOUND && grow(shard) ? take_node(cut) : 0;
-    if (taken && taken < PP_NODE_EXACT) {
+    if (taken && taken <= NUMBER_MAX) {
         id = (uint32_t)taken;
         struct pp_segment_node *node = PP_SEGMENT_NODE(id);
-        node->parent = parent;
+        node->parent = edge;
         atomic_store_explicit(&node->key, key, memory_order_release); /* readers: key 0, no node */
-        put(PP_LOAD(&shard->table), hash, parent, id);
+        put(PP_LOAD(&shard->table), place, id);
         shard->used++;
     }
     pp_unlock(&shard->lock);
@@ -123,10 +158,9 @@ PP_INLINE uint32_t neighbour(uint64_t key, uint32_t edge) {
 PP_INLINE uint32_t extend(uint32_t edge, uint64_t key, bool cut) {
     uint32_t id = neighbour(key, edge);
     if (PP_LIKELY(id != NOT_FOUND)) return id;
-    uint64_t hash = hash_key(key);
-    const struct table *table = atomic_load_explicit(&shard_of(hash)->table, memory_order_acquire);
-    id = look_up(table, hash, key, edge);
-    return PP_LIKELY(id != NOT_FOUND) ? id : insert(hash, key, edge, cut);
+    struct place place = place_of(key, edge);
+    id = look_up(atomic_load_explicit(&shard_of(edge)->table, memory_order_acquire), place, key, edge);
+    return PP_LIKELY(id != NOT_FOUND) ? id : insert(place, key, edge, cut);
 }
 
 uint32_t pp_stack_extend(uint32_t parent, uint64_t key) { return extend(parent, key, false); }
@@ -144,7 +178,7 @@ uint32_t pp_stack_site(uint32_t id) {
     struct pp_segment_node *node = PP_SEGMENT_NODE(id);
     uint32_t site = atomic_load_explicit(&node->site, memory_order_acquire);
     if (PP_LIKELY(site)) return site;
-    struct shard *shard = shard_of(hash_key(PP_LOAD(&node->key)));
+    struct shard *shard = shard_of(node->parent);
     if (!pp_lock(&shard->lock)) return 0;
     site = PP_LOAD(&node->site);
     uint64_t taken = site ? 0 : pp_segment_take(PP_AREA_SITES, 1);
