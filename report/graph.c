@@ -27,6 +27,8 @@ static void free_all(struct graph *graph) {
     free(graph->type_of);
     types_fini(&graph->types);
     free(graph->groups);
+    for (size_t i = 0; graph->stacks != NULL && i < graph->thread_count; i++) free(graph->stacks[i].words);
+    free(graph->stacks);
     free(graph->threads);
     free(graph->thread_names);
     graph_free_named(graph->named, graph->named_count);
@@ -39,6 +41,7 @@ static void free_all(struct graph *graph) {
     graph->type_of = NULL;
     graph->groups = NULL;
     graph->threads = NULL;
+    graph->stacks = NULL;
     graph->thread_names = NULL;
 }
 
@@ -92,6 +95,7 @@ void graph_keep(struct graph *graph, int pid, const struct halted_thread *thread
     if (graph->dropped != NULL) return;
     graph->threads = model_alloc(count, sizeof *graph->threads);
     memcpy(graph->threads, threads, count * sizeof *graph->threads);
+    graph->stacks = model_alloc(count, sizeof *graph->stacks);
     graph->thread_names = model_alloc(count, sizeof *graph->thread_names);
     graph->thread_count = count;
     for (size_t i = 0; i < count; i++) read_name(pid, threads[i].tid, graph->thread_names[i]);

@@ -64,6 +64,15 @@ struct graph_group {
     enum model_kind kind;
 };
 
+/* What lay on a thread's stack. */
+#define GRAPH_STACK_MOST 65536u  /* words of one thread ... */
+#define GRAPH_STACKS_MOST (UINT64_C(4) << 20) /* ... and of all */
+struct graph_stack {
+    uint64_t start;
+    uint64_t *words;
+    size_t count;
+};
+
 struct graph {
     size_t count;          /* objects */
     uint32_t *first;       /* by object: number of its first edge; GRAPH_NONE */
@@ -85,6 +94,7 @@ struct graph {
     size_t named_count;
     struct maps maps;
     struct halted_thread *threads;
+    struct graph_stack *stacks; /* by thread */
     char (*thread_names)[16];
     size_t thread_count;
 };

@@ -9,10 +9,24 @@
 
 #include "keys.h"
 #include "poolprof/segment.h"
+#include "symbol_frame.h"
 #include "symbol_variable.h"
 
 #define DESCRIPTOR_BYTES 4096u /* libc's of a thread, at its thread pointer */
 #define HEADERS_MOST 64u
+#define FRAMES_MOST 256u /* of one stack */
+
+/* A thread's frames, once they were asked for. */
+struct frames {
+    struct symbol_frame *items;
+    size_t count;
+};
+
+/* A root that is called after the function whose frame it lies in. */
+struct in_frame {
+    uint32_t root;
+    struct symbol_variable function;
+};
 
 struct finding {
     struct model *model;
@@ -22,6 +36,10 @@ struct finding {
     struct symbol_variable *variables; /* words in modules' data ... */
     uint32_t *words;              /* ... and which they are */
     size_t variable_count;
+    struct symbol_frames *walker;
+    struct frames *frames;        /* by thread */
+    struct in_frame *in_frames;
+    size_t in_frame_count, in_frame_room;
     uint64_t tls_bytes;           /* below each thread pointer: the modules' thread-local variables */
 };
 
@@ -59,15 +77,44 @@ static char *thread_text(const struct finding *finding, uint32_t thread) {
     return model_text(finding->model, finding->graph->thread_names[thread]);
 }
 
-static void set_root(struct finding *finding, size_t word, struct root_key key, const struct model_root *root) {
+/* Whether it is new. */
+static bool set_root(struct finding *finding, size_t word, struct root_key key, const struct model_root *root) {
     bool is_new;
     finding->roots[word] = keys_number(&finding->keys, &key, sizeof key, &is_new);
     if (is_new) model_add_root(finding->model, *root);
+    return is_new;
 }
 
 static void set_thread_root(struct finding *finding, size_t word, enum model_root_kind kind, uint32_t thread) {
     const struct model_root root = {.kind = kind, .thread = thread_text(finding, thread)};
     set_root(finding, word, (struct root_key){kind, thread, 0}, &root);
+}
+
+/* The frame that the address lies in; NULL: not known. */
+static const struct symbol_frame *find_frame(const struct finding *finding, uint32_t thread, uint64_t address) {
+    const struct graph *graph = finding->graph;
+    struct frames *frames = &finding->frames[thread];
+    if (frames->items == NULL) {
+        frames->items = model_alloc(FRAMES_MOST, sizeof *frames->items);
+        frames->count = symbol_frames_walk(finding->walker, &graph->threads[thread], &graph->stacks[thread],
+                                           frames->items, FRAMES_MOST);
+    }
+    for (size_t i = 0; i < frames->count; i++)
+        if (address - frames->items[i].start < frames->items[i].end - frames->items[i].start) return &frames->items[i];
+    return NULL;
+}
+
+static void set_stack_root(struct finding *finding, size_t word, uint32_t thread, uint64_t address) {
+    const struct symbol_frame *frame = find_frame(finding, thread, address);
+    const struct model_root root = {.kind = MODEL_ROOT_STACK, .thread = thread_text(finding, thread),
+                                    .module = frame != NULL ? frame->module : 0};
+    const struct root_key key = {root.kind, thread, frame != NULL ? frame->start : 0};
+    if (!set_root(finding, word, key, &root) || frame == NULL) return;
+    finding->in_frames = model_grow(finding->in_frames, finding->in_frame_count, &finding->in_frame_room,
+                                    sizeof *finding->in_frames);
+    finding->in_frames[finding->in_frame_count++] = (struct in_frame){
+        .root = finding->roots[word],
+        .function = {.module = frame->module, .address = frame->address, .function = true}};
 }
 
 /* The thread in whose frames, or thread-local variables, the address lies. */
@@ -110,7 +157,8 @@ static void find_in_memory(struct finding *finding, size_t word) {
     enum model_root_kind kind;
     uint32_t thread, module;
     if (find_thread(finding, address, mapping, &kind, &thread)) {
-        set_thread_root(finding, word, kind, thread);
+        if (kind == MODEL_ROOT_STACK) set_stack_root(finding, word, thread, address);
+        else set_thread_root(finding, word, kind, thread);
     } else if ((module = find_module(finding->model, address)) != 0) {
         add_variable(finding, word, module, address);
     } else {
@@ -132,6 +180,8 @@ static void find_one(struct finding *finding, size_t word) {
     } else if (at->origin == GRAPH_REGISTERED || at->origin == GRAPH_IGNORED) {
         const struct model_root root = {.kind = kinds[at->origin]};
         set_root(finding, word, (struct root_key){root.kind, 0, 0}, &root);
+    } else if (at->origin == GRAPH_STACK && at->which < finding->graph->thread_count) {
+        set_stack_root(finding, word, at->which, at->address);
     } else {
         set_thread_root(finding, word, kinds[at->origin], at->which);
     }
@@ -149,16 +199,44 @@ static void name_variables(struct finding *finding, const struct symbol_options 
     }
 }
 
+static int by_module(const void *left, const void *right) {
+    const struct in_frame *a = left, *b = right;
+    return (a->function.module > b->function.module) - (a->function.module < b->function.module);
+}
+
+static void name_frames(struct finding *finding, const struct symbol_options *options) {
+    size_t count = finding->in_frame_count;
+    struct symbol_variable *functions = model_alloc(count, sizeof *functions);
+    if (count > 1) qsort(finding->in_frames, count, sizeof *finding->in_frames, by_module);
+    for (size_t i = 0; i < count; i++) functions[i] = finding->in_frames[i].function;
+    symbol_variables(finding->model, functions, count, options);
+    for (size_t i = 0; i < count; i++) finding->model->roots[finding->in_frames[i].root].name = functions[i].name;
+    free(functions);
+}
+
+static void free_all(struct finding *finding) {
+    for (size_t i = 0; i < finding->graph->thread_count; i++) free(finding->frames[i].items);
+    free(finding->frames);
+    free(finding->in_frames);
+    symbol_frames_destroy(finding->walker);
+    keys_fini(&finding->keys);
+    free(finding->variables);
+    free(finding->words);
+}
+
 uint32_t *origin_find(struct model *model, const struct graph *graph, const struct symbol_options *options) {
+    static const struct symbol_options none;
     struct finding finding = {.model = model, .graph = graph};
+    if (options == NULL) options = &none;
     finding.tls_bytes = find_tls_bytes(model);
     finding.roots = model_alloc(graph->root_count, sizeof *finding.roots);
     finding.variables = model_alloc(graph->root_count, sizeof *finding.variables);
     finding.words = model_alloc(graph->root_count, sizeof *finding.words);
+    finding.walker = symbol_frames_create(model, options);
+    finding.frames = model_alloc(graph->thread_count, sizeof *finding.frames);
     for (size_t i = 0; i < graph->root_count; i++) find_one(&finding, i);
     name_variables(&finding, options);
-    keys_fini(&finding.keys);
-    free(finding.variables);
-    free(finding.words);
+    name_frames(&finding, options);
+    free_all(&finding);
     return finding.roots;
 }

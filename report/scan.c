@@ -45,6 +45,7 @@
 #define LOOKS 3u /* at a process that could not be stopped, and this far apart */
 #define LOOK_PAUSE_S 1u
 #define THREADS_READ 64u
+#define STACK_BELOW 1024u
 
 struct scanning {
     const struct scan_request *request;
@@ -316,6 +317,26 @@ static void keep_all(struct scanning *scanning) {
     model_set(&leaks->scan, "done");
 }
 
+/* From a little below where the host's frames begin: those of ours tell where its first one was left. */
+static void keep_stacks(struct scanning *scanning, struct graph *graph) {
+    uint64_t left = GRAPH_STACKS_MOST;
+    for (size_t i = 0; i < graph->thread_count; i++) {
+        struct graph_stack *stack = &graph->stacks[i];
+        const struct mapping *mapping = maps_find(&graph->maps, graph->threads[i].stack);
+        uint64_t at = graph->threads[i].stack & ~UINT64_C(7);
+        if (mapping == NULL) continue;
+        at = at - mapping->start > STACK_BELOW ? at - STACK_BELOW : mapping->start;
+        uint64_t words = (mapping->end - at) / sizeof *stack->words;
+        if (words > GRAPH_STACK_MOST) words = GRAPH_STACK_MOST;
+        if (words > left) words = left;
+        stack->start = at;
+        stack->words = model_buffer(words, sizeof *stack->words);
+        stack->count = memory_read(&scanning->memory, at, stack->words, words * sizeof *stack->words) /
+                       sizeof *stack->words;
+        left -= stack->count;
+    }
+}
+
 /* For whoever asks why once the process goes on: what the graph's numbers stand for. */
 static void keep_graph(struct scanning *scanning) {
     const struct reach *reach = &scanning->reach;
@@ -333,6 +354,7 @@ static void keep_graph(struct scanning *scanning) {
                                                   .record = scan_objects_record(&scanning->objects, i),
                                                   .state = reach->states[i]};
     graph_keep(graph, scanning->request->pid, roots->threads, roots->thread_count, &scanning->maps);
+    keep_stacks(scanning, graph);
 }
 
 /* What the program has said is no leak keeps alive what it points to. */

@@ -26,9 +26,11 @@ static void look_up(struct model *model, struct symbol_variable *items, size_t c
     const char *last = NULL;
     char *text = NULL;
     if (file == NULL) return;
-    if (file->variables == NULL) file->variables = symbol_table_read(file->module, SYMBOL_VARIABLES);
     for (size_t i = 0; i < count; i++) {
-        const char *name = symbol_table_find(file->variables, items[i].address, &items[i].start);
+        struct symbol_table **table = items[i].function ? &file->table : &file->variables;
+        if (*table == NULL)
+            *table = symbol_table_read(file->module, items[i].function ? SYMBOL_FUNCTIONS : SYMBOL_VARIABLES);
+        const char *name = symbol_table_find(*table, items[i].address, &items[i].start);
         if (name != NULL && name != last) text = text_of(model, last = name);
         items[i].name = name != NULL ? text : NULL;
     }

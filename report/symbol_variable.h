@@ -1,7 +1,8 @@
-/* Which variables addresses lie in, by the modules' symbol tables. Layer 1. */
+/* Which variables, or functions, addresses lie in, by the modules' symbol tables. Layer 1. */
 #ifndef REPORT_SYMBOL_VARIABLE_H
 #define REPORT_SYMBOL_VARIABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,7 +11,8 @@
 struct symbol_variable {
     uint32_t module;    /* of the model, not 0 */
     uint64_t address;   /* in the module's file */
-    uint64_t start;     /* found: where the variable begins */
+    bool function;      /* one's address, else a variable's */
+    uint64_t start;     /* found: where it begins */
     char *name;         /* found: the model's text; NULL: in none that has a symbol */
 };
 

@@ -43,6 +43,9 @@ static void put_root(const struct text *text, const struct model_root *root) {
         break;
     case MODEL_ROOT_STACK:
         put_thread(text, "the stack", root);
+        if (root->name != NULL) put_safe(to, ", in ", root->name, "");
+        else if (root->module != 0) fputs(", in a function", to);
+        put_module(text, root, root->name != NULL ? " (" : " of ", root->name != NULL ? ")" : "");
         break;
     case MODEL_ROOT_REGISTER: put_thread(text, "a register", root); break;
     case MODEL_ROOT_TLS: put_thread(text, "a thread-local variable", root); break;

@@ -11,7 +11,16 @@ const rootText = (root) => {
                 root.module && [named ? " in " : " of ", name(root.module)],
             ].flat();
         case "stack":
-            return ["the stack", ...thread];
+            return [
+                "the stack",
+                ...thread,
+                root.module && [
+                    ", in ",
+                    named ? name(root.name, {class: "fn"}) : "a function",
+                    named ? " in " : " of ",
+                    name(root.module),
+                ],
+            ].flat();
         case "register":
             return ["a register", ...thread];
         case "tls":

@@ -66,6 +66,12 @@ NOINLINE static void *wait_with_it(void *barrier) {
     return local;
 }
 
+NOINLINE static void end_with_it(void) {
+    void *volatile local = make_leaf(7000);
+    (void)local;
+    exit(0);
+}
+
 int main(int argc, char **argv) {
     static pthread_barrier_t barrier;
     pthread_t thread;
@@ -92,5 +98,5 @@ int main(int argc, char **argv) {
         fflush(stdout);
         if (read(0, &c, 1) < 0) return 1;
     }
-    return 0;
+    end_with_it();
 }

@@ -46,7 +46,9 @@ def common(report):
     expect(held(report, 6000), "global", "middle", [])
     expect(held(report, 32, "lost"), "lost", None, [])
     expect(held(report, 3000), "lost", None, [("make_lost", 1), ("make_lost", 1)])
-    expect(held(report, 4000), "stack", "keeper", [])
+    for size, thread, function in ((4000, "keeper", "wait_with_it"), (7000, "held", "end_with_it")):
+        root = site_of(report, size)["held_by"][0]
+        check((root["kind"], root["thread"], root["name"], root["module"]) == ("stack", thread, function, "held"), root)
     expect(held(report, 5000), "tls", "keeper", [])
     for size, retained in ((80, 80 + 16 + 24 + 1000), (16, 16), (24, 24), (1000, 1000), (48, 300 * 48), (2000, 2000),
                            (32, 32 + 40 + 3000)):
