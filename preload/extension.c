@@ -75,8 +75,13 @@ PP_EXPORT void *mallocx(size_t bytes, int flags) {
 
 void *rallocx(void *block, size_t bytes, int flags);
 PP_EXPORT void *rallocx(void *block, size_t bytes, int flags) {
-    size_t before = pp_heap_usable(block);
-    char *moved = pp_heap_reallocate(block, bytes, PP_FRAME());
+    size_t before = pp_heap_usable(block), alignment = (size_t)1 << LG_ALIGNMENT(flags);
+    char *moved = alignment <= 16 ? pp_heap_reallocate(block, bytes, PP_FRAME())
+                                  : pp_heap_allocate_aligned(bytes, alignment, PP_KIND_MALLOC, PP_FRAME());
+    if (moved != NULL && alignment > 16) {
+        __builtin_memcpy(moved, block, bytes < before ? bytes : before);
+        pp_heap_free(block, PP_KIND_MALLOC, PP_FRAME());
+    }
     if (moved != NULL && ZEROED(flags) && bytes > before)
         __builtin_memset(moved + before, 0, bytes - before);
     return moved;

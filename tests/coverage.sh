@@ -13,8 +13,9 @@ mkdir -m 1777 "$work/raw"
 
 flags="-fprofile-instr-generate=$work/raw/%m%c.profraw -fcoverage-mapping -mllvm -runtime-counter-relocation \
 -Wno-unused-command-line-argument"
+clang -fPIC -O1 -c tests/coverage_early.c -o "$work/early.o"
 cmake -S . -B "$work/build" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_FLAGS="$flags" \
-  -DCMAKE_CXX_FLAGS="$flags" >"$work/build.log"
+  -DCMAKE_CXX_FLAGS="$flags" -DCMAKE_SHARED_LINKER_FLAGS="$work/early.o" >"$work/build.log"
 cmake --build "$work/build" -j"$(nproc)" >>"$work/build.log" 2>&1 || { tail -20 "$work/build.log"; exit 1; }
 rm -f "$work"/raw/*
 if [ $# -eq 0 ]; then set -- -LE '^(real|matrix|lint|golden)$' -j"$(nproc)"; fi

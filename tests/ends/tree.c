@@ -6,6 +6,7 @@
      sleeper S         leaks as a leaf, sleeps S seconds
      leave S           starts a sleeper in the background and ends at once
      chain             becomes a leaf by exec, after leaking 2 x 70 (leak_before)
+     names N           becomes `names N+1` by the N-th of the nine exec functions, after leaking 2 x 70; then a leaf
      kinds             one child of each kind: fork, _Fork, raw clone, clone3, clone(CLONE_VM), vfork, posix_spawn,
                        system, popen
    All leak 1 x 30 (leak_tree) first. */
@@ -142,6 +143,26 @@ static int kinds(void) {
     return 0;
 }
 
+static int names(int number) {
+    char next[16];
+    snprintf(next, sizeof next, "%d", number + 1);
+    char *argv[] = {(char *)self, "names", next, NULL};
+    for (int i = 0; i < 2; i++) sink = leak_before();
+    switch (number) {
+    case 0: execl(self, self, "names", next, (char *)NULL); break;
+    case 1: execle(self, self, "names", next, (char *)NULL, environ); break;
+    case 2: execlp(self, self, "names", next, (char *)NULL); break;
+    case 3: execv(self, argv); break;
+    case 4: execve(self, argv, environ); break;
+    case 5: execvp(self, argv); break;
+    case 6: execvpe(self, argv, environ); break;
+    case 7: fexecve(open(self, O_RDONLY | O_CLOEXEC), argv, environ); break;
+    case 8: execveat(AT_FDCWD, self, argv, environ, 0); break;
+    default: return leaf(9);
+    }
+    _exit(96);
+}
+
 int main(int argc, char **argv) {
     const char *what = argc > 1 ? argv[1] : "leaf";
     int number = argc > 2 ? atoi(argv[2]) : 0;
@@ -166,5 +187,6 @@ int main(int argc, char **argv) {
         _exit(96);
     }
     if (!strcmp(what, "kinds")) return kinds();
+    if (!strcmp(what, "names")) return names(number);
     return 95;
 }

@@ -230,6 +230,21 @@ def chain():
         box.check_gone()
 
 
+def names():
+    """Each of the nine exec functions: each image has its profile, the last one's report is the program's."""
+    with Box() as box:
+        done = box.run("tree", "names", 0, options={"REPORT": "json", "LOG": box.path("log")})
+        check(done.returncode == 9, "status", done.returncode, done.err)
+        wait_until(lambda: len(box.profiles()) == 10, "ten profiles", 0.5 if BARE else 15)
+        reports = [read_report(box.path(name)) for name in box.profiles()]
+        check(sorted(report["process"]["end"] for report in reports) == 9 * ["exec"] + ["exit"], "ends")
+        for report in reports:
+            check_outstanding(report, "leak_before", 2, 140)
+        with open(box.path("log"), encoding="utf-8") as file:
+            check(json_in(file.read())["process"]["status"] == 9, "the report")
+        box.check_gone()
+
+
 def kinds():
     """Each way to start a child: it runs, exec'd images are profiled, the parent's figures stay its own."""
     with Box() as box:
@@ -335,7 +350,7 @@ def late_child():
 
 
 CASES = {case.__name__: case for case in (
-    spawned, thousand, crowd, one_watcher, launcher_leaves, still_running, pipe_of_daemon, exec_launcher, children_after_exec, chain,
+    spawned, thousand, crowd, one_watcher, launcher_leaves, still_running, pipe_of_daemon, exec_launcher, children_after_exec, chain, names,
     kinds,
     children_off, children_exec, children_all, daemon_all, only, first_killed, late_child)}
 

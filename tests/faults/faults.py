@@ -1,6 +1,8 @@
 """faults.py PART: each system call of the library's, or of the watcher's, fails in turn (inject.c). The host's output
 and status are its own; the profile is exact, or says what it lacks, or a line on stderr does. PART is `library:I/N` or
-`watcher:I/N` (every N-th call from the I-th on), or `library`, `watcher` (all). `wild`: words written at random instead. Prints what failed, and what came of it.
+`watcher:I/N` (every N-th call from the I-th on), or `library`, `watcher` (all). `memory`: each request for memory of the
+watcher's is refused in turn (refuse.c; the library asks the kernel only). `wild`: words written at random instead. Prints
+what failed, and what came of it.
 """
 import collections
 import os
@@ -14,7 +16,9 @@ from fallbacks import host_is_itself  # noqa: E402
 INJECT = os.environ["PP_INJECT"]
 HOST = os.path.join(ENDS, "host")
 WILD = os.path.join(os.path.dirname(INJECT), "wild")
+REFUSE = os.path.join(os.path.dirname(INJECT), "../lib/refuse.so")
 WILD_SEEDS = 150
+NAMES = {"wild": "words", "memory": "request"}
 
 
 def names():
@@ -82,9 +86,25 @@ def wild(seed):
         return "served and reported"
 
 
+def memory(box, number):
+    """The host with the N-th request for memory of the watcher's refused. Returns (the ended process, how many)."""
+    counted, wrapper = box.path("count"), box.path("poolprof")
+    with open(wrapper, "w", encoding="ascii") as file:
+        file.write(f'#!/bin/sh\nLD_PRELOAD={REFUSE} REFUSE_AT={number} REFUSE_COUNT={counted} exec {PROGRAM} "$@"\n')
+    os.chmod(wrapper, 0o755)
+    done = box.run(HOST, "plain", options={"LOG_LEVEL": "warn", "REPORT": "text", "PROGRAM": wrapper}, timeout=60)
+    box.check_gone(segments=False)
+    with open(counted, "rb") as file:
+        return done, int.from_bytes(file.read(), "little")
+
+
 def one(part, number):
     if part == "wild":
         return [0] * WILD_SEEDS, wild(number)
+    if part == "memory":
+        with Box() as box:
+            done, count = memory(box, number)
+            return [0] * count, outcome(box, done)
     with Box() as box:
         done, calls = run(box, part, number)
         return calls, outcome(box, done)
@@ -97,7 +117,7 @@ def main():
     check(len(calls) > 20, "only", len(calls), "calls were counted")
     known, table, failed = names(), collections.defaultdict(collections.Counter), 0
     for number in range(int(first), len(calls) + 1, int(step)):
-        name = "words" if part == "wild" else known.get(calls[number - 1], "?")
+        name = NAMES.get(part) or known.get(calls[number - 1], "?")
         try:
             _, came = one(part, number)
         except Failure as failure:

@@ -159,7 +159,9 @@ static void header_overwritten(void **state) {
     uint64_t first = pp_segment_take(PP_AREA_TAGS, 1);
     static const uint64_t counts[] = {UINT64_MAX, UINT64_MAX - 1, UINT64_C(1) << 63, UINT64_C(1) << 40, 1025};
     assert_int_equal(first, 1);
-    area->limit = area->ready = area->stride = UINT64_MAX;
+    area->limit = UINT64_MAX;
+    area->ready = UINT64_MAX;
+    area->stride = UINT64_MAX;
     for (size_t i = 0; i < PP_COUNT_OF(counts); i++) {
         area->count = counts[i];
         assert_int_equal(pp_segment_take(PP_AREA_TAGS, 1), 0);
