@@ -74,9 +74,17 @@ class Prometheus:
         except OSError:
             return None
 
-    def value(self, query):
-        found = self.get("/api/v1/query?query=" + urllib.parse.quote(query))
-        return float(found["result"][0]["value"][1]) if found and found["result"] else None
+    def query(self, text):
+        found = self.get("/api/v1/query?query=" + urllib.parse.quote(text))
+        return found["result"] if found else []
+
+    def value(self, text):
+        found = self.query(text)
+        return float(found[0]["value"][1]) if found else None
+
+    def fired(self, name):
+        alerts = (self.get("/api/v1/alerts") or {"alerts": []})["alerts"]
+        return [a for a in alerts if a["state"] == "firing" and a["labels"]["alertname"] == name]
 
 
 def scraped():
@@ -98,20 +106,64 @@ def scraped():
                     check(value == report["totals"][key], name, value, report["totals"][key])
                 value = prometheus.value(f'sum by (pid) (poolprof_site_bytes{{pid="{pid}"}})')
                 check(value == sum(site["bytes"] for site in report["sites"]), "sites", value)
-                fired = lambda: [a for a in (prometheus.get("/api/v1/alerts") or {"alerts": []})["alerts"]
-                                 if a["state"] == "firing" and a["labels"]["alertname"] == "PoolprofAlert"]
-                alert = eventually(fired, "an alert that fires", seconds=60)[0]
+                alert = eventually(lambda: prometheus.fired("PoolprofAlert"), "an alert that fires", seconds=60)[0]
                 check(alert["labels"]["rule"] == "mem_warn" and alert["labels"]["severity"] == "warn", alert)
                 program.end()
                 eventually(lambda: heap() is None, "the end", seconds=60)
+
+
+def grafana():
+    """The dashboard's file, as Grafana wants it: each panel with what it needs, in a grid of 24 columns, none on another."""
+    with open(os.path.join(EXAMPLES, "prometheus/grafana-dashboard.json"), encoding="utf-8") as file:
+        found = json.load(file)
+    check(found["schemaVersion"] >= 36 and found["uid"] and found["title"], found["schemaVersion"])
+    names = {variable["name"] for variable in found["templating"]["list"]}
+    taken = set()
+    for panel in found["panels"]:
+        place = panel["gridPos"]
+        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        check(max(x for x, _ in cells) < 24 and not cells & taken, "place of", panel["title"], place)
+        taken |= cells
+        check(panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}, panel["title"], panel["datasource"])
+        letters = [target["refId"] for target in panel["targets"]]
+        check(letters and len(set(letters)) == len(letters), panel["title"], letters)
+        used = set(re.findall(r"\$(?!__)(\w+)", " ".join(target["expr"] for target in panel["targets"])))
+        check(used <= names, panel["title"], "unknown variables", used - names)
+    check(len({panel["id"] for panel in found["panels"]}) == len(found["panels"]), "two panels of one id")
+    return found
+
+
+def dashboard():
+    """Each query of Grafana's dashboard is answered by a real server, with the labels that its legend shows; so are the
+    queries behind its variables. The rule for leaks fires after a scan."""
+    with Sandbox() as box, Still(box, MEM_WARN="1M", SAMPLE_MIN="0.3s") as program, Server(program.pid) as server:
+        leaks = json.dumps({"command": "leaks"})
+        status, _, body = server.ask("/api/ctl", "POST", leaks, server.bearer)
+        check(status == 200, "leaks", status, body)
+        with Prometheus(box, f"127.0.0.1:{server.port}") as prometheus:
+            file = grafana()
+            eventually(lambda: prometheus.query("rate(poolprof_frees_total[5s])"), "two scrapes", seconds=60)
+            eventually(lambda: prometheus.query("poolprof_alert_active == 1"), "the alert", seconds=60)
+            for panel in file["panels"]:
+                for target in panel["targets"]:
+                    text = target["expr"].replace("$__rate_interval", "5s").replace("$exe", ".*").replace("$pid", ".*")
+                    found = eventually(lambda text=text: prometheus.query(text), text, seconds=20)
+                    shown = set(re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", "")))
+                    check(all(shown <= set(row["metric"]) for row in found), panel["title"], shown, found[0]["metric"])
+            for variable in file["templating"]["list"]:
+                match = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"])
+                if match:
+                    series = urllib.parse.quote(match[1].replace("$exe", ".*"))
+                    values = prometheus.get(f"/api/v1/label/{match[2]}/values?match[]={series}")
+                    check(values, variable["query"], values)
+            eventually(lambda: prometheus.fired("PoolprofLeak"), "the rule for leaks", seconds=60)
 
 
 def examples():
     """Rules, configuration, Grafana's dashboard and the service's unit."""
     promtool("check", "config", os.path.join(EXAMPLES, "prometheus/prometheus.yml"))
     promtool("check", "rules", os.path.join(EXAMPLES, "prometheus/alerts.yml"))
-    with open(os.path.join(EXAMPLES, "prometheus/grafana-dashboard.json"), encoding="utf-8") as file:
-        dashboard = json.load(file)
+    dashboard = grafana()
     with open(os.path.join(EXAMPLES, "prometheus/alerts.yml"), encoding="utf-8") as file:
         used = set(re.findall(r"poolprof_(\w+)", file.read()))
     with Sandbox() as box:
@@ -124,7 +176,6 @@ def examples():
                 file.write(f"  - record: r:{number}\n    expr: {json.dumps(text.replace('$__rate_interval', '1m'))}\n")
         promtool("check", "rules", rules)
     check(used - {"alert"} <= set(NAMES), "no metrics:", used - set(NAMES))
-    check(len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"]), "panels")
     unit()
 
 
@@ -143,4 +194,4 @@ def unit():
 
 
 if __name__ == "__main__":
-    main({f.__name__: f for f in (clean, scraped, examples)})
+    main({f.__name__: f for f in (clean, scraped, dashboard, examples)})

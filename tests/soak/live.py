@@ -16,7 +16,7 @@ LIVE = os.environ["PP_LIVE"]
 WATCHER_KIB = 12 << 10 # at rest
 WATCHER_BUSY_KIB = 64 << 10 # in the middle of reports and scans
 REST_S = 3.0 # two seconds after a report the watcher has given back what that took
-NOT_DONE = {"cleanup": "not_done", "gc": "not_done", "leaks": "not_scanned", "roots": "not_scanned"}
+NOT_DONE = {"cleanup": "not_done", "gc": "not_scanned", "leaks": "not_scanned", "roots": "not_scanned"}
 
 
 class Watched:
