@@ -25,6 +25,9 @@
    is in use (or NULL). Returns `block`. */
 void *pp_heap_leave_exact(struct pp_thread *thread, void *block, struct pp_slab *emptied);
 
+/* The site of a stack that pp_memo_look did not find, or found to be truncated; 0: it could not be recorded. */
+uint32_t pp_exact_site(struct pp_thread *thread, uintptr_t pc, uintptr_t sp, uintptr_t bp);
+
 /* The kernel's time in ticks; asks for the watcher's if that is not kept, and stops it if it lags. */
 uint32_t pp_exact_tick(void);
 
@@ -57,17 +60,14 @@ PP_FOREIGN PP_INLINE bool pp_exact_allocate(size_t bytes, enum pp_kind kind, con
     }
     thread->exact_limit = 0;
     atomic_signal_fence(memory_order_seq_cst);
+    struct pp_slab *slab = thread->pool->current[pp_class_of(bytes)];
+    if (PP_UNLIKELY(slab->head == PP_SLOT_NONE || slab->records == NULL)) goto rare;
     struct pp_regs regs = pp_regs_of_frame(frame);
     uint32_t slot, site = pp_memo_look(thread->memo, regs.pc, regs.sp, regs.bp);
+    if (PP_UNLIKELY((int32_t)site <= 0)) site = pp_exact_site(thread, regs.pc, regs.sp, regs.bp);
+    if (PP_UNLIKELY(site == 0)) goto rare;
     struct pp_segment_share *share = &thread->shared->shares[site % PP_SHARES];
-    struct pp_slab *slab = thread->pool->current[pp_class_of(bytes)];
-    if (PP_UNLIKELY(site == 0 || PP_LOAD(&share->site) != site || slab->head == PP_SLOT_NONE ||
-                    slab->records == NULL)) {
-        if (site == 0) thread->memo->missed_sp = regs.sp;
-        atomic_signal_fence(memory_order_seq_cst);
-        thread->exact_limit = thread->exact_idle; /* pending or not: heap.c has it next */
-        return false;
-    }
+    if (PP_UNLIKELY(PP_LOAD(&share->site) != site)) pp_share_move(share, site);
     char *block = pp_slab_pop(slab, &slot);
     pp_add(&slab->tally->served, 1);
     pp_exact_record(&slab->records[slot], thread, tick, bytes, kind, site);
@@ -80,6 +80,10 @@ PP_FOREIGN PP_INLINE bool pp_exact_allocate(size_t bytes, enum pp_kind kind, con
     __asm__("addq %2, %0" : "+m"(thread->net_over), "=@ccs"(room) : "er"(bytes) : "cc"); /* see pp_add */
     if (PP_UNLIKELY(!room || !pp_exact_leave(thread))) *to = pp_heap_leave_exact(thread, block, NULL);
     return true;
+rare:
+    atomic_signal_fence(memory_order_seq_cst);
+    thread->exact_limit = thread->exact_idle; /* pending or not: heap.c has it next */
+    return false;
 }
 
 /* The same. */
@@ -99,7 +103,7 @@ PP_INLINE bool pp_exact_free(void *block, enum pp_kind kind) {
         goto rare;
     record += slot;
     uint64_t word0 = PP_LOAD(&record->word0), bytes = PP_WORD0_BYTES(word0);
-    if (PP_UNLIKELY(PP_WORD0_HOW(word0) != PP_WORD0_HOW(PP_WORD0(0, kind, 0, PP_STATE_LIVE, 0)))) goto rare;
+    if (PP_UNLIKELY(PP_WORD0_HOW(word0) != (kind | PP_STATE_LIVE << 13))) goto rare;
     _Static_assert(PP_STATE_FREED == PP_STATE_LIVE + 1, "bits 52 and 53, of which 0 to 51 stay as they are");
     __asm__("addb $0x10, %0" : "+m"(((unsigned char *)&record->word0)[6]) : : "cc");
     pp_add(&slab->tally->freed, 1);

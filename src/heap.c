@@ -44,6 +44,12 @@ uint32_t pp_exact_tick(void) {
     return now;
 }
 
+PP_NOINLINE uint32_t pp_exact_site(struct pp_thread *thread, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
+    uint32_t site = pp_memo_site(thread->memo, pc, sp, bp, &thread->bounds);
+    if ((site & PP_SITE_TRUNCATED) != 0) pp_count(thread, PP_COUNTER_TRUNCATED_STACKS, 1);
+    return site & ~PP_SITE_TRUNCATED;
+}
+
 bool pp_heap_postpone(struct pp_thread *thread, struct pp_pending what) {
     uint32_t slot = atomic_fetch_add(&thread->pending_count, 1);
     if (slot >= PP_PENDING_MAX) {

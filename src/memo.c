@@ -24,9 +24,8 @@
  * (pc, sp) they start from. A top has its innermost words itself and joins the trunk at a frame whose
  * stamp tells that the trunk is still the same from there on outwards; or, with few frames in all (a small
  * POOLPROF_DEPTH), it stands alone. So call sites that alternate on the same callers all stay known, and
- * so do branches of up to ten words. The trunk follows when the traces have gone away from it for good.
- * A word of the trunk is a plain pair (address, value), four instructions to verify; so are the first few of a
- * top, the others are packed into eight bytes and take seven.
+ * so do branches of up to eight words. The trunk follows when the traces have gone away from it for good.
+ * A word takes four instructions to verify.
  * The stack tree's nodes of the trunk are kept, so interning costs the new frames only.
  */
 #include "memo.h"
@@ -206,14 +205,20 @@ PP_INLINE uint32_t put_words(struct pp_memo_word *to, uintptr_t sp, uintptr_t pc
 static const uintptr_t nothing; /* a word that always holds is this one */
 #define HOLDS_ALWAYS ((struct pp_memo_word){(uintptr_t)&nothing, 0})
 
+PP_FOREIGN static uint32_t second_set(const struct pp_memo_top *like) {
+    uintptr_t first = pp_memo_read(like->sp + like->place[0] * sizeof first);
+    uintptr_t words = first * 3 + pp_memo_read(like->sp + like->place[1] * sizeof first) + like->pc;
+    return (uint32_t)(words * UINT64_C(0x9e3779b97f4a7c15) >> 60);
+}
+
 /* The top to be replaced by one of this state. The first of a state stays as long as it is good for
    anything: the others are found by it. */
 static struct pp_memo_top *free_top(struct pp_memo *memo, uintptr_t pc, uintptr_t sp) {
-    struct pp_memo_top *set = memo->tops[pp_memo_first_place(pc, sp)];
+    struct pp_memo_top *set = memo->tops[pp_memo_set(pc, sp)];
     for (uint32_t way = 0; way < PP_MEMO_WAYS; way++) {
         if (set[way].pc != pc || set[way].sp != sp) continue;
         if (set[way].stamp != memo->stamps[set[way].join]) return &set[way];
-        set = memo->tops[pp_memo_second_place(&set[way])];
+        set = memo->tops[second_set(&set[way])];
         break;
     }
     for (uint32_t way = 0; way < PP_MEMO_WAYS; way++)
@@ -221,7 +226,7 @@ static struct pp_memo_top *free_top(struct pp_memo *memo, uintptr_t pc, uintptr_
     return &set[memo->turn++ % PP_MEMO_WAYS];
 }
 
-/* A top of these own words, outermost first; joins the trunk at `join`. Words that cannot be packed leave the
+/* A top of these own words, outermost first; joins the trunk at `join`. Words too far away leave the
    place free: such a trace is walked again each time. */
 static void put_top(struct pp_memo *memo, const struct pp_regs *regs, uint32_t join,
                     const struct pp_memo_word *own, uint32_t own_count, uint32_t site, bool bp_matters) {
@@ -229,24 +234,19 @@ static void put_top(struct pp_memo *memo, const struct pp_regs *regs, uint32_t j
     struct pp_memo_top *top = free_top(memo, regs->pc, regs->sp);
     const struct pp_memo_word *word = &own[own_count - 1];
     uint32_t count = own_count > PP_MEMO_FEW ? PP_MEMO_OWN : PP_MEMO_FEW;
-    uintptr_t wild = 0;
-#pragma GCC unroll 10
+    uintptr_t far = 0;
     for (uint32_t i = 0; i < count; i++) {
         uintptr_t place = (word->at - regs->sp) / sizeof word->value;
-        wild |= place >> 16 | word->value >> 48;
-        if (i < PP_MEMO_FEW) {
-            top->place[i] = (uint16_t)place;
-            top->value[i] = word->value;
-        } else {
-            top->many[i - PP_MEMO_FEW] = (uint64_t)word->value << 16 | place;
-        }
+        far |= place >> 16;
+        top->place[i] = (uint16_t)place;
+        top->value[i] = word->value;
         if (word > own) word--;
     }
-    top->pc = wild == 0 ? regs->pc : 0;
+    top->pc = far == 0 ? regs->pc : 0;
     top->sp = regs->sp;
     top->bp = regs->bp;
     top->site = site;
-    top->stamp = wild == 0 ? memo->stamps[join] : UINT32_MAX; /* of no frame: the place is the next to be taken */
+    top->stamp = far == 0 ? memo->stamps[join] : UINT32_MAX; /* of no frame: the place is the next to be taken */
     top->words = memo->first[join];
     top->join = (uint8_t)join;
     top->more = (own_count > PP_MEMO_FEW ? PP_MEMO_HAS_MANY : 0) | (bp_matters ? PP_MEMO_BP_MATTERS : 0);
@@ -422,10 +422,21 @@ static PP_NOINLINE uint32_t renew(struct pp_memo *memo, uintptr_t pc, uintptr_t 
     return PP_LIKELY(site != 0) ? site : without(bounds, &regs, depth);
 }
 
+/* The site, if the trace is among the tops; else 0. */
+static uint32_t look(const struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
+    uint32_t site = pp_memo_look(memo, pc, sp, bp);
+    if (site != 0 || memo->generation != PP_LOAD(&pp_module_generation)) return site;
+    const struct pp_memo_top *first = memo->tops[pp_memo_set(pc, sp)], *like = first;
+    while (like->pc != pc || like->sp != sp)
+        if (++like == first + PP_MEMO_WAYS) return 0;
+    const struct pp_memo_top *second = memo->tops[second_set(like)];
+    for (uint32_t way = 0; way < PP_MEMO_WAYS; way++)
+        if (pp_memo_is(memo, &second[way], pc, sp, bp)) return second[way].site;
+    return 0;
+}
+
 PP_FOREIGN uint32_t pp_memo_site(struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp,
                                  struct pp_stack_bounds *bounds) {
-    bool missed = memo->missed_sp == sp;
-    uint32_t site = missed ? 0 : pp_memo_look(memo, pc, sp, bp);
-    if (PP_UNLIKELY(missed)) memo->missed_sp = 0;
+    uint32_t site = look(memo, pc, sp, bp);
     return PP_LIKELY(site != 0) ? site : renew(memo, pc, sp, bp, bounds);
 }

@@ -25,12 +25,9 @@ struct pp_memo_fresh {
 };
 
 /* A trace that is known whole: its innermost words of its own, the rest shared in the trunk. Places count in
-   words from the top's sp on. Of the first few words place and value are apart, which is quickest to verify;
-   the others are packed, value << 16 | place: values that matter, return addresses and frame pointers, have
-   48 bits. */
-#define PP_MEMO_FEW 4u      /* most tops have no more */
-#define PP_MEMO_MANY 6u
-#define PP_MEMO_OWN (PP_MEMO_FEW + PP_MEMO_MANY)
+   words from the top's sp on. */
+#define PP_MEMO_FEW 4u      /* verified in any case */
+#define PP_MEMO_OWN 8u
 struct pp_memo_top {
     uintptr_t pc, sp, bp;   /* where it starts */
     uint32_t site;          /* with PP_SITE_TRUNCATED */
@@ -38,9 +35,8 @@ struct pp_memo_top {
     uint16_t words;         /* of the trunk's, to be verified */
     uint8_t join;           /* number of that frame */
     uint8_t more;           /* PP_MEMO_BP_MATTERS, PP_MEMO_HAS_MANY */
-    uint16_t place[PP_MEMO_FEW]; /* innermost first; unused ones repeat the outermost */
-    uint64_t value[PP_MEMO_FEW];
-    uint64_t many[PP_MEMO_MANY];
+    uint16_t place[PP_MEMO_OWN]; /* innermost first; unused ones repeat the outermost */
+    _Alignas(PP_CACHE_LINE) uint64_t value[PP_MEMO_OWN];
 };
 #define PP_MEMO_BP_MATTERS 1u   /* bp decides where some outer frame lies */
 #define PP_MEMO_HAS_MANY 2u     /* more own words than PP_MEMO_FEW */
@@ -59,7 +55,6 @@ struct pp_memo {
     uint32_t turn;          /* which way is replaced next */
     uint32_t near;          /* where the last walk met the trunk: frames from 0 on */
     uint32_t away;          /* walks in turn that met the trunk far from their own end */
-    uintptr_t missed_sp;    /* where the inline look was in vain just now; 0: nowhere */
     uintptr_t shifted_sp;   /* where a deep stack last met the trunk with another count of frames */
     bool truncated;         /* the trunk starts where the depth limit cut it */
     /* The trunk, by frame number. */
@@ -99,27 +94,13 @@ PP_FOREIGN PP_INLINE uintptr_t pp_memo_differs(const struct pp_memo_word *word) 
     return pp_memo_read(word->at) ^ word->value;
 }
 
-PP_FOREIGN PP_INLINE bool pp_memo_few_hold(const struct pp_memo_top *top, uintptr_t sp) {
+/* Four of a top's own words, from number `from` on. */
+PP_FOREIGN PP_INLINE uintptr_t pp_memo_own_differ(const struct pp_memo_top *top, uint32_t from, uintptr_t sp) {
     uintptr_t differs = 0;
 #pragma GCC unroll 4
-    for (uint32_t i = 0; i < PP_MEMO_FEW; i++)
+    for (uint32_t i = from; i < from + 4; i++)
         differs |= pp_memo_read(sp + top->place[i] * sizeof differs) ^ top->value[i];
-    return PP_LIKELY(differs == 0);
-}
-
-/* Exact: were the high 16 bits of the word in memory not 0, the sum would differ in its low ones. */
-PP_FOREIGN PP_INLINE bool pp_memo_many_hold(const struct pp_memo_top *top, uintptr_t sp) {
-    uint64_t differs = 0;
-    for (uint32_t i = 0; i < PP_MEMO_MANY; i++) {
-        uint64_t place = top->many[i] & 0xffff, value = pp_memo_read(sp + place * sizeof value);
-        differs |= ((value << 16 | value >> 48) + place) ^ top->many[i];
-    }
-    return PP_LIKELY(differs == 0);
-}
-
-PP_FOREIGN PP_INLINE bool pp_memo_more_holds(const struct pp_memo_top *top, uintptr_t sp, uintptr_t bp) {
-    if ((top->more & PP_MEMO_BP_MATTERS) && top->bp != bp) return false;
-    return !(top->more & PP_MEMO_HAS_MANY) || pp_memo_many_hold(top, sp);
+    return differs;
 }
 
 PP_FOREIGN PP_INLINE bool pp_memo_four_hold(const struct pp_memo_word *words) {
@@ -135,38 +116,33 @@ PP_FOREIGN PP_INLINE bool pp_memo_trunk_holds(const struct pp_memo *memo, uint32
     return true;
 }
 
-/* Where a top is looked for: in the first place by the state it starts in; if there is one of the same
-   state with other callers, then in the second by what lies where that one has its first two words. */
-PP_INLINE uint32_t pp_memo_first_place(uintptr_t pc, uintptr_t sp) {
+/* Where a top is looked for: in the first set by the state it starts in; if there is one of the same state with
+   other callers, then in the second by what lies where that one has its first two words. */
+PP_INLINE uint32_t pp_memo_set(uintptr_t pc, uintptr_t sp) {
     _Static_assert(PP_MEMO_SETS == 16, "four bits");
     return (uint32_t)((pc + sp) * UINT64_C(0x9e3779b97f4a7c15) >> 60);
 }
-PP_FOREIGN PP_INLINE uint32_t pp_memo_second_place(const struct pp_memo_top *like) {
-    uintptr_t first = pp_memo_read(like->sp + like->place[0] * sizeof first);
-    uintptr_t words = first * 3 + pp_memo_read(like->sp + like->place[1] * sizeof first) + like->pc;
-    return (uint32_t)(words * UINT64_C(0x9e3779b97f4a7c15) >> 60);
+
+/* This top's trace is the one that the state (pc, sp, bp) has now. */
+PP_FOREIGN PP_INLINE bool pp_memo_is(const struct pp_memo *memo, const struct pp_memo_top *top, uintptr_t pc,
+                                     uintptr_t sp, uintptr_t bp) {
+    if (top->pc != pc || top->sp != sp || top->stamp != memo->stamps[top->join] ||
+        pp_memo_own_differ(top, 0, sp) != 0)
+        return false;
+    if ((top->more & PP_MEMO_BP_MATTERS) && top->bp != bp) return false;
+    if ((top->more & PP_MEMO_HAS_MANY) && pp_memo_own_differ(top, PP_MEMO_FEW, sp) != 0) return false;
+    return pp_memo_trunk_holds(memo, top->words);
 }
 
-/* The site, if the trace is among the tops; 0: ask pp_memo_site. Nothing is changed. About 25 instructions and
-   four per frame. */
-PP_FOREIGN PP_INLINE uint32_t pp_memo_look(const struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
+/* The site, if the trace is among the tops in the first place; 0: ask pp_memo_site. Nothing is changed.
+   About 25 instructions and four per frame. */
+PP_INLINE uint32_t pp_memo_look(const struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
     if (PP_UNLIKELY(memo->generation != atomic_load_explicit(&pp_module_generation, memory_order_acquire)))
         return 0;
-    const struct pp_memo_top *top = memo->tops[pp_memo_first_place(pc, sp)], *like = NULL;
-    bool second = false;
-    for (const struct pp_memo_top *end = top + PP_MEMO_WAYS;; top++) {
-        if (top == end) {
-            if (like == NULL || second) return 0;
-            top = memo->tops[pp_memo_second_place(like)];
-            end = top + PP_MEMO_WAYS;
-            second = true;
-        }
-        if (top->pc != pc || top->sp != sp) continue;
-        if (like == NULL) like = top;
-        if (top->stamp != memo->stamps[top->join] || !pp_memo_few_hold(top, sp)) continue;
-        if (PP_UNLIKELY(top->more != 0) && !pp_memo_more_holds(top, sp, bp)) continue;
-        if (pp_memo_trunk_holds(memo, top->words)) return top->site;
-    }
+    const struct pp_memo_top *top = memo->tops[pp_memo_set(pc, sp)], *end = top + PP_MEMO_WAYS;
+    for (; top < end; top++)
+        if (pp_memo_is(memo, top, pc, sp, bp)) return top->site;
+    return 0;
 }
 
 #endif
