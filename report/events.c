@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "words.h"
 
 bool events_open(struct events *events, const char *where, const struct pp_pattern *names,
                  int64_t started_realtime_ns, char *why, size_t why_bytes) {
@@ -54,10 +55,11 @@ static void send_line(struct events *events, const char *line, size_t bytes) {
 static double number(double value) { return isfinite(value) ? value : 0; }
 
 /* Adds the common keys; takes the row's reference. */
-static char *row_text(json_t *row, uint32_t pid, int64_t started_realtime_ns, double t_s) {
+static char *row_text(json_t *row, const char *type, uint32_t pid, int64_t started_realtime_ns, double t_s) {
     char time_text[32], *text = NULL;
     json_time(started_realtime_ns + (int64_t)(number(t_s) * 1e9), time_text);
-    if (row && json_object_set_new(row, "t", json_string(time_text)) == 0 &&
+    if (row && json_object_set_new(row, "type", json_string(type)) == 0 &&
+        json_object_set_new(row, "t", json_string(time_text)) == 0 &&
         json_object_set_new(row, "pid", json_integer(pid)) == 0)
         text = json_dumps(row, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(row);
@@ -65,29 +67,17 @@ static char *row_text(json_t *row, uint32_t pid, int64_t started_realtime_ns, do
 }
 
 char *events_sample_text(uint32_t pid, int64_t started_realtime_ns, const struct model_sample *sample) {
-    json_t *row = json_pack("{s:s, s:f, s:I, s:I, s:I, s:f}", "type", "sample", "t_s",
-                            number(sample->t_s), "rss_bytes", (json_int_t)sample->rss_bytes,
-                            "heap_bytes", (json_int_t)sample->heap_bytes, "objects",
-                            (json_int_t)sample->objects, "interval_s", number(sample->interval_s));
-    return row_text(row, pid, started_realtime_ns, sample->t_s);
+    return row_text(json_sample(sample), "sample", pid, started_realtime_ns, sample->t_s);
 }
 
 char *events_alert_text(uint32_t pid, int64_t started_realtime_ns, const struct model_alert *alert) {
-    json_t *row = json_pack("{s:s, s:f, s:s, s:s, s:s, s:I, s:I, s:f, s:o}", "type", "alert", "t_s",
-                            number(alert->t_s), "rule", alert->rule, "level", alert->level, "state",
-                            alert->state, "value", (json_int_t)llround(number(alert->value)),
-                            "threshold", (json_int_t)llround(number(alert->threshold)), "next_s",
-                            number(alert->next_s), "subject", json_text(alert->subject[0] ? alert->subject : NULL));
-    return row_text(row, pid, started_realtime_ns, alert->t_s);
+    return row_text(json_alert(alert), "alert", pid, started_realtime_ns, alert->t_s);
 }
 
 /* Takes over the text. */
 static void send_text(struct events *events, char *text) {
-    if (!text)
-        return;
-    size_t bytes = strlen(text);
-    text[bytes] = '\n'; /* in place of the terminator: the length goes with it */
-    send_line(events, text, bytes + 1);
+    if (text)
+        send_line(events, text, words_end_line(text));
     free(text);
 }
 

@@ -16,6 +16,7 @@
 
 #include "request.h"
 #include "trim.h"
+#include "words.h"
 
 #define STACK_BYTES (512u << 10)
 #define START_BYTES 1024u
@@ -92,11 +93,8 @@ static void send_all(int fd, const char *text, size_t bytes) {
 
 /* Takes over the reply. */
 static void answer(int fd, char *reply) {
-    if (!reply)
-        return;
-    size_t bytes = strlen(reply);
-    reply[bytes] = '\n'; /* in place of the terminator: the length goes with it */
-    send_all(fd, reply, bytes + 1);
+    if (reply)
+        send_all(fd, reply, words_end_line(reply));
     free(reply);
 }
 

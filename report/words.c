@@ -230,3 +230,9 @@ char *words_shell(const char *text) {
     *to = '\'';
     return quoted;
 }
+
+size_t words_end_line(char *text) {
+    size_t bytes = strlen(text);
+    text[bytes] = '\n';
+    return bytes + 1;
+}

@@ -40,4 +40,7 @@ char *words_utf8(const char *text);
 /* A word for a shell command: as it is, or in single quotes. malloc'ed. */
 char *words_shell(const char *text);
 
+/* A newline in place of the terminator: how many bytes that makes. */
+size_t words_end_line(char *text);
+
 #endif

@@ -95,7 +95,8 @@ def debug_dir():
         app.unnamed("--debug-dir", folder)
         tool("objcopy", "--only-keep-debug", app.full, path)
         app.named("--debug-dir", folder)
-        shutil.copy(app.other, app.path)  # upgraded since
+        os.unlink(app.path) # upgraded since; a watcher's stub may still have the old one open
+        shutil.copy(app.other, app.path)
         app.named("--debug-dir", folder)
         os.unlink(app.path)
         app.named("--debug-dir", folder)

@@ -76,7 +76,8 @@ static void streams_in_pieces(void **state) {
     while ((got = board_read(board, &cursor, piece, sizeof piece)) > 0)
         strncat(text, piece, (size_t)got);
     assert_int_equal(got, 0);
-    assert_int_equal(strncmp(text, "event: sample\ndata: {\"type\":\"sample\"", 36), 0);
+    assert_int_equal(strncmp(text, "event: sample\ndata: {", 21), 0);
+    assert_non_null(strstr(text, "\"type\":\"sample\""));
     assert_non_null(strstr(text, "}\n\nevent: sample\ndata: {"));
     assert_string_equal(text + strlen(text) - 3, "}\n\n");
     for (int i = 0; i <= BOARD_EVENTS_MAX; i++)

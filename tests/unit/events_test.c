@@ -97,7 +97,7 @@ static void test_file_appends(void **unused) {
         json_t *row = json_loads(line, 0, NULL);
         assert_string_equal(json_string_value(json_object_get(row, "rule")), "mem_warn");
         assert_string_equal(json_string_value(json_object_get(row, "state")), "raised");
-        assert_int_equal(json_integer_value(json_object_get(row, "value")), 13);
+        assert_true(json_number_value(json_object_get(row, "value")) == 12.6);
         json_decref(row);
     }
     assert_null(fgets(line, sizeof line, in));
