@@ -31,14 +31,16 @@ void groups_init(struct groups *groups, uint64_t site_count) {
     groups->items = model_grow(NULL, 0, &groups->room, sizeof *groups->items);
 }
 
-void groups_drop(struct groups *groups) {
-    free(groups->items);
-    groups->items = NULL;
-    groups->count = groups->room = 0;
+void groups_cut(struct groups *groups, size_t count) {
+    if (count >= groups->count) return;
+    groups->count = groups->room = count;
+    struct group *items = count > 0 ? realloc(groups->items, count * sizeof *items) : NULL;
+    if (count == 0) free(groups->items);
+    if (count == 0 || items != NULL) groups->items = items;
 }
 
 void groups_fini(struct groups *groups) {
-    groups_drop(groups);
+    free(groups->items);
     free(groups->first);
     free(groups->ages.items);
     free(groups->seen);

@@ -32,20 +32,27 @@ static void fill_object(struct view *view, const struct groups *groups, const st
     object->group = groups_find(groups, PP_WORD0_SITE(word0), PP_WORD0_TAG(word0), kind_of(leaks, object));
 }
 
-void aggregate_graph(struct view *view, const struct groups *groups, const struct model *model,
-                     const struct leaks *leaks) {
+static struct graph *graph_of(const struct leaks *leaks) {
     struct graph *graph = leaks->graph;
-    if (graph->dropped != NULL || graph->objects == NULL) return;
+    return graph != NULL && graph->dropped == NULL && graph->objects != NULL ? graph : NULL;
+}
+
+void aggregate_graph_objects(struct view *view, const struct groups *groups, const struct leaks *leaks) {
+    struct graph *graph = graph_of(leaks);
+    for (size_t i = 0; graph != NULL && i < graph->count; i++)
+        fill_object(view, groups, leaks, &graph->objects[i]);
+}
+
+void aggregate_graph_groups(const struct model *model, const struct leaks *leaks) {
+    struct graph *graph = graph_of(leaks);
+    if (graph == NULL) return;
     free(graph->groups);
-    graph->group_count = groups->count;
-    graph->groups = model_alloc(groups->count, sizeof *graph->groups);
+    graph->group_count = model->site_count + 1;
+    graph->groups = model_alloc(graph->group_count, sizeof *graph->groups);
     for (size_t i = 0; i < model->site_count; i++) {
         const struct model_site *site = &model->sites[i];
-        graph->groups[site->group] = (struct graph_group){.stack = site->stack, .tag = site->tag,
-                                                          .kind = site->kind};
+        graph->groups[site->group] = (struct graph_group){.stack = site->stack, .tag = site->tag};
     }
-    for (size_t i = 0; i < graph->count; i++)
-        fill_object(view, groups, leaks, &graph->objects[i]);
 }
 
 void aggregate_scan(struct model *model, const struct leaks *leaks) {

@@ -67,8 +67,9 @@ struct aggregate_peak {
 
 void groups_init(struct groups *groups, uint64_t site_count);
 void groups_fini(struct groups *groups);
-/* Lets go of the groups alone: what is about sites stays. */
-void groups_drop(struct groups *groups);
+/* Lets go of the groups from number `count` on; they must not be looked for any more. */
+#define GROUPS_AT_ONCE 65536u
+void groups_cut(struct groups *groups, size_t count);
 
 /* Before all else: what the segment says about sampling. */
 void walk_set_mean(struct walk *walk, const struct view *view);
@@ -88,9 +89,9 @@ uint32_t groups_find(const struct groups *groups, uint32_t site, unsigned tag, e
 
 /* How the scan went. */
 void aggregate_scan(struct model *model, const struct leaks *leaks);
-/* Tells the graph's objects their groups, and what groups are, once the sites are there. */
-void aggregate_graph(struct view *view, const struct groups *groups, const struct model *model,
-                     const struct leaks *leaks);
+/* Tells the graph's objects their groups, and, once the sites are there, what groups are. */
+void aggregate_graph_objects(struct view *view, const struct groups *groups, const struct leaks *leaks);
+void aggregate_graph_groups(const struct model *model, const struct leaks *leaks);
 
 /* The tick that ages are relative to; see aggregate(). */
 uint32_t aggregate_now_tick(const struct view *view, int64_t now_monotonic_ns);

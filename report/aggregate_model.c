@@ -1,8 +1,7 @@
 /*
- * From the walk's groups to the model: process, totals, modules, stacks, threads' names, blind
+ * From the walk's groups to the model: process, totals, modules, threads' names, blind
  * spots. See aggregate.h. Everything that comes out of the segment is checked here: indices by
- * view_element, stacks by depth and by the rule that a node's parent is older, hence has a smaller
- * number.
+ * view_element, stacks in aggregate_stacks.c.
  */
 #include "aggregate.h"
 
@@ -13,38 +12,28 @@
 #include <time.h>
 
 #include "aggregate_groups.h"
-#include "fold.h"
+#include "aggregate_stacks.h"
 #include "thread_name.h"
 
-#define FRAMES_MAX 512u /* POOLPROF_DEPTH is at most 128 */
 #define ARGV_MAX 65536u
-
-/* A node of the segment in the model's tree, and the way outwards from there. */
-struct way {
-    uint32_t leaf; /* 0: not made */
-    uint16_t count;
-    bool truncated;
-};
 
 struct build {
     struct view *view;
     struct model *model;
     struct groups groups;
     uint32_t now_tick;
-    uint32_t *stack_of; /* by site: index into model.stacks; 0: not built */
-    size_t stack_room;
-    struct fold fold;
-    struct way *ways; /* by node */
-    uint64_t way_count;
+    struct aggregate_stacks stacks;
     uint64_t counters[PP_COUNTER_COUNT];
     struct thread_names names;
     uint64_t sampled; /* see struct walk */
     bool counted; /* nobody has walked over the records */
-    struct share *shares; /* by site: what threads have not added to it yet */
+    struct share *shares; /* by site */
 };
 
+/* Of a site: what threads have not added to it yet; then what its cumulative figures have beyond its groups. */
 struct share {
     uint64_t allocations, bytes, temporary;
+    uint32_t group; /* of its groups, the one that gets it; 0: none */
 };
 
 static double seconds(uint32_t ticks) { return ticks / TICKS_PER_S; }
@@ -167,7 +156,7 @@ static void fill_totals(struct build *build) {
     model->peak.t_s = seconds(header->peak_tick);
 }
 
-/* ---- modules and stacks ---- */
+/* ---- modules ---- */
 
 static void fill_modules(struct build *build) {
     struct model *model = build->model;
@@ -192,77 +181,6 @@ static void fill_modules(struct build *build) {
         to->build_id_bytes = from->build_id_bytes <= PP_BUILD_ID_MAX ? from->build_id_bytes : 0;
         memcpy(to->build_id, from->build_id, to->build_id_bytes);
     }
-}
-
-static struct model_frame frame_of(const struct build *build, uint64_t key, bool exact) {
-    uint32_t module = PP_NODE_MODULE(key);
-    uint64_t address = PP_NODE_PC(key);
-    if (!exact && address > 0) address--;
-    if (module >= build->model->module_count) module = 0;
-    const struct model_module *at = &build->model->modules[module];
-    if (module != 0 && (address < at->start || address >= at->end)) module = 0;
-    if (module != 0) address -= at->bias;
-    return (struct model_frame){.module = module, .address = address};
-}
-
-/* Our own frames at the inner end are of no interest to anyone. */
-static uint32_t skip_own_frames(const struct build *build, uint32_t node) {
-    for (unsigned i = 0; node >= PP_NODE_FIRST && i < FRAMES_MAX; i++) {
-        const struct pp_segment_node *at = view_element(build->view, PP_AREA_NODES, node);
-        if (at == NULL || at->key == 0) return node;
-        struct model_frame frame = frame_of(build, at->key, (at->parent & PP_NODE_EXACT) != 0);
-        uint32_t parent = at->parent & ~PP_NODE_EXACT;
-        if ((build->model->modules[frame.module].flags & PP_MODULE_SELF) == 0 || parent >= node) return node;
-        node = parent;
-    }
-    return node;
-}
-
-/* Adds `count` nodes of the segment, innermost first, below what is outwards of them. */
-static struct way fold_nodes(struct build *build, const uint32_t *nodes, size_t count, struct way way) {
-    while (count-- > 0) {
-        const struct pp_segment_node *at = view_element(build->view, PP_AREA_NODES, nodes[count]);
-        struct model_frame frame = frame_of(build, at->key, (at->parent & PP_NODE_EXACT) != 0);
-        way.leaf = fold_node(&build->fold, way.leaf, fold_frame(&build->fold, &frame));
-        way.count++;
-        build->ways[nodes[count]] = way;
-    }
-    return way;
-}
-
-/* The way from the node to the root, made as far as it is not known; too long or broken ones are cut. */
-static struct way way_of(struct build *build, uint32_t node) {
-    uint32_t nodes[FRAMES_MAX];
-    struct way cut = {.truncated = true};
-    size_t count = 0;
-    while (node >= PP_NODE_FIRST && node < build->way_count) {
-        const struct way *known = &build->ways[node];
-        if (known->leaf != 0)
-            return fold_nodes(build, nodes, count, count + known->count <= FRAMES_MAX ? *known : cut);
-        const struct pp_segment_node *at = view_element(build->view, PP_AREA_NODES, node);
-        uint32_t parent = at != NULL ? at->parent & ~PP_NODE_EXACT : node;
-        if (at == NULL || at->key == 0 || count == FRAMES_MAX) return fold_nodes(build, nodes, count, cut);
-        nodes[count++] = node;
-        if (parent >= node) return fold_nodes(build, nodes, count, cut);
-        node = parent;
-    }
-    return fold_nodes(build, nodes, count, (struct way){.truncated = node != PP_NODE_ROOT});
-}
-
-static uint32_t stack_of_site(struct build *build, uint32_t site) {
-    struct model *model = build->model;
-    if (site == 0) return 0;
-    if (build->stack_of[site] != 0) return build->stack_of[site];
-    const struct pp_segment_site *at = view_element(build->view, PP_AREA_SITES, site);
-    if (at == NULL || at->node < PP_NODE_FIRST) return 0;
-    struct way way = way_of(build, skip_own_frames(build, at->node));
-    if (way.leaf == 0 && way.truncated) return 0;
-    model->stacks = model_grow(model->stacks, model->stack_count, &build->stack_room,
-                               sizeof *model->stacks);
-    model->stacks[model->stack_count] = (struct model_stack){
-        .leaf = way.leaf, .count = way.count, .truncated = way.truncated, .site = site};
-    build->stack_of[site] = (uint32_t)model->stack_count++;
-    return build->stack_of[site];
 }
 
 /* ---- sites ---- */
@@ -319,51 +237,71 @@ static void read_shares(struct build *build) {
 
 /* A stack's cumulative figures are not kept by kind and tag: what is not outstanding elsewhere counts for
    the first of its groups. */
-static void fill_totals_of_site(struct build *build, const struct group *group, struct model_site *site) {
-    const struct pp_segment_site *totals = view_element(build->view, PP_AREA_SITES, group->site);
-    const struct share *more = &build->shares[group->site];
-    const struct group *first = group;
+static void share_out(struct build *build, uint32_t site) {
+    const struct pp_segment_site *totals = view_element(build->view, PP_AREA_SITES, site);
+    struct share *share = &build->shares[site];
     uint64_t objects = 0, bytes = 0;
-    for (uint32_t at = build->groups.first[group->site]; at != 0; at = build->groups.items[at].next) {
-        const struct group *other = &build->groups.items[at];
-        bool before = other->kind != first->kind ? other->kind < first->kind : other->tag < first->tag;
-        if (before) first = other;
-        objects += other->objects;
-        bytes += other->bytes;
+    if (totals == NULL) return;
+    share->group = build->groups.first[site];
+    for (uint32_t at = share->group; at != 0; at = build->groups.items[at].next) {
+        const struct group *group = &build->groups.items[at], *first = &build->groups.items[share->group];
+        bool before = group->kind != first->kind ? group->kind < first->kind : group->tag < first->tag;
+        if (before) share->group = at;
+        objects += group->objects;
+        bytes += group->bytes;
     }
-    site->allocations = group->objects;
-    site->bytes_allocated = group->bytes;
-    if (first != group || totals == NULL) return;
-    site->allocations += difference(totals->allocations + more->allocations, objects);
-    site->bytes_allocated += difference(totals->bytes + more->bytes, bytes);
-    site->temporary = totals->temporary + more->temporary;
+    share->allocations = difference(totals->allocations + share->allocations, objects);
+    share->bytes = difference(totals->bytes + share->bytes, bytes);
+    share->temporary += totals->temporary;
 }
 
-static void fill_site(struct build *build, const struct group *group, struct model_site *site) {
-    *site = (struct model_site){.kind = group->kind,
-                                .stack = stack_of_site(build, group->site),
+static void fill_site(struct build *build, uint32_t number, struct model_site *site) {
+    const struct group *group = &build->groups.items[number];
+    const struct share none = {0}, *more = &build->shares[group->site];
+    if (more->group != number) more = &none;
+    *site = (struct model_site){.group = number,
+                                .kind = group->kind,
+                                .stack = aggregate_stack(&build->stacks, group->site),
                                 .tag = tag_text(build, group->tag),
                                 .thread = thread_text(build, group),
                                 .objects = group->objects, .bytes = group->bytes,
                                 .oldest_s = age_s(build, group->oldest_tick),
                                 .newest_s = age_s(build, group->newest_tick),
+                                .allocations = group->objects + more->allocations,
+                                .bytes_allocated = group->bytes + more->bytes,
+                                .temporary = more->temporary,
                                 .suspect_objects = group->suspect_objects, .suspect_bytes = group->suspect_bytes,
                                 .stale_objects = group->stale_objects,
                                 .recent_objects = group->recent_objects, .recent_bytes = group->recent_bytes,
                                 .makers = group->makers,
                                 .ages = group->ages};
-    fill_totals_of_site(build, group, site);
 }
 
+/* What sites need of the segment; stacks are numbered in the order of groups. */
+static void prepare_sites(struct build *build) {
+    const struct groups *groups = &build->groups;
+    read_shares(build);
+    for (uint32_t i = 1; i < groups->count; i++) {
+        uint32_t site = groups->items[i].site;
+        aggregate_stack(&build->stacks, site);
+        if (groups->items[i].next == 0) share_out(build, site);
+        if (i % GROUPS_AT_ONCE == 0) view_forget(build->view);
+    }
+}
+
+/* Groups go as sites come: a million of them have 130 and 190 MB. */
 static void fill_sites(struct build *build) {
     struct model *model = build->model;
-    model->sites = model_alloc(build->groups.count, sizeof *model->sites);
-    for (size_t i = 1; i < build->groups.count; i++)
-        fill_site(build, &build->groups.items[i], &model->sites[model->site_count++]);
-    model->ages = build->groups.ages;
-    build->groups.ages = (struct model_ages){0};
-    for (size_t i = 0; i < model->site_count; i++)
-        model->sites[i].group = (uint32_t)i + 1;
+    struct groups *groups = &build->groups;
+    model->site_count = groups->count - 1;
+    model->sites = model_alloc(model->site_count, sizeof *model->sites);
+    for (uint32_t i = (uint32_t)groups->count - 1; i > 0; i--) {
+        fill_site(build, i, &model->sites[i - 1]);
+        if (i % GROUPS_AT_ONCE == 0) groups_cut(groups, i);
+    }
+    groups_cut(groups, 0);
+    model->ages = groups->ages;
+    groups->ages = (struct model_ages){0};
     model_settle_sites(model);
 }
 
@@ -386,7 +324,7 @@ static void fill_slabs(struct build *build) {
     for (uint32_t site = 0; site < slabs.site_count && site < build->groups.site_count; site++) {
         struct model_pin pin = slabs.pins[site];
         if (pin.slabs == 0) continue;
-        pin.stack = stack_of_site(build, site);
+        pin.stack = aggregate_stack(&build->stacks, site);
         model_add_pin(model, pin);
     }
     free(slabs.pins);
@@ -395,18 +333,17 @@ static void fill_slabs(struct build *build) {
 }
 
 /* The sites of a moment, in the model's terms; malloc'ed. */
-static struct model_site *sites_at(struct build *build, const struct aggregate_peak *moment) {
-    struct model_site *sites = model_alloc(moment->count, sizeof *sites);
+static struct model_peak_site *sites_at(struct build *build, const struct aggregate_peak *moment) {
+    struct model_peak_site *sites = model_alloc(moment->count, sizeof *sites);
     for (size_t i = 0; i < moment->count; i++) {
         const struct peak_row *row = &moment->rows[i];
         uint32_t site = row->site < build->groups.site_count ? row->site : 0;
-        sites[i] = (struct model_site){.kind = MODEL_OUTSTANDING,
-                                       .stack = stack_of_site(build, site),
-                                       .tag = tag_text(build, row->tag),
-                                       .objects = row->objects,
-                                       .bytes = row->bytes};
+        sites[i] = (struct model_peak_site){.stack = aggregate_stack(&build->stacks, site),
+                                            .tag = tag_text(build, row->tag),
+                                            .objects = row->objects,
+                                            .bytes = row->bytes};
     }
-    model_sort(build->model, sites, moment->count, MODEL_BY_BYTES);
+    model_sort_peak(sites, moment->count);
     return sites;
 }
 
@@ -437,7 +374,7 @@ static void add_lap(struct build *build, const struct pp_segment_lap *from) {
                             .allocations = from->allocations};
     for (uint32_t i = 0; i < from->site_count && i < MODEL_LAP_SITES && i < PP_LAP_SITES; i++) {
         uint32_t site = from->sites[i].site < build->groups.site_count ? from->sites[i].site : 0;
-        lap.sites[i].stack = stack_of_site(build, site);
+        lap.sites[i].stack = aggregate_stack(&build->stacks, site);
         lap.sites[i].allocations = from->sites[i].allocations;
         lap.site_count++;
     }
@@ -543,34 +480,29 @@ struct model *aggregate(struct view *view, int64_t now_monotonic_ns,
     if (leak_age_ns >= 0) build.model->leak_age_s = (double)leak_age_ns / 1e9;
     walk_set_times(&walk, build.now_tick, build.model->leak_age_s);
     groups_init(&build.groups, view_count(view, PP_AREA_SITES));
-    build.stack_of = model_alloc(build.groups.site_count, sizeof *build.stack_of);
-    build.stack_room = 1;
-    build.way_count = view_count(view, PP_AREA_NODES);
-    build.ways = model_alloc(build.way_count, sizeof *build.ways);
-    build.model->tree = model_alloc(1, sizeof *build.model->tree);
-    fold_begin(&build.fold, build.model->tree);
+    aggregate_stacks_init(&build.stacks, view, build.model);
     walk_set_mean(&walk, view);
     walk_live(view, &walk);
     build.sampled = walk.sampled;
     build.model->sampling_bytes = walk.mean;
     view_counters(view, build.counters);
-    read_shares(&build);
     aggregate_pools(view, build.now_tick, build.model);
     fill_process(&build);
     fill_totals(&build);
     fill_modules(&build);
-    fill_sites(&build);
-    if (leaks != NULL && leaks->graph != NULL) aggregate_graph(view, &build.groups, build.model, leaks);
-    groups_drop(&build.groups); /* of a million sites 100 MB */
-    aggregate_tags(view, build.model);
+    prepare_sites(&build);
     fill_laps(&build);
     fill_slabs(&build);
     if (moments != NULL) fill_moments(&build, moments);
+    aggregate_stacks_settle(&build.stacks);
+    if (leaks != NULL) aggregate_graph_objects(view, &build.groups, leaks);
+    view_forget(view);
+    fill_sites(&build);
+    if (leaks != NULL) aggregate_graph_groups(build.model, leaks);
+    aggregate_tags(view, build.model);
     fill_blind_spots(&build);
     aggregate_scan(build.model, leaks);
-    fold_end(&build.fold);
-    free(build.ways);
-    free(build.stack_of);
+    aggregate_stacks_fini(&build.stacks);
     free(build.shares);
     groups_fini(&build.groups);
     return build.model;

@@ -37,9 +37,9 @@ static void put_id(struct fold_ids *ids, uint64_t hash, uint32_t id) {
     ids->slots[at] = id;
 }
 
-/* Room for one more than `count` ids, at most half full. */
+/* Room for one more than `count` ids, at most three quarters full. */
 static void make_room(const struct fold *fold, struct fold_ids *ids, size_t count) {
-    if (count * 2 < ids->room) return;
+    if (count * 4 < ids->room * 3) return;
     free(ids->slots);
     ids->room = ids->room > 0 ? ids->room * 2 : ROOM_FIRST;
     ids->slots = model_alloc(ids->room, sizeof *ids->slots);

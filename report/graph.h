@@ -61,7 +61,6 @@ struct graph_named {
 struct graph_group {
     uint32_t stack;
     const char *tag;
-    enum model_kind kind;
 };
 
 /* What lay on a thread's stack. */

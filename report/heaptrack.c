@@ -46,9 +46,9 @@ struct heaptrack {
 
 /* ---- sums ---- */
 
-static void add_to(struct sum *sum, const struct model_site *site) {
-    sum->objects += site->objects;
-    sum->bytes += site->bytes;
+static void add_to(struct sum *sum, uint64_t objects, uint64_t bytes) {
+    sum->objects += objects;
+    sum->bytes += bytes;
 }
 
 static void gather(struct heaptrack *heaptrack, size_t count) {
@@ -59,17 +59,18 @@ static void gather(struct heaptrack *heaptrack, size_t count) {
     for (size_t i = 0; i < count; i++) {
         const struct model_site *site = &model->sites[i];
         struct made *made = &heaptrack->made[frame_stack(model, site->stack) - model->stacks];
-        add_to(&made->end, site);
-        add_to(&end, site);
+        add_to(&made->end, site->objects, site->bytes);
+        add_to(&end, site->objects, site->bytes);
         end_objects += (double)site->objects;
         made->allocations += site->allocations;
         made->bytes += site->bytes_allocated;
         made->temporary += site->temporary;
     }
     for (size_t i = 0; i < model->peak_site_count; i++) {
-        const struct model_site *site = &model->peak_sites[i];
-        add_to(&heaptrack->made[frame_stack(model, site->stack) - model->stacks].peak, site);
-        add_to(&peak, site);
+        const struct model_peak_site *site = &model->peak_sites[i];
+        struct made *made = &heaptrack->made[frame_stack(model, site->stack) - model->stacks];
+        add_to(&made->peak, site->objects, site->bytes);
+        add_to(&peak, site->objects, site->bytes);
         peak_objects += (double)site->objects;
     }
     heaptrack->peak_bytes = peak.bytes > end.bytes ? peak.bytes : end.bytes;

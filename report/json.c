@@ -16,11 +16,8 @@
 
 #define FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(9) | JSON_ENCODE_ANY)
 
-/* JSON has neither NaN nor infinity, and jansson's integers are signed. */
-static json_t *number(double value) { return json_real(isfinite(value) ? value : 0); }
-static json_t *count_of(uint64_t value) {
-    return json_integer(value <= INT64_MAX ? (json_int_t)value : INT64_MAX);
-}
+json_t *json_number(double value) { return json_real(isfinite(value) ? value : 0); }
+json_t *json_count(uint64_t value) { return json_integer(value <= INT64_MAX ? (json_int_t)value : INT64_MAX); }
 
 json_t *json_text(const char *text) {
     if (text == NULL) return json_null();
@@ -54,14 +51,14 @@ struct report {
 
 /* ---- writing ---- */
 
-static void put(FILE *to, json_t *value) {
+void json_put(FILE *to, json_t *value) {
     if (value == NULL || json_dumpf(value, to, FLAGS) != 0) fputs("null", to);
     json_decref(value);
 }
 
 static void put_member(FILE *to, const char *key, json_t *value) {
     fprintf(to, ",\n\"%s\": ", key);
-    put(to, value);
+    json_put(to, value);
 }
 
 /* Lists: one element a line. */
@@ -69,7 +66,7 @@ static void open_list(FILE *to, const char *key) { fprintf(to, "\"%s\": [", key)
 static void begin_element(FILE *to, size_t index) { fputs(index > 0 ? ",\n " : "\n ", to); }
 static void put_element(FILE *to, size_t index, json_t *value) {
     begin_element(to, index);
-    put(to, value);
+    json_put(to, value);
 }
 static void close_list(FILE *to) { fputs("]", to); }
 
@@ -84,31 +81,31 @@ static json_t *process_value(const struct model *model) {
     return json_pack("{s:I, s:I, s:o, s:o, s:s, s:o, s:o, s:i, s:o, s:o}", "pid",
                      (json_int_t)model->process.pid, "parent", (json_int_t)model->process.parent,
                      "exe", json_text(model->process.exe), "argv", argv, "started", started,
-                     "duration_s", number(model->process.duration_s), "end",
+                     "duration_s", json_number(model->process.duration_s), "end",
                      json_text(model->process.end), "status", model->process.status, "cwd",
                      json_text(model->process.cwd), "host", json_text(model->process.host));
 }
 
 static json_t *totals_value(const struct model *model) {
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "allocations",
-                     count_of(model->totals.allocations), "frees", count_of(model->totals.frees),
-                     "bytes_allocated", count_of(model->totals.bytes_allocated),
-                     "outstanding_objects", count_of(model->totals.outstanding_objects),
-                     "outstanding_bytes", count_of(model->totals.outstanding_bytes), "peak_bytes",
-                     count_of(model->totals.peak_bytes), "peak_error_bytes",
-                     count_of(model->totals.peak_error_bytes), "pool_allocations",
-                     count_of(model->totals.pool_allocations), "backing_allocations",
-                     count_of(model->totals.backing_allocations), "temporary_allocations",
-                     count_of(model->totals.temporary_allocations));
+                     json_count(model->totals.allocations), "frees", json_count(model->totals.frees),
+                     "bytes_allocated", json_count(model->totals.bytes_allocated),
+                     "outstanding_objects", json_count(model->totals.outstanding_objects),
+                     "outstanding_bytes", json_count(model->totals.outstanding_bytes), "peak_bytes",
+                     json_count(model->totals.peak_bytes), "peak_error_bytes",
+                     json_count(model->totals.peak_error_bytes), "pool_allocations",
+                     json_count(model->totals.pool_allocations), "backing_allocations",
+                     json_count(model->totals.backing_allocations), "temporary_allocations",
+                     json_count(model->totals.temporary_allocations));
 }
 
 static void set_kinds(json_t *leaks, const struct model_figures *kinds) {
     for (int kind = MODEL_LOST; kind <= MODEL_SUPPRESSED; kind++) {
         char key[32];
         snprintf(key, sizeof key, "%s_objects", model_kind_names[kind]);
-        json_object_set_new(leaks, key, count_of(kinds[kind].objects));
+        json_object_set_new(leaks, key, json_count(kinds[kind].objects));
         snprintf(key, sizeof key, "%s_bytes", model_kind_names[kind]);
-        json_object_set_new(leaks, key, count_of(kinds[kind].bytes));
+        json_object_set_new(leaks, key, json_count(kinds[kind].bytes));
     }
 }
 
@@ -120,7 +117,7 @@ json_t *json_leaks(const struct model *model) {
 }
 
 json_t *json_found(const struct model_found *found) {
-    json_t *value = json_pack("{s:o}", "t_s", number(found->t_s));
+    json_t *value = json_pack("{s:o}", "t_s", json_number(found->t_s));
     set_kinds(value, found->kinds);
     return value;
 }
@@ -179,39 +176,9 @@ static void put_stack(struct report *report, uint32_t stack) {
     fputc(']', report->to);
 }
 
-static const char *allocator_name(unsigned makers) {
-    static const char *const names[] = {"unknown", "mixed", "malloc", "mixed", "new",
-                                        "mixed",   "mixed", "mixed",  "new[]"};
-    return makers == 0 ? names[0] : makers < sizeof names / sizeof *names ? names[makers] : "mixed";
-}
-
-/* null: it does not grow, as far as has been seen. */
-static json_t *growth_value(const struct model_site *site) {
-    if (!(site->growth_rate > 0)) return json_null();
-    return json_pack("{s:o, s:o}", "bytes_per_s", number(site->growth_rate), "confidence",
-                     number(site->growth_confidence));
-}
-
-json_t *json_site(const struct model *model, const struct model_site *site) {
-    const struct model_stack *stack =
-        &model->stacks[site->stack < model->stack_count ? site->stack : 0];
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, "
-                     "s:o, s:b, s:o}",
-                     "kind", model_kind_names[site->kind], "objects", count_of(site->objects),
-                     "bytes", count_of(site->bytes), "oldest_s", number(site->oldest_s), "newest_s",
-                     number(site->newest_s), "thread",
-                     json_text(site->thread != NULL ? site->thread : "?"), "tag", json_text(site->tag),
-                     "type", json_text(site->type), "allocator", allocator_name(site->makers),
-                     "allocations", count_of(site->allocations), "bytes_allocated",
-                     count_of(site->bytes_allocated), "temporary", count_of(site->temporary),
-                     "suspect_objects", count_of(site->suspect_objects), "suspect_bytes",
-                     count_of(site->suspect_bytes), "stale_objects", count_of(site->stale_objects),
-                     "retained_bytes", count_of(site->retained_bytes), "truncated",
-                     stack->truncated, "growth", growth_value(site));
-}
-
 json_t *json_recent(const struct model_site *site) {
-    return json_pack("{s:o, s:o}", "objects", count_of(site->recent_objects), "bytes", count_of(site->recent_bytes));
+    return json_pack("{s:o, s:o}", "objects", json_count(site->recent_objects), "bytes",
+                     json_count(site->recent_bytes));
 }
 
 static json_t *root_value(const struct model *model, const struct model_root *root) {
@@ -219,8 +186,8 @@ static json_t *root_value(const struct model *model, const struct model_root *ro
                              ? words_base(model->modules[root->module].path) : NULL;
     return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "kind", model_root_names[root->kind], "name",
                      json_text(root->name), "thread", json_text(root->thread), "module", json_text(module),
-                     "retained_objects", count_of(root->retained_objects), "retained_bytes",
-                     count_of(root->retained_bytes));
+                     "retained_objects", json_count(root->retained_objects), "retained_bytes",
+                     json_count(root->retained_bytes));
 }
 
 /* The way to its largest object: the root, then the holders; null: not known. */
@@ -232,29 +199,41 @@ static json_t *held_value(const struct model *model, const struct model_site *si
     for (uint32_t i = 0; i < site->step_count; i++) {
         const struct model_step *step = &model->steps[site->first_step + i];
         json_array_append_new(steps, json_pack("{s:o, s:o, s:o}", "site",
-                                               step->site > 0 ? count_of(step->site) : json_null(), "objects",
-                                               count_of(step->objects), "bytes", count_of(step->bytes)));
+                                               step->site > 0 ? json_count(step->site) : json_null(), "objects",
+                                               json_count(step->objects), "bytes", json_count(step->bytes)));
     }
     return steps;
 }
 
-static void put_sites(struct report *report, const struct model_site *sites, size_t count) {
-    open_list(report->to, "sites");
-    for (size_t i = 0; i < count; i++) {
-        json_t *value = json_site(report->model, &sites[i]);
-        if (sites != report->model->peak_sites) {
-            json_object_set_new(value, "id", count_of(sites[i].id));
-            json_object_set_new(value, "held_by", held_value(report->model, &sites[i]));
-            if (report->model->mark.number > 0) json_object_set_new(value, "since_mark", json_recent(&sites[i]));
+static void put_site(struct report *report, size_t index, const struct model_site *site) {
+    begin_element(report->to, index);
+    fputc('{', report->to);
+    json_put_site(report->to, report->model, site);
+    if (site->id != 0) {
+        fprintf(report->to, ",\"id\":%" PRIu32 ",\"held_by\":", site->id);
+        json_put(report->to, held_value(report->model, site));
+        if (report->model->mark.number > 0) {
+            fputs(",\"since_mark\":", report->to);
+            json_put(report->to, json_recent(site));
         }
-        begin_element(report->to, i);
-        fputc('{', report->to);
-        json_dumpf(value, report->to, FLAGS | JSON_EMBED);
-        fputs(",\"stack\":", report->to);
-        put_stack(report, sites[i].stack);
-        fputc('}', report->to);
-        json_decref(value);
     }
+    fputs(",\"stack\":", report->to);
+    put_stack(report, site->stack);
+    fputc('}', report->to);
+}
+
+static void put_sites(struct report *report, size_t count) {
+    open_list(report->to, "sites");
+    for (size_t i = 0; i < count; i++) put_site(report, i, &report->model->sites[i]);
+    close_list(report->to);
+}
+
+static void put_peak_sites(struct report *report, const struct model_peak_site *sites, size_t count) {
+    open_list(report->to, "sites");
+    for (size_t i = 0; i < count; i++)
+        put_site(report, i, &(struct model_site){.kind = MODEL_OUTSTANDING, .stack = sites[i].stack,
+                                                 .tag = sites[i].tag, .objects = sites[i].objects,
+                                                 .bytes = sites[i].bytes});
     close_list(report->to);
 }
 
@@ -262,22 +241,22 @@ static void put_peak(struct report *report) {
     const struct model *model = report->model;
     FILE *to = report->to;
     fputs(",\n\"peak\": {\"t_s\": ", to);
-    put(to, number(model->peak.t_s));
+    json_put(to, json_number(model->peak.t_s));
     fputs(", \"bytes\": ", to);
-    put(to, count_of(model->peak.bytes));
+    json_put(to, json_count(model->peak.bytes));
     fputs(", ", to);
-    put_sites(report, model->peak_sites, model->peak_site_count);
+    put_peak_sites(report, model->peak_sites, model->peak_site_count);
     fputs("}", to);
 }
 
 json_t *json_pool(const struct model_pool *pool) {
     return json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-                     json_text(pool->name), "object_bytes", count_of(pool->object_bytes), "kind",
-                     pool->named ? "named" : "class", "capacity", count_of(pool->capacity), "live",
-                     count_of(pool->live), "peak", count_of(pool->peak), "window_peak",
-                     count_of(pool->window_peak), "served", count_of(pool->served), "missed",
-                     count_of(pool->missed), "efficiency", number(pool->efficiency), "grown",
-                     count_of(pool->grown), "shrunk", count_of(pool->shrunk));
+                     json_text(pool->name), "object_bytes", json_count(pool->object_bytes), "kind",
+                     pool->named ? "named" : "class", "capacity", json_count(pool->capacity), "live",
+                     json_count(pool->live), "peak", json_count(pool->peak), "window_peak",
+                     json_count(pool->window_peak), "served", json_count(pool->served), "missed",
+                     json_count(pool->missed), "efficiency", json_number(pool->efficiency), "grown",
+                     json_count(pool->grown), "shrunk", json_count(pool->shrunk));
 }
 
 static void put_snapshots(struct report *report) {
@@ -288,13 +267,13 @@ static void put_snapshots(struct report *report) {
         const struct model_snapshot *at = &report->model->snapshots[i];
         begin_element(to, i);
         fputs("{\"t_s\": ", to);
-        put(to, number(at->t_s));
+        json_put(to, json_number(at->t_s));
         fprintf(to, ", \"rss_bytes\": %" PRId64 ", \"objects\": ", at->rss_bytes);
-        put(to, count_of(at->objects));
+        json_put(to, json_count(at->objects));
         fputs(", \"bytes\": ", to);
-        put(to, count_of(at->bytes));
+        json_put(to, json_count(at->bytes));
         fputs(", ", to);
-        put_sites(report, at->sites, at->site_count);
+        put_peak_sites(report, at->sites, at->site_count);
         fputs("}", to);
     }
     close_list(to);
@@ -315,9 +294,9 @@ static void put_tags(FILE *to, const struct model *model) {
         const struct model_tag *tag = &model->tags[i];
         put_element(to, i,
                     json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", json_text(tag->name), "objects",
-                              count_of(tag->objects), "bytes", count_of(tag->bytes), "peak_bytes",
-                              count_of(tag->peak_bytes), "budget_bytes",
-                              tag->budget_bytes > 0 ? count_of(tag->budget_bytes) : json_null()));
+                              json_count(tag->objects), "bytes", json_count(tag->bytes), "peak_bytes",
+                              json_count(tag->peak_bytes), "budget_bytes",
+                              tag->budget_bytes > 0 ? json_count(tag->budget_bytes) : json_null()));
     }
     close_list(to);
 }
@@ -327,24 +306,24 @@ static json_t *slabs_value(const struct report *report) {
     json_t *pins = json_array();
     for (size_t i = 0; i < model->slabs.pin_count; i++) {
         const struct model_pin *pin = &model->slabs.pins[i];
-        json_array_append_new(pins, json_pack("{s:o, s:o, s:o, s:o}", "slabs", count_of(pin->slabs), "objects",
-                                              count_of(pin->objects), "unused_bytes",
-                                              count_of(pin->unused_bytes), "stack",
+        json_array_append_new(pins, json_pack("{s:o, s:o, s:o, s:o}", "slabs", json_count(pin->slabs), "objects",
+                                              json_count(pin->objects), "unused_bytes",
+                                              json_count(pin->unused_bytes), "stack",
                                               stack_at(report, pin->stack)));
     }
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "slabs", count_of(model->slabs.slabs), "sparse_slabs",
-                     count_of(model->slabs.sparse), "shared_slabs", count_of(model->slabs.shared),
-                     "unused_bytes", count_of(model->slabs.unused_bytes), "pins", pins);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "slabs", json_count(model->slabs.slabs), "sparse_slabs",
+                     json_count(model->slabs.sparse), "shared_slabs", json_count(model->slabs.shared),
+                     "unused_bytes", json_count(model->slabs.unused_bytes), "pins", pins);
 }
 
 static json_t *lap_value(const struct report *report, const struct model_lap *lap) {
     json_t *sites = json_array();
     for (size_t i = 0; i < lap->site_count; i++)
         json_array_append_new(sites, json_pack("{s:o, s:o}", "allocations",
-                                               count_of(lap->sites[i].allocations), "stack",
+                                               json_count(lap->sites[i].allocations), "stack",
                                                stack_at(report, lap->sites[i].stack)));
-    return json_pack("{s:o, s:o, s:o, s:o}", "number", count_of(lap->number), "t_s", number(lap->t_s),
-                     "allocations", count_of(lap->allocations), "sites", sites);
+    return json_pack("{s:o, s:o, s:o, s:o}", "number", json_count(lap->number), "t_s", json_number(lap->t_s),
+                     "allocations", json_count(lap->allocations), "sites", sites);
 }
 
 /* Allocations per frame of the program. */
@@ -353,15 +332,15 @@ static json_t *laps_value(const struct report *report) {
     json_t *worst = json_array();
     for (size_t i = 0; i < model->laps.worst_count; i++)
         json_array_append_new(worst, lap_value(report, &model->laps.worst[i]));
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "count", count_of(model->laps.count), "min",
-                     count_of(model->laps.least), "median", count_of(model->laps.median), "p99",
-                     count_of(model->laps.p99), "max", count_of(model->laps.most), "worst", worst);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "count", json_count(model->laps.count), "min",
+                     json_count(model->laps.least), "median", json_count(model->laps.median), "p99",
+                     json_count(model->laps.p99), "max", json_count(model->laps.most), "worst", worst);
 }
 
 json_t *json_sample(const struct model_sample *sample) {
-    return json_pack("{s:o, s:I, s:I, s:I, s:o}", "t_s", number(sample->t_s), "rss_bytes",
+    return json_pack("{s:o, s:I, s:I, s:I, s:o}", "t_s", json_number(sample->t_s), "rss_bytes",
                      (json_int_t)sample->rss_bytes, "heap_bytes", (json_int_t)sample->heap_bytes, "objects",
-                     (json_int_t)sample->objects, "interval_s", number(sample->interval_s));
+                     (json_int_t)sample->objects, "interval_s", json_number(sample->interval_s));
 }
 
 static void put_samples(FILE *to, const struct model *model) {
@@ -375,13 +354,13 @@ static void put_samples(FILE *to, const struct model *model) {
 /* Bytes and counts are integers by contract; an alert's value may be either, so whole ones are. */
 static json_t *figure(double value) {
     bool whole = isfinite(value) && value == floor(value) && fabs(value) < 9e15;
-    return whole ? json_integer((json_int_t)value) : number(value);
+    return whole ? json_integer((json_int_t)value) : json_number(value);
 }
 
 json_t *json_alert(const struct model_alert *alert) {
-    return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "t_s", number(alert->t_s), "rule", alert->rule,
+    return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "t_s", json_number(alert->t_s), "rule", alert->rule,
                      "level", alert->level, "state", alert->state, "value", figure(alert->value), "threshold",
-                     figure(alert->threshold), "next_s", number(alert->next_s), "subject",
+                     figure(alert->threshold), "next_s", json_number(alert->next_s), "subject",
                      json_text(alert->subject[0] != 0 ? alert->subject : NULL));
 }
 
@@ -413,7 +392,7 @@ static void put_blind_spots(FILE *to, const struct model *model) {
     for (size_t i = 0; i < model->blind_spot_count; i++) {
         const struct model_blind_spot *spot = &model->blind_spots[i];
         put_element(to, i,
-                    json_pack("{s:s, s:o, s:o}", "what", spot->what, "count", count_of(spot->count),
+                    json_pack("{s:s, s:o, s:o}", "what", spot->what, "count", json_count(spot->count),
                               "detail", json_text(spot->detail != NULL ? spot->detail : "")));
     }
     close_list(to);
@@ -422,7 +401,7 @@ static void put_blind_spots(FILE *to, const struct model *model) {
 /* null: all figures are exact. */
 static json_t *sampling_value(const struct model *model) {
     if (model->sampling_bytes == 0) return json_null();
-    return json_pack("{s:o, s:b}", "bytes", count_of(model->sampling_bytes), "estimates", true);
+    return json_pack("{s:o, s:b}", "bytes", json_count(model->sampling_bytes), "estimates", true);
 }
 
 /* Of a named root: what it reaches. */
@@ -430,13 +409,13 @@ static void set_reached(const struct model *model, const struct model_root *root
     json_t *sites = json_array(), *classes = json_array();
     for (uint32_t i = 0; i < root->count_count; i++) {
         const struct model_count *count = &model->counts[root->first_count + i];
-        json_t *row = json_pack("{s:o, s:o}", "objects", count_of(count->objects), "bytes", count_of(count->bytes));
+        json_t *row = json_pack("{s:o, s:o}", "objects", json_count(count->objects), "bytes", json_count(count->bytes));
         json_object_set_new(row, count->site > 0 ? "site" : "name",
-                            count->site > 0 ? count_of(count->site) : json_text(count->name));
+                            count->site > 0 ? json_count(count->site) : json_text(count->name));
         json_array_append_new(count->site > 0 ? sites : classes, row);
     }
-    json_object_set_new(value, "reached_objects", count_of(root->reached_objects));
-    json_object_set_new(value, "reached_bytes", count_of(root->reached_bytes));
+    json_object_set_new(value, "reached_objects", json_count(root->reached_objects));
+    json_object_set_new(value, "reached_bytes", json_count(root->reached_bytes));
     json_object_set_new(value, "sites", sites);
     json_object_set_new(value, "classes", classes);
 }
@@ -449,8 +428,8 @@ json_t *json_root(const struct model *model, const struct model_root *root) {
 
 json_t *json_class(const struct model_class *class) {
     return json_pack("{s:o, s:o, s:o, s:o, s:o}", "name", json_text(class->name), "objects",
-                     count_of(class->objects), "bytes", count_of(class->bytes), "lost_objects",
-                     count_of(class->lost_objects), "lost_bytes", count_of(class->lost_bytes));
+                     json_count(class->objects), "bytes", json_count(class->bytes), "lost_objects",
+                     json_count(class->lost_objects), "lost_bytes", json_count(class->lost_bytes));
 }
 
 static void put_roots(FILE *to, const struct model *model) {
@@ -472,19 +451,19 @@ static json_t *overhead_value(const struct model *model) {
     for (int duty = 0; duty < MODEL_DUTY_COUNT; duty++) {
         const struct model_cost *cost = &model->costs[duty];
         json_object_set_new(watcher, model_duty_names[duty],
-                            json_pack("{s:o, s:o, s:o}", "count", count_of(cost->count), "mean_s",
-                                      number(cost->count > 0 ? cost->total_s / (double)cost->count : 0), "most_s",
-                                      number(cost->most_s)));
+                            json_pack("{s:o, s:o, s:o}", "count", json_count(cost->count), "mean_s",
+                                      json_number(cost->count > 0 ? cost->total_s / (double)cost->count : 0), "most_s",
+                                      json_number(cost->most_s)));
     }
-    return json_pack("{s:o, s:o, s:o}", "watcher", watcher, "tracker_bytes", count_of(model->tracker_bytes),
+    return json_pack("{s:o, s:o, s:o}", "watcher", watcher, "tracker_bytes", json_count(model->tracker_bytes),
                      "bytes_per_object",
-                     number(objects > 0 ? (double)model->tracker_bytes / objects : 0));
+                     json_number(objects > 0 ? (double)model->tracker_bytes / objects : 0));
 }
 
 static void put_mark(FILE *to, const struct model *model) {
     if (model->mark.number > 0)
-        put_member(to, "mark", json_pack("{s:o, s:o}", "number", count_of(model->mark.number), "t_s",
-                                         number(model->mark.t_s)));
+        put_member(to, "mark", json_pack("{s:o, s:o}", "number", json_count(model->mark.number), "t_s",
+                                         json_number(model->mark.t_s)));
 }
 
 static void put_found(FILE *to, const struct model *model) {
@@ -503,7 +482,7 @@ static bool render(struct report *report) {
     put_mark(to, model);
     put_found(to, model);
     fputs(",\n", to);
-    put_sites(report, model->sites, count);
+    put_sites(report, count);
     put_peak(report);
     put_snapshots(report);
     put_roots(to, model);
@@ -516,9 +495,9 @@ static bool render(struct report *report) {
     put_children(to, model);
     put_blind_spots(to, model);
     put_member(to, "errors",
-               json_pack("{s:o, s:o, s:o}", "invalid_frees", count_of(model->errors.invalid_frees),
-                         "mismatched_frees", count_of(model->errors.mismatched_frees), "misuses",
-                         count_of(model->errors.misuses)));
+               json_pack("{s:o, s:o, s:o}", "invalid_frees", json_count(model->errors.invalid_frees),
+                         "mismatched_frees", json_count(model->errors.mismatched_frees), "misuses",
+                         json_count(model->errors.misuses)));
     put_member(to, "overhead", overhead_value(model));
     put_member(to, "profile", json_text(model->profile_path));
     fputs("}\n", to);

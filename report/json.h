@@ -32,6 +32,8 @@ struct json_t *json_pool(const struct model_pool *pool);
 struct json_t *json_sample(const struct model_sample *sample);
 struct json_t *json_alert(const struct model_alert *alert);
 struct json_t *json_site(const struct model *model, const struct model_site *site); /* without "stack" */
+/* The same, written at once: its members without the braces. */
+void json_put_site(FILE *to, const struct model *model, const struct model_site *site);
 struct json_t *json_recent(const struct model_site *site); /* the value of "since_mark" */
 struct json_t *json_class(const struct model_class *class);
 struct json_t *json_root(const struct model *model, const struct model_root *root);
@@ -42,6 +44,11 @@ struct json_t *json_found(const struct model_found *found);
 
 /* A text as JSON has it: valid UTF-8; NULL is null. */
 struct json_t *json_text(const char *text);
+/* JSON has neither NaN nor infinity: they are 0. jansson's integers are signed: the largest is INT64_MAX. */
+struct json_t *json_number(double value);
+struct json_t *json_count(uint64_t value);
+/* Writes a value and lets go of it; NULL, for want of memory, is null. */
+void json_put(FILE *to, struct json_t *value);
 
 /* RFC 3339 in UTC with milliseconds: 2026-01-31T12:00:00.000Z. `to` has room for 32 bytes. */
 void json_time(int64_t realtime_ns, char to[32]);

@@ -137,20 +137,19 @@ static void put_place(struct massif *massif, const struct place *place, struct s
     free(places);
 }
 
-static void put_tree(struct massif *massif, const struct model_site *sites, size_t count) {
-    struct share *shares = model_alloc(count, sizeof *shares);
+static struct share share_of(const struct massif *massif, uint32_t stack, uint64_t bytes) {
+    size_t index = (size_t)(frame_stack(massif->model, stack) - massif->model->stacks);
+    return (struct share){massif->stacks.leaf_of[index], bytes};
+}
+
+static void put_tree(struct massif *massif, struct share *shares, size_t count) {
     size_t place_count;
-    for (size_t i = 0; i < count; i++) {
-        const struct model_stack *stack = frame_stack(massif->model, sites[i].stack);
-        shares[i] = (struct share){massif->stacks.leaf_of[stack - massif->model->stacks], sites[i].bytes};
-    }
     struct place *places = places_of(massif, shares, count, &place_count);
     size_t shown = shown_of(massif, places, place_count);
     put_node(massif, 0, shown + (shown < place_count), massif->total);
     fputs("(heap allocation functions) malloc/new/new[], --alloc-fns, etc.\n", massif->to);
     put_children(massif, places, place_count, shown, shares, 1);
     free(places);
-    free(shares);
 }
 
 /* ---- snapshots ---- */
@@ -162,18 +161,31 @@ static void put_snapshot(struct massif *massif, double seconds, uint64_t bytes, 
 }
 
 /* No tree may be more than its snapshot; estimates can be. */
-static void put_sites(struct massif *massif, double seconds, uint64_t bytes, const char *tree,
-                      const struct model_site *sites, size_t count) {
+static void put_shares(struct massif *massif, double seconds, uint64_t bytes, const char *tree,
+                       struct share *shares, size_t count) {
     massif->total = 0;
-    for (size_t i = 0; i < count; i++) massif->total += sites[i].bytes;
+    for (size_t i = 0; i < count; i++) massif->total += shares[i].bytes;
     put_snapshot(massif, seconds, bytes > massif->total ? bytes : massif->total, tree);
-    put_tree(massif, sites, count);
+    put_tree(massif, shares, count);
+    free(shares);
 }
 
 static void put_peak(struct massif *massif) {
     const struct model *model = massif->model;
-    if (model->peak_site_count == 0) return;
-    put_sites(massif, model->peak.t_s, model->peak.bytes, "peak", model->peak_sites, model->peak_site_count);
+    size_t count = model->peak_site_count;
+    if (count == 0) return;
+    struct share *shares = model_alloc(count, sizeof *shares);
+    for (size_t i = 0; i < count; i++)
+        shares[i] = share_of(massif, model->peak_sites[i].stack, model->peak_sites[i].bytes);
+    put_shares(massif, model->peak.t_s, model->peak.bytes, "peak", shares, count);
+}
+
+static void put_end(struct massif *massif, double seconds, size_t count) {
+    const struct model *model = massif->model;
+    struct share *shares = model_alloc(count, sizeof *shares);
+    for (size_t i = 0; i < count; i++)
+        shares[i] = share_of(massif, model->sites[i].stack, model->sites[i].bytes);
+    put_shares(massif, seconds, model->totals.outstanding_bytes, "detailed", shares, count);
 }
 
 /* Time never runs back: the peak between the samples before and after it, the end last. */
@@ -193,8 +205,7 @@ static void put_history(struct massif *massif, size_t site_count) {
     }
     if (before) put_peak(massif);
     last = fmax(last, model->peak_site_count > 0 ? model->peak.t_s : 0);
-    put_sites(massif, fmax(last, model->process.duration_s), model->totals.outstanding_bytes, "detailed",
-              model->sites, site_count);
+    put_end(massif, fmax(last, model->process.duration_s), site_count);
 }
 
 bool massif_render(const struct model *model, FILE *to, size_t top) {

@@ -67,10 +67,10 @@ static void sum_site(struct model *model, struct model_site *to, const struct mo
     if (!same_type) to->type = NULL;
 }
 
-/* Adds to the row of (kind, stack, tag) in a list of sites. */
-static void add_site(const struct addition *addition, struct keys *keys, struct model_site **sites,
-                     size_t *count, size_t *room, const struct model_site *site) {
-    struct model *model = addition->merge->model;
+/* Adds to the row of (kind, stack, tag). */
+static void add_site(const struct addition *addition, const struct model_site *site) {
+    struct merge *merge = addition->merge;
+    struct model *model = merge->model;
     bool is_new;
     struct model_site copy = *site;
     copy.stack = stack_of(addition, site->stack);
@@ -79,15 +79,33 @@ static void add_site(const struct addition *addition, struct keys *keys, struct 
     copy.thread = model_text(model, site->thread);
     copy.root = copy.step_count = 0;
     const uint64_t key[3] = {copy.kind, copy.stack, (uintptr_t)copy.tag}; /* one copy of each text */
-    uint32_t row = keys_number(keys, key, sizeof key, &is_new);
+    uint32_t row = keys_number(&merge->sites, key, sizeof key, &is_new);
     if (is_new) {
         copy.ages = 0;
-        *sites = model_grow(*sites, *count, room, sizeof copy);
-        (*sites)[(*count)++] = copy;
+        model->sites = model_grow(model->sites, model->site_count, &merge->site_room, sizeof copy);
+        model->sites[model->site_count++] = copy;
     } else {
-        sum_site(model, &(*sites)[row], &copy);
+        sum_site(model, &model->sites[row], &copy);
     }
-    model_add_ages(&model->ages, &(*sites)[row].ages, &addition->from->ages, site->ages);
+    model_add_ages(&model->ages, &model->sites[row].ages, &addition->from->ages, site->ages);
+}
+
+static void add_peak_site(const struct addition *addition, const struct model_peak_site *site) {
+    struct merge *merge = addition->merge;
+    struct model *model = merge->model;
+    bool is_new;
+    struct model_peak_site copy = *site;
+    copy.stack = stack_of(addition, site->stack);
+    copy.tag = model_text(model, site->tag);
+    const uint64_t key[2] = {copy.stack, (uintptr_t)copy.tag};
+    uint32_t row = keys_number(&merge->peak_sites, key, sizeof key, &is_new);
+    if (is_new) {
+        model->peak_sites = model_grow(model->peak_sites, model->peak_site_count, &merge->peak_room, sizeof copy);
+        model->peak_sites[model->peak_site_count++] = copy;
+    } else {
+        model->peak_sites[row].objects += copy.objects;
+        model->peak_sites[row].bytes += copy.bytes;
+    }
 }
 
 static void add_sites(struct addition *addition) {
@@ -96,12 +114,10 @@ static void add_sites(struct addition *addition) {
     struct model *to = merge->model;
     for (size_t i = 0; i < from->site_count; i++) {
         merge->ways += from->sites[i].root > 0;
-        add_site(addition, &merge->sites, &to->sites, &to->site_count, &merge->site_room,
-                 &from->sites[i]);
+        add_site(addition, &from->sites[i]);
     }
     for (size_t i = 0; i < from->peak_site_count; i++)
-        add_site(addition, &merge->peak_sites, &to->peak_sites, &to->peak_site_count,
-                 &merge->peak_room, &from->peak_sites[i]);
+        add_peak_site(addition, &from->peak_sites[i]);
     to->peak.bytes += from->peak.bytes;
     if (from->peak.t_s > to->peak.t_s) to->peak.t_s = from->peak.t_s;
 }
@@ -373,7 +389,7 @@ static void sort(void *rows, size_t count, size_t bytes, int (*compare)(const vo
 struct model *merge_finish(struct merge *merge) {
     struct model *model = merge->model;
     model_settle_sites(model);
-    model_sort(model, model->peak_sites, model->peak_site_count, MODEL_BY_BYTES);
+    model_sort_peak(model->peak_sites, model->peak_site_count);
     sort(model->slabs.pins, model->slabs.pin_count, sizeof *model->slabs.pins, most_unused_first);
     sort(model->classes, model->class_count, sizeof *model->classes, most_bytes_first);
     sort(model->pools, model->pool_count, sizeof *model->pools, classes_first);

@@ -333,6 +333,11 @@ char *model_text(struct model *model, const char *text) {
 
 static int more_first(double a, double b) { return (a < b) - (a > b); }
 
+static int compare_tags(const char *a, const char *b) {
+    if (a == b) return 0; /* one copy of each text */
+    return a == NULL ? -1 : b == NULL ? 1 : strcmp(a, b);
+}
+
 static int compare_sites(const void *left, const void *right, void *order) {
     const struct model_site *a = left, *b = right;
     int bytes = (a->bytes < b->bytes) - (a->bytes > b->bytes);
@@ -345,9 +350,19 @@ static int compare_sites(const void *left, const void *right, void *order) {
     if (result == 0) result = bytes;
     if (result == 0) result = objects;
     if (result == 0) result = (a->stack > b->stack) - (a->stack < b->stack);
-    if (result == 0 && a->tag != b->tag)
-        result = a->tag == NULL ? -1 : b->tag == NULL ? 1 : strcmp(a->tag, b->tag);
-    return result;
+    return result != 0 ? result : compare_tags(a->tag, b->tag);
+}
+
+static int compare_peak(const void *left, const void *right) {
+    const struct model_peak_site *a = left, *b = right;
+    int result = (a->bytes < b->bytes) - (a->bytes > b->bytes);
+    if (result == 0) result = (a->objects < b->objects) - (a->objects > b->objects);
+    if (result == 0) result = (a->stack > b->stack) - (a->stack < b->stack);
+    return result != 0 ? result : compare_tags(a->tag, b->tag);
+}
+
+void model_sort_peak(struct model_peak_site *sites, size_t count) {
+    if (count > 1) qsort(sites, count, sizeof *sites, compare_peak);
 }
 
 void model_sort(const struct model *model, struct model_site *sites, size_t count,

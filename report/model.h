@@ -151,6 +151,13 @@ struct model_site {
     uint32_t ages;                           /* the first in model.ages; 0: not known */
 };
 
+/* What a (stack, tag) held at one moment. Of a million sites, 120 MB less than model_site. */
+struct model_peak_site {
+    uint32_t stack; /* index into model.stacks */
+    char *tag;      /* NULL: none */
+    uint64_t objects, bytes;
+};
+
 /* An object pool: of a size class, or named by the program. */
 struct model_pool {
     char *name;             /* malloc'ed */
@@ -228,7 +235,7 @@ struct model_snapshot {
     double t_s;
     int64_t rss_bytes;
     uint64_t objects, bytes;    /* of all sites */
-    struct model_site *sites;   /* most bytes first; stack, tag, objects and bytes are set */
+    struct model_peak_site *sites; /* most bytes first */
     size_t site_count;
 };
 
@@ -301,8 +308,8 @@ struct model {
     size_t class_count;
     struct model_step *steps;
     size_t step_count;
-    struct model_site *peak_sites;
-    size_t peak_site_count; /* objects and bytes at the peak's sample */
+    struct model_peak_site *peak_sites; /* most bytes first */
+    size_t peak_site_count;
     struct model_pool *pools;
     size_t pool_count;
     struct model_tag *tags;
@@ -383,6 +390,8 @@ void model_set(char **field, const char *text);
 enum model_order { MODEL_BY_BYTES, MODEL_BY_OBJECTS, MODEL_BY_AGE, MODEL_BY_GROWTH };
 void model_sort(const struct model *model, struct model_site *sites, size_t count,
                 enum model_order order);
+/* The same, by bytes. */
+void model_sort_peak(struct model_peak_site *sites, size_t count);
 /* Once all sites are there: sorts them by bytes and gives them their ids. */
 void model_settle_sites(struct model *model);
 /* The site of that id; NULL: none. */

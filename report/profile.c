@@ -269,7 +269,7 @@ static void write_ages(struct writer *writer, const struct model *model) {
 }
 
 static void put_moment(struct writer *writer, const struct model *model, const struct profile_stacks *stacks,
-                       uint64_t snapshot, const struct model_site *sites, size_t count) {
+                       uint64_t snapshot, const struct model_peak_site *sites, size_t count) {
     for (size_t i = 0; i < count; i++) {
         put_id(writer, snapshot);
         put_stack(writer, model, stacks, sites[i].stack);

@@ -344,12 +344,11 @@ static void load_moments(struct loader *loader) {
         if (snapshot > of) room = 0;
         of = snapshot;
         struct model_snapshot *to = of > 0 ? &model->snapshots[of - 1] : NULL;
-        struct model_site **sites = to != NULL ? &to->sites : &model->peak_sites;
+        struct model_peak_site **sites = to != NULL ? &to->sites : &model->peak_sites;
         size_t *count = to != NULL ? &to->site_count : &model->peak_site_count;
         *sites = model_grow(*sites, *count, &room, sizeof **sites);
-        (*sites)[(*count)++] = (struct model_site){.kind = MODEL_OUTSTANDING, .stack = stack_at(loader, 1),
-                                                   .tag = interned(loader, 3), .objects = count_at(loader, 4),
-                                                   .bytes = count_at(loader, 5)};
+        (*sites)[(*count)++] = (struct model_peak_site){.stack = stack_at(loader, 1), .tag = interned(loader, 3),
+                                                        .objects = count_at(loader, 4), .bytes = count_at(loader, 5)};
     }
 }
 

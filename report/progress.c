@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 
 #define AFTER_S 1.0
 #define BETWEEN_S 0.2
+#define BUFFER_BYTES (1 << 18)
 
 static double now_s(void) {
     struct timespec now;
@@ -48,7 +50,9 @@ FILE *progress_stream(struct progress *progress, FILE *to) {
     progress_begin(progress);
     progress->to = to;
     FILE *stream = fopencookie(progress, "w", (cookie_io_functions_t){.write = write_counted});
-    if (stream != NULL) setvbuf(stream, NULL, _IOFBF, 1 << 16);
+    if (stream == NULL) return NULL;
+    setvbuf(stream, NULL, _IOFBF, BUFFER_BYTES);
+    __fsetlocking(stream, FSETLOCKING_BYCALLER); /* a report may be a hundred million small pieces */
     return stream;
 }
 

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "keys.h"
 #include "poolprof/segment.h"
+#include "profile_stacks.h"
 #include "words.h"
 
 #define FILE_MOST (1 << 20)
@@ -136,14 +138,31 @@ static bool matches_frame(const char *pattern, const struct model *model, const 
            (module != NULL && suppress_matches(pattern, module));
 }
 
-static struct suppression *find(struct suppressions *suppressions, const struct model *model,
-                                uint32_t index) {
-    const struct model_stack *stack = model_stack(model, index);
-    for (size_t i = 0; i < suppressions->count; i++)
-        for (size_t j = 0; j < stack->count; j++)
-            if (matches_frame(suppressions->items[i].pattern, model, &stack->frames[j]))
-                return &suppressions->items[i];
-    return NULL;
+/* The first pattern that matches, by frame; suppressions->count: none does. */
+static uint32_t *match_frames(const struct suppressions *suppressions, const struct model *model,
+                              const struct profile_stacks *tables) {
+    uint32_t *first = model_alloc(tables->frame_count, sizeof *first);
+    for (size_t id = 1; id < tables->frame_count; id++) {
+        uint32_t at = 0;
+        while (at < suppressions->count && !matches_frame(suppressions->items[at].pattern, model, &tables->frames[id]))
+            at++;
+        first[id] = at;
+    }
+    return first;
+}
+
+/* The same by node, of all frames outwards: a million stacks share few frames and most of their ways. */
+static uint32_t *match_nodes(const struct suppressions *suppressions, const struct model *model,
+                             const struct profile_stacks *tables) {
+    uint32_t *frames = match_frames(suppressions, model, tables);
+    uint32_t *first = model_alloc(tables->node_count, sizeof *first);
+    first[0] = (uint32_t)suppressions->count;
+    for (size_t id = 1; id < tables->node_count; id++) { /* parents come first */
+        uint32_t outwards = first[tables->nodes[id].parent], own = frames[tables->nodes[id].frame];
+        first[id] = own < outwards ? own : outwards;
+    }
+    free(frames);
+    return first;
 }
 
 static void move(struct model *model, struct model_site *site) {
@@ -156,23 +175,29 @@ static void move(struct model *model, struct model_site *site) {
 
 /* A site is (kind, stack, tag): what was lost and what was lost with others may be one now. */
 static void merge(struct model *model) {
-    size_t kept = 0;
+    struct keys keys = {0};
+    size_t kept = 0, room = 0;
+    size_t *rows = NULL; /* by number of a key: the site's place */
     for (size_t i = 0; i < model->site_count; i++) {
         const struct model_site *site = &model->sites[i];
-        struct model_site *same = NULL;
-        for (size_t j = 0; j < kept && same == NULL && site->kind == MODEL_SUPPRESSED; j++) {
-            struct model_site *other = &model->sites[j];
-            if (other->kind == site->kind && other->stack == site->stack && other->tag == site->tag)
-                same = other;
-        }
-        if (same == NULL) {
-            model->sites[kept++] = *site;
+        const uint64_t key[2] = {site->stack, (uintptr_t)site->tag};
+        bool is_new = true;
+        uint32_t number = site->kind == MODEL_SUPPRESSED ? keys_number(&keys, key, sizeof key, &is_new) : 0;
+        if (!is_new) {
+            struct model_site *same = &model->sites[rows[number]];
+            model_add_figures(same, site);
+            model_add_ages(&model->ages, &same->ages, &model->ages, site->ages);
             continue;
         }
-        model_add_figures(same, site);
-        model_add_ages(&model->ages, &same->ages, &model->ages, site->ages);
+        if (site->kind == MODEL_SUPPRESSED) {
+            rows = model_grow(rows, number, &room, sizeof *rows);
+            rows[number] = kept;
+        }
+        model->sites[kept++] = *site;
     }
     model->site_count = kept;
+    free(rows);
+    keys_fini(&keys);
 }
 
 static void tell(const struct suppressions *suppressions, struct model *model) {
@@ -193,16 +218,25 @@ static void tell(const struct suppressions *suppressions, struct model *model) {
     if (objects > 0) model_add_blind_spot(model, "suppressions", objects, detail);
 }
 
-void suppress_apply(struct suppressions *suppressions, struct model *model) {
+static void move_matching(struct suppressions *suppressions, struct model *model) {
+    struct profile_stacks tables;
+    profile_stacks_init(&tables, model);
+    uint32_t *nodes = match_nodes(suppressions, model, &tables);
     for (size_t i = 0; i < model->site_count; i++) {
         struct model_site *site = &model->sites[i];
-        if (site->kind > MODEL_POSSIBLE) continue;
-        struct suppression *by = find(suppressions, model, site->stack);
-        if (by == NULL) continue;
+        uint32_t leaf = tables.leaf_of[site->stack < model->stack_count ? site->stack : 0];
+        if (site->kind > MODEL_POSSIBLE || nodes[leaf] == suppressions->count) continue;
+        struct suppression *by = &suppressions->items[nodes[leaf]];
         by->objects += site->objects;
         by->bytes += site->bytes;
         move(model, site);
     }
+    free(nodes);
+    profile_stacks_fini(&tables);
+}
+
+void suppress_apply(struct suppressions *suppressions, struct model *model) {
+    move_matching(suppressions, model);
     merge(model);
     tell(suppressions, model);
     model_settle_sites(model);

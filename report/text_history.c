@@ -29,7 +29,7 @@ static void put_alert_value(const struct text *text, const struct model_alert *a
     else fprintf(text->to, "%.6g%s", value, unit == ALERT_UNIT_PERCENT ? " %" : unit == ALERT_UNIT_SECONDS ? " s" : "");
 }
 
-void text_put_sites(const struct text *text, const struct model_site *sites, size_t count) {
+void text_put_sites(const struct text *text, const struct model_peak_site *sites, size_t count) {
     char bytes[WORDS_BYTES], objects[WORDS_BYTES];
     for (size_t i = 0; i < count && i < SITES_SHOWN; i++) {
         fprintf(text->to, "    %10s in %s: ", words_bytes(sites[i].bytes, bytes),

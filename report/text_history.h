@@ -11,6 +11,6 @@
 void text_put_alerts(const struct text *text);
 
 /* The largest of a moment's sites, a line each. */
-void text_put_sites(const struct text *text, const struct model_site *sites, size_t count);
+void text_put_sites(const struct text *text, const struct model_peak_site *sites, size_t count);
 
 #endif

@@ -70,7 +70,7 @@ static uint64_t clamped_count(const struct view *view, enum pp_area_id id) {
     return smaller(count, (view->file_bytes - area->offset) / layout[id].stride);
 }
 
-static void drop_chunks(struct view *view) {
+void view_forget(struct view *view) {
     for (int id = 0; id < PP_AREA_COUNT; id++) {
         struct chunks *chunks = &view->chunks[id];
         for (uint64_t i = 0; i < chunks->count; i++)
@@ -115,7 +115,7 @@ static bool check_header(const struct view *view, char *why, size_t why_bytes) {
 
 static bool load_header(struct view *view, char *why, size_t why_bytes) {
     struct stat status;
-    drop_chunks(view);
+    view_forget(view);
     memset(view->counts, 0, sizeof view->counts);
     if (fstat(view->fd, &status) != 0) return say(why, why_bytes, strerror(errno));
     if (S_ISDIR(status.st_mode)) return say(why, why_bytes, "is a directory");
@@ -161,7 +161,7 @@ struct view *view_again(const struct view *view) { return view_open_fd(view->fd,
 
 void view_close(struct view *view) {
     if (view == NULL) return;
-    drop_chunks(view);
+    view_forget(view);
     if (view->fd >= 0) close(view->fd);
     free(view);
 }

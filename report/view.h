@@ -52,6 +52,8 @@ size_t view_read(const struct view *view, enum pp_area_id area, uint64_t first, 
 /* Random access: element `index`, from chunks of 64 KiB that are loaded on first use and kept until
    the next refresh, so only what is looked at costs memory. NULL: no such element. */
 const void *view_element(struct view *view, enum pp_area_id area, uint64_t index);
+/* Gives that memory back, until it is asked for again. */
+void view_forget(struct view *view);
 
 /* A text, malloc'ed; "" for a bad offset. At most 4095 bytes. `next` (may be NULL) gets the offset
    after its terminator, for lists of texts; it never runs backwards. */

@@ -49,18 +49,16 @@ static void find_sites(struct why *why) {
     why->site_of_group = model_alloc(why->graph->group_count, sizeof *why->site_of_group);
     for (uint32_t i = 0; i < model->site_count; i++) {
         const struct model_site *site = &model->sites[i];
-        const uint64_t key[3] = {site->kind, site->stack, (uintptr_t)site->tag};
-        rows[keys_number(&keys, key, sizeof key, NULL)] = i + 1;
+        const uint64_t key[2] = {site->stack, (uintptr_t)site->tag};
+        if (site->group < why->graph->group_count) why->site_of_group[site->group] = i + 1;
+        if (site->kind == MODEL_SUPPRESSED) rows[keys_number(&keys, key, sizeof key, NULL)] = i + 1;
     }
     for (size_t i = 1; i < why->graph->group_count; i++) {
         const struct graph_group *group = &why->graph->groups[i];
-        bool is_new = false;
-        uint64_t key[3] = {group->kind, group->stack, (uintptr_t)group->tag};
+        const uint64_t key[2] = {group->stack, (uintptr_t)group->tag};
+        bool is_new;
+        if (why->site_of_group[i] != 0) continue;
         uint32_t row = keys_number(&keys, key, sizeof key, &is_new);
-        if (is_new) {
-            key[0] = MODEL_SUPPRESSED;
-            row = keys_number(&keys, key, sizeof key, &is_new);
-        }
         if (!is_new && row < model->site_count) why->site_of_group[i] = rows[row];
     }
     free(rows);

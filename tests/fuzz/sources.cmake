@@ -7,6 +7,7 @@ set(fuzz_sources
   report/aggregate.c
   report/aggregate_graph.c
   report/aggregate_model.c
+  report/aggregate_stacks.c
   report/aggregate_pauses.c
   report/aggregate_pools.c
   report/aggregate_laps.c
@@ -34,6 +35,7 @@ set(fuzz_sources
   report/text_stack.c
   report/text_way.c
   report/json.c
+  report/json_site.c
   report/keys.c
   report/frame.c
   report/proto.c

@@ -194,19 +194,18 @@ struct model *random_model(unsigned seed) {
     model->peak_sites = model_alloc(model->peak_site_count, sizeof *model->peak_sites);
     for (size_t i = 0; i < model->peak_site_count; i++)
         model->peak_sites[i] =
-            (struct model_site){.kind = MODEL_OUTSTANDING,
-                                .objects = any(),
-                                .bytes = any(),
-                                .stack = (uint32_t)((size_t)random() % model->stack_count),
-                                .tag = model_text(model, any_text())};
+            (struct model_peak_site){.objects = any(),
+                                     .bytes = any(),
+                                     .stack = (uint32_t)((size_t)random() % model->stack_count),
+                                     .tag = model_text(model, any_text())};
     for (int i = 0; i < random() % 4; i++) {
         struct model_snapshot snapshot = {.t_s = random() / 7.0, .rss_bytes = (int64_t)any(), .objects = any(),
                                           .bytes = any(), .site_count = (size_t)random() % 5};
         snapshot.sites = model_alloc(snapshot.site_count, sizeof *snapshot.sites);
         for (size_t j = 0; j < snapshot.site_count; j++)
-            snapshot.sites[j] = (struct model_site){.kind = MODEL_OUTSTANDING, .objects = any(), .bytes = any(),
-                                                    .stack = (uint32_t)((size_t)random() % model->stack_count),
-                                                    .tag = model_text(model, any_text())};
+            snapshot.sites[j] = (struct model_peak_site){.objects = any(), .bytes = any(),
+                                                         .stack = (uint32_t)((size_t)random() % model->stack_count),
+                                                         .tag = model_text(model, any_text())};
         model_add_snapshot(model, snapshot);
     }
     for (int duty = 0; duty < MODEL_DUTY_COUNT; duty++)

@@ -88,6 +88,16 @@ static void same_sites(const struct model *a, const struct model_site *left, con
     }
 }
 
+static void same_peak_sites(const struct model *a, const struct model_peak_site *left, const struct model *b,
+                            const struct model_peak_site *right, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        same_stack(a, left[i].stack, b, right[i].stack);
+        same_text(left[i].tag, right[i].tag);
+        assert_int_equal(left[i].objects, right[i].objects);
+        assert_int_equal(left[i].bytes, right[i].bytes);
+    }
+}
+
 static void same_process(const struct model *a, const struct model *b) {
     assert_int_equal(a->process.pid, b->process.pid);
     assert_int_equal(a->process.parent, b->process.parent);
@@ -239,14 +249,14 @@ static void nothing_is_lost(void **state) {
         assert_int_equal(model->site_count, loaded->site_count);
         same_sites(model, model->sites, loaded, loaded->sites, model->site_count);
         assert_int_equal(model->peak_site_count, loaded->peak_site_count);
-        same_sites(model, model->peak_sites, loaded, loaded->peak_sites, model->peak_site_count);
+        same_peak_sites(model, model->peak_sites, loaded, loaded->peak_sites, model->peak_site_count);
         assert_memory_equal(model->costs, loaded->costs, sizeof model->costs);
         assert_int_equal(model->snapshot_count, loaded->snapshot_count);
         for (size_t i = 0; i < model->snapshot_count; i++) {
             const struct model_snapshot *a = &model->snapshots[i], *b = &loaded->snapshots[i];
             assert_true(a->t_s == b->t_s && a->rss_bytes == b->rss_bytes);
             assert_true(a->objects == b->objects && a->bytes == b->bytes && a->site_count == b->site_count);
-            same_sites(model, a->sites, loaded, b->sites, a->site_count);
+            same_peak_sites(model, a->sites, loaded, b->sites, a->site_count);
         }
         same_text(loaded->profile_path, used);
         model_destroy(loaded);

@@ -139,6 +139,23 @@ static void what_matches_is_suppressed_and_told(void **state) {
     model_destroy(model);
 }
 
+static void the_first_pattern_counts_wherever_on_the_stack(void **state) {
+    (void)state;
+    struct model *model = small_model();
+    struct suppressions list = {0};
+    struct model_stack *stack = &model->stacks[2]; /* other < main */
+    stack->frames = realloc(stack->frames, 2 * sizeof *stack->frames);
+    stack->frames[1] = (struct model_frame){.function = model_text(model, "main")};
+    stack->count = 2;
+    suppress_parse(&list, "leak:main\nleak:other\nleak:work", false, NULL, NULL);
+    suppress_apply(&list, model);
+    assert_int_equal(list.items[0].objects, 3);
+    assert_int_equal(list.items[1].objects, 0);
+    assert_int_equal(list.items[2].objects, 3); /* lost and indirect */
+    suppress_fini(&list);
+    model_destroy(model);
+}
+
 static void lines_for_what_is_lost(void **state) {
     (void)state;
     struct model *model = small_model();
@@ -156,6 +173,7 @@ int main(void) {
         cmocka_unit_test(the_built_in_list_is_good),
         cmocka_unit_test(files),
         cmocka_unit_test(what_matches_is_suppressed_and_told),
+        cmocka_unit_test(the_first_pattern_counts_wherever_on_the_stack),
         cmocka_unit_test(lines_for_what_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
