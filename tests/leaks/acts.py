@@ -3,6 +3,8 @@ process that runs, and what is said where there was no scan."""
 import ctypes
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -187,7 +189,45 @@ def not_to_be_read():
         leaks_of(read_report(box.profile_of(done.pid), False), lost_objects=1, lost_bytes=111)
 
 
-CASES = {"annotations": annotations, "checks": checks, "exitcode": exitcode, "check_option": check_option,
+ADDED = {"definitely": "lost", "indirectly": "indirect", "possibly": "possible"}
+
+
+def added_by_valgrind(box):
+    """In the last of its summaries, "40 (+8) bytes in 2 (+1) blocks"."""
+    env = box.environment()
+    env.pop("LD_PRELOAD", None)
+    log = box.path("valgrind.log")
+    subprocess.run(["valgrind", "--leak-check=full", "--show-leak-kinds=all", f"--log-file={log}",
+                    os.path.join(PROGRAMS, "delta")], env=env, check=True, timeout=100, **dict.fromkeys(
+                        ("stdin", "stdout"), subprocess.DEVNULL))
+    with open(log, encoding="utf-8") as file:
+        rows = re.findall(r"(definitely|indirectly|possibly) lost: \S+ \(\+(\S+)\) bytes in \S+ \(\+(\S+)\) blocks",
+                          file.read())
+    return {ADDED[kind]: (int(objects), int(size)) for kind, size, objects in rows}
+
+
+def delta():
+    """What was lost since the last mark, as valgrind tells what was added since its last check."""
+    with Sandbox() as box:
+        process = box.start("delta", stdin=subprocess.PIPE)
+        check(process.stdout.readline() == "one\n", "start")
+        done = poolprof("ctl", process.pid, "mark")
+        check(done.returncode == 0, done.stdout, done.stderr)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        check(process.stdout.readline() == "two\n", "second generation")
+        done = poolprof("report", process.pid, "--leaks", "--marked", "--format", "json", "--no-symbols")
+        check(done.returncode == 0, done.stderr)
+        found = json.loads(done.stdout)["leaks"]
+        process.communicate("\n", timeout=20)
+        found = {kind: (found[f"{kind}_objects"], found[f"{kind}_bytes"]) for kind in ADDED.values()}
+        check(found == {"lost": (4, 168), "indirect": (2, 96), "possible": (1, 300)}, found)
+        if shutil.which("valgrind") and os.path.exists("/usr/include/valgrind/memcheck.h"):
+            theirs = added_by_valgrind(box)
+            check(theirs == found, "valgrind says", theirs, "poolprof", found)
+
+
+CASES = {"delta": delta, "annotations": annotations, "checks": checks, "exitcode": exitcode, "check_option": check_option,
          "suppressions": suppressions, "no_scan": no_scan, "children": children, "live": lambda: live(int(os.environ.get("LIVE_SCANS", "10"))),
          "refused": refused, "refused_live": lambda: refused_live(int(os.environ.get("REFUSED_SCANS", "2"))),
          "not_to_be_read": not_to_be_read}

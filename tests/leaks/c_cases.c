@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,40 @@ static void ring_with_a_tail(void) {
     new_node(a, NULL);
     expect("lost", 1, 48);
     expect("indirect", 4, 192);
+}
+
+/* The nine of valgrind's manual (4.2.8, memory leak detection): first block, second block. */
+static void cases(void) {
+    enum way { START, INTO, NO };
+    static const enum way ways[9][2] = {{NO, START},   {START, START}, {NO, NO},     {NO, START}, {NO, INTO},
+                                        {START, INTO}, {INTO, START},  {INTO, INTO}, {NO, INTO}};
+    static const bool single[9] = {[0] = true, [2] = true, [4] = true}; /* of the first, third, fifth: no AAA */
+    for (int i = 0; i < 9; i++) {
+        struct node *last = new_node(NULL, NULL), *first = single[i] ? NULL : new_node(NULL, NULL);
+        char *to_last = (char *)last + (ways[i][1] == INTO ? 16 : 0);
+        char *to_first = (char *)first + (ways[i][0] == INTO ? 16 : 0);
+        if (single[i] && ways[i][1] != NO) globals[i] = to_last;
+        if (!single[i]) first->left = (struct node *)to_last;
+        if (!single[i] && ways[i][0] != NO) globals[i] = to_first;
+    }
+    expect("reachable", 4, 4 * 48);
+    expect("possible", 6, 6 * 48);
+    expect("lost", 3, 3 * 48);
+    expect("indirect", 2, 2 * 48);
+}
+
+/* Two rings that share no node, one with a ring of its own hanging on it, and one that points to itself. */
+static void cycle(void) {
+    struct node *a = new_node(NULL, NULL), *b = new_node(a, NULL), *c = new_node(b, NULL);
+    a->left = c;
+    struct node *d = new_node(NULL, NULL), *e = new_node(d, NULL), *f = new_node(NULL, NULL);
+    d->left = e;
+    f->left = f;
+    e->right = f;
+    struct node *self = new_node(NULL, NULL);
+    self->left = self;
+    expect("lost", 3, 3 * 48);
+    expect("indirect", 4, 4 * 48);
 }
 
 static void tree(void) {
@@ -461,7 +496,7 @@ static void busy_threads(void) {
 
 #define CASE(name) {#name, name}
 const struct leak_case leak_cases[] = {
-    CASE(trivial), CASE(list), CASE(long_list), CASE(held_list), CASE(ring), CASE(ring_with_a_tail),
+    CASE(trivial), CASE(cases), CASE(cycle), CASE(list), CASE(long_list), CASE(held_list), CASE(ring), CASE(ring_with_a_tail),
     CASE(tree), CASE(shared_child), CASE(held_and_lost_parent), CASE(interior), CASE(interior_chain),
     CASE(interior_and_start), CASE(past_the_end), CASE(no_bytes), CASE(unaligned), CASE(xored),
     CASE(length64), CASE(array_count), CASE(old_string), CASE(old_string_damaged), CASE(mapped),
