@@ -36,7 +36,7 @@ const licence = libraries
     })
     .join("\n");
 
-const make = ({file, html, styles, scripts, asks}) => {
+const make = ({file, styles, scripts, asks, texts}) => {
     const script =
         read(modules, "uplot/dist/uPlot.iife.min.js") +
         '\n(() => {\n"use strict";\n' +
@@ -57,23 +57,28 @@ const make = ({file, html, styles, scripts, asks}) => {
         VERSION: version,
         LICENCES: escape(licence),
     };
-    writeFileSync(
-        file,
-        read(source, html).replace(/@([A-Z]+)@/g, (mark, name) => marks[name] ?? mark),
-    );
+    const fill = (text, from) => text.replace(/@([A-Z]+)@/g, (mark, name) => from[name] ?? mark);
+    writeFileSync(file, fill(fill(read(source, "page.html"), texts), marks));
 };
 
+/* @DATA@ is for the program. */
 const pages = [
     {
         file: page,
-        html: "page.html",
         styles: ["page.css"],
-        scripts: scripts,
+        scripts,
         asks: "",
+        texts: {
+            NOSCRIPT: `This report is drawn by a script of its own, which loads nothing from anywhere. Please allow it,
+or use <code>poolprof report --format text</code>.`,
+            ABOUT: `Made by <b>poolprof @VERSION@</b>. Nothing was loaded to show this page; all of the data is in it.
+<kbd>/</kbd> filters sites, <kbd>f</kbd> searches the flame graph, arrows and <kbd>Enter</kbd> move and unfold,
+<kbd>Esc</kbd> goes back.`,
+            DATAPLACE: '<script type="application/json" id="data">@DATA@</script>\n',
+        },
     },
     {
         file: dashboard,
-        html: "live.html",
         styles: ["page.css", "live.css"],
         scripts: [
             ...scripts.filter((name) => name !== "main.js"),
@@ -82,6 +87,13 @@ const pages = [
             "live.js",
         ],
         asks: "connect-src 'self'; ",
+        texts: {
+            NOSCRIPT: `The dashboard is drawn by a script of its own, which asks this server only. Please allow it, or read
+<a href="/metrics">/metrics</a>.`,
+            ABOUT: `Served by <b>poolprof @VERSION@</b>. <kbd>/</kbd> filters sites, <kbd>p</kbd> goes to the processes,
+<kbd>c</kbd> to the commands, arrows and <kbd>Enter</kbd> move and unfold, <kbd>Space</kbd> outside of a table pauses.`,
+            DATAPLACE: "",
+        },
     },
 ];
 

@@ -10,10 +10,11 @@ class VirtualTable extends Table {
         super(columns, options);
         this.at = 0; /* the row that the keyboard is on */
         this.high = 0; /* of a row; 0: not measured yet */
+        this.drawn = [0, 0]; /* rows from, to before which */
         this.more.remove();
         this.window = this.element;
         this.window.classList.add("virtual");
-        this.window.addEventListener("scroll", () => this.draw(), {passive: true});
+        this.window.addEventListener("scroll", () => this.scroll(), {passive: true});
         this.panel = h("div", {class: "panel"});
         this.element = h("div", {}, this.window, this.panel);
         new ResizeObserver(() => this.draw()).observe(this.window);
@@ -36,6 +37,21 @@ class VirtualTable extends Table {
         this.high = this.body.firstElementChild.getBoundingClientRect().height;
     }
 
+    /* The rows in sight: from, to before which. */
+    seen() {
+        const count = Math.ceil(this.window.clientHeight / this.high) + 1;
+        const top = Math.floor(this.window.scrollTop / this.high);
+        const first = Math.max(0, Math.min(top, this.rows.length - count));
+        return [first, Math.min(this.rows.length, first + count)];
+    }
+
+    /* Nothing is to be done as long as what comes into sight is drawn already. */
+    scroll() {
+        if (this.high === 0 || this.rows.length === 0) return;
+        const [first, last] = this.seen();
+        if (first < this.drawn[0] || last > this.drawn[1]) this.draw();
+    }
+
     draw() {
         if (this.rows.length === 0) {
             super.draw();
@@ -43,13 +59,10 @@ class VirtualTable extends Table {
         }
         this.measure();
         if (this.high === 0) return; /* not on the page yet */
-        const seen = Math.ceil(this.window.clientHeight / this.high);
-        const top = Math.min(
-            Math.floor(this.window.scrollTop / this.high),
-            Math.max(0, this.rows.length - seen),
-        );
-        const first = Math.max(0, top - VIRTUAL_MORE);
-        const last = Math.min(this.rows.length, top + seen + VIRTUAL_MORE);
+        const [from, to] = this.seen();
+        const first = Math.max(0, from - VIRTUAL_MORE);
+        const last = Math.min(this.rows.length, to + VIRTUAL_MORE);
+        this.drawn = [first, last];
         const focused = this.body.contains(document.activeElement);
         this.body.replaceChildren(
             this.space(first),
