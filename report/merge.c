@@ -11,10 +11,17 @@
 #include "merge_stacks.h"
 #include "poolprof/segment.h"
 
+/* Of a list of sites, by stack: the last one's row + 1, and before each, the one before it of its stack. */
+struct rows {
+    uint32_t *last, *before;
+    size_t stack_count, room;
+};
+
 struct merge {
     struct model *model;
     struct merge_stacks stacks;
-    struct keys sites, peak_sites, pools, tags, pins, classes;
+    struct rows sites, peak_sites;
+    struct keys pools, tags, pins, classes;
     size_t site_room, peak_room;
     size_t added, scanned, same_scan, ways;
     int64_t end_realtime_ns;
@@ -67,51 +74,76 @@ static void sum_site(struct model *model, struct model_site *to, const struct mo
     if (!same_type) to->type = NULL;
 }
 
+static void rows_reach(struct rows *rows, size_t stack_count) {
+    if (stack_count <= rows->stack_count) return;
+    uint32_t *last = model_alloc(stack_count, sizeof *last);
+    if (rows->last != NULL) memcpy(last, rows->last, rows->stack_count * sizeof *last);
+    free(rows->last);
+    rows->last = last;
+    rows->stack_count = stack_count;
+}
+
+static void rows_add(struct rows *rows, size_t row, uint32_t stack) {
+    rows->before = model_grow(rows->before, row, &rows->room, sizeof *rows->before);
+    rows->before[row] = rows->last[stack];
+    rows->last[stack] = (uint32_t)row + 1;
+}
+
+static void rows_fini(struct rows *rows) {
+    free(rows->last);
+    free(rows->before);
+}
+
 /* Adds to the row of (kind, stack, tag). */
 static void add_site(const struct addition *addition, const struct model_site *site) {
     struct merge *merge = addition->merge;
     struct model *model = merge->model;
-    bool is_new;
     struct model_site copy = *site;
     copy.stack = stack_of(addition, site->stack);
     copy.tag = model_text(model, site->tag);
     copy.type = model_text(model, site->type);
     copy.thread = model_text(model, site->thread);
     copy.root = copy.step_count = 0;
-    const uint64_t key[3] = {copy.kind, copy.stack, (uintptr_t)copy.tag}; /* one copy of each text */
-    uint32_t row = keys_number(&merge->sites, key, sizeof key, &is_new);
-    if (is_new) {
+    uint32_t row = merge->sites.last[copy.stack];
+    while (row != 0 && (model->sites[row - 1].kind != copy.kind || model->sites[row - 1].tag != copy.tag))
+        row = merge->sites.before[row - 1]; /* one copy of each text */
+    if (row != 0) {
+        sum_site(model, &model->sites[row - 1], &copy);
+    } else {
         copy.ages = 0;
+        rows_add(&merge->sites, model->site_count, copy.stack);
         model->sites = model_grow(model->sites, model->site_count, &merge->site_room, sizeof copy);
         model->sites[model->site_count++] = copy;
-    } else {
-        sum_site(model, &model->sites[row], &copy);
+        row = (uint32_t)model->site_count;
     }
-    model_add_ages(&model->ages, &model->sites[row].ages, &addition->from->ages, site->ages);
+    model_add_ages(&model->ages, &model->sites[row - 1].ages, &addition->from->ages, site->ages);
 }
 
 static void add_peak_site(const struct addition *addition, const struct model_peak_site *site) {
     struct merge *merge = addition->merge;
     struct model *model = merge->model;
-    bool is_new;
     struct model_peak_site copy = *site;
     copy.stack = stack_of(addition, site->stack);
     copy.tag = model_text(model, site->tag);
-    const uint64_t key[2] = {copy.stack, (uintptr_t)copy.tag};
-    uint32_t row = keys_number(&merge->peak_sites, key, sizeof key, &is_new);
-    if (is_new) {
-        model->peak_sites = model_grow(model->peak_sites, model->peak_site_count, &merge->peak_room, sizeof copy);
-        model->peak_sites[model->peak_site_count++] = copy;
-    } else {
-        model->peak_sites[row].objects += copy.objects;
-        model->peak_sites[row].bytes += copy.bytes;
+    uint32_t row = merge->peak_sites.last[copy.stack];
+    while (row != 0 && model->peak_sites[row - 1].tag != copy.tag)
+        row = merge->peak_sites.before[row - 1];
+    if (row != 0) {
+        model->peak_sites[row - 1].objects += copy.objects;
+        model->peak_sites[row - 1].bytes += copy.bytes;
+        return;
     }
+    rows_add(&merge->peak_sites, model->peak_site_count, copy.stack);
+    model->peak_sites = model_grow(model->peak_sites, model->peak_site_count, &merge->peak_room, sizeof copy);
+    model->peak_sites[model->peak_site_count++] = copy;
 }
 
 static void add_sites(struct addition *addition) {
     struct merge *merge = addition->merge;
     const struct model *from = addition->from;
     struct model *to = merge->model;
+    rows_reach(&merge->sites, to->stack_count);
+    rows_reach(&merge->peak_sites, to->stack_count);
     for (size_t i = 0; i < from->site_count; i++) {
         merge->ways += from->sites[i].root > 0;
         add_site(addition, &from->sites[i]);
@@ -402,8 +434,8 @@ struct model *merge_finish(struct merge *merge) {
         model_add_blind_spot(model, "paths_left_out", merge->ways,
                              "sites of which the merged profiles know who holds them, each in its own process");
     merge_stacks_fini(&merge->stacks);
-    keys_fini(&merge->sites);
-    keys_fini(&merge->peak_sites);
+    rows_fini(&merge->sites);
+    rows_fini(&merge->peak_sites);
     keys_fini(&merge->pools);
     keys_fini(&merge->tags);
     keys_fini(&merge->pins);

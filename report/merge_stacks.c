@@ -6,6 +6,7 @@
 #include "merge_stacks.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "profile_stacks.h"
 
@@ -15,24 +16,31 @@ struct adding {
     struct merge_stacks *stacks;
     const struct model *from;
     uint32_t *modules; /* by module of `from`: the merged model's */
+    struct profile_stacks tree;
+    uint32_t *shown_frames, *shown_nodes; /* by id in that tree: the merged model's; 0: not needed so far */
+    uint32_t *way;
+    size_t way_room;
 };
 
 void merge_stacks_init(struct merge_stacks *stacks, struct model *model) {
     *stacks = (struct merge_stacks){.model = model, .module_room = 1, .stack_room = 1};
     stacks->named = model_alloc(1, sizeof *stacks->named);
     stacks->named_room = 1;
-    const uint32_t unknown[2] = {0, true}; /* what model_create made: no frames, cut */
-    keys_number(&stacks->stacks, unknown, sizeof unknown, NULL);
+    model->tree = model_alloc(1, sizeof *model->tree);
+    fold_begin(&stacks->fold, model->tree);
     keys_number(&stacks->modules, "", 0, NULL); /* no module */
-    keys_number(&stacks->nodes, "", 0, NULL);   /* no frame */
+    fold_begin(&stacks->nodes_fold, &stacks->nodes);
 }
 
 void merge_stacks_fini(struct merge_stacks *stacks) {
     keys_fini(&stacks->builds);
     keys_fini(&stacks->modules);
     keys_fini(&stacks->frames);
-    keys_fini(&stacks->nodes);
-    keys_fini(&stacks->stacks);
+    fold_end(&stacks->nodes_fold);
+    free(stacks->nodes.frames);
+    free(stacks->nodes.nodes);
+    free(stacks->stack_of);
+    fold_end(&stacks->fold);
     free(stacks->named);
 }
 
@@ -105,11 +113,12 @@ static uint32_t frame_number(struct adding *adding, const struct model_frame *fr
 /* Numbers of the tree's frames, and how many on the way outwards have names. */
 struct numbered {
     uint32_t *nodes;
-    size_t *named;
+    uint16_t *named;
 };
 
-static struct numbered number_nodes(struct adding *adding, const struct profile_stacks *tree) {
+static struct numbered number_nodes(struct adding *adding) {
     struct merge_stacks *stacks = adding->stacks;
+    const struct profile_stacks *tree = &adding->tree;
     uint32_t *frames = model_alloc(tree->frame_count, sizeof *frames);
     struct numbered to = {.nodes = model_alloc(tree->node_count, sizeof *to.nodes),
                           .named = model_alloc(tree->node_count, sizeof *to.named)};
@@ -118,46 +127,70 @@ static struct numbered number_nodes(struct adding *adding, const struct profile_
     for (size_t id = 1; id < tree->node_count; id++) { /* parents come first */
         const struct model_node *node = &tree->nodes[id];
         const struct model_frame *frame = &tree->frames[node->frame];
-        const uint32_t pair[2] = {to.nodes[node->parent], frames[node->frame]};
-        to.named[id] = to.named[node->parent] + (frame->function != NULL);
-        to.nodes[id] = is_in_key(adding->from, frame)
-                           ? keys_number(&stacks->nodes, pair, sizeof pair, NULL)
-                           : pair[0];
+        uint32_t parent = to.nodes[node->parent];
+        uint16_t named = to.named[node->parent];
+        to.named[id] = named + (frame->function != NULL && named < UINT16_MAX);
+        to.nodes[id] = is_in_key(adding->from, frame) ? fold_node(&stacks->nodes_fold, parent, frames[node->frame])
+                                                      : parent;
     }
     free(frames);
     return to;
 }
 
-static void copy_frames(struct adding *adding, struct model_stack *to,
-                        const struct model_stack *stack) {
+static uint32_t shown_frame(struct adding *adding, uint32_t id) {
     struct model *model = adding->stacks->model;
-    free(to->frames);
-    *to = (struct model_stack){.count = stack->count, .truncated = stack->truncated};
-    to->frames = model_alloc(stack->count, sizeof *to->frames);
-    for (size_t i = 0; i < stack->count; i++) {
-        struct model_frame *frame = &to->frames[i];
-        *frame = stack->frames[i];
-        frame->function = model_text(model, frame->function);
-        frame->file = model_text(model, frame->file);
-        frame->module = frame->module < adding->from->module_count ? adding->modules[frame->module] : 0;
-    }
+    if (adding->shown_frames[id] != 0) return adding->shown_frames[id];
+    struct model_frame frame = adding->tree.frames[id];
+    frame.function = model_text(model, frame.function);
+    frame.file = model_text(model, frame.file);
+    frame.module = frame.module < adding->from->module_count ? adding->modules[frame.module] : 0;
+    return adding->shown_frames[id] = fold_frame(&adding->stacks->fold, &frame);
 }
 
-static uint32_t add_stack(struct adding *adding, const struct model_stack *stack, uint32_t node,
-                          size_t named) {
+/* The node in the merged model's tree, with what is outwards of it. */
+static uint32_t shown_node(struct adding *adding, uint32_t id) {
+    size_t count = 0;
+    for (; id != 0 && adding->shown_nodes[id] == 0; id = adding->tree.nodes[id].parent) {
+        adding->way = model_grow(adding->way, count, &adding->way_room, sizeof *adding->way);
+        adding->way[count++] = id;
+    }
+    uint32_t shown = adding->shown_nodes[id];
+    while (count-- > 0) {
+        id = adding->way[count];
+        shown = fold_node(&adding->stacks->fold, shown, shown_frame(adding, adding->tree.nodes[id].frame));
+        adding->shown_nodes[id] = shown;
+    }
+    return shown;
+}
+
+/* For two stacks per node. */
+static void make_room(struct merge_stacks *stacks) {
+    size_t count = 2 * stacks->nodes.node_count;
+    uint32_t *stack_of = model_alloc(count, sizeof *stack_of);
+    if (stacks->stack_of_count > 0) memcpy(stack_of, stacks->stack_of, stacks->stack_of_count * sizeof *stack_of);
+    free(stacks->stack_of);
+    stacks->stack_of = stack_of;
+    stacks->stack_of_count = count;
+}
+
+static uint32_t add_stack(struct adding *adding, const struct model_stack *stack, uint32_t leaf,
+                          const struct numbered *numbered) {
     struct merge_stacks *stacks = adding->stacks;
     struct model *model = stacks->model;
-    const uint32_t pair[2] = {node, stack->truncated};
-    bool is_new;
-    uint32_t number = keys_number(&stacks->stacks, pair, sizeof pair, &is_new);
+    uint32_t *place = &stacks->stack_of[numbered->nodes[leaf] * 2 + stack->truncated];
+    uint16_t named = numbered->named[leaf];
+    if (numbered->nodes[leaf] == 0 && stack->truncated) return 0; /* what model_create made: no frames, cut */
+    bool is_new = *place == 0;
     if (is_new) {
-        model->stacks = model_grow(model->stacks, number, &stacks->stack_room, sizeof *stack);
-        model->stacks[number] = (struct model_stack){0};
-        model->stack_count = number + 1u;
-        stacks->named = model_grow(stacks->named, number, &stacks->named_room, sizeof *stacks->named);
+        *place = (uint32_t)model->stack_count;
+        model->stacks = model_grow(model->stacks, *place, &stacks->stack_room, sizeof *stack);
+        model->stack_count++;
+        stacks->named = model_grow(stacks->named, *place, &stacks->named_room, sizeof *stacks->named);
     }
+    uint32_t number = *place;
     if (is_new || named > stacks->named[number]) {
-        copy_frames(adding, &model->stacks[number], stack);
+        model->stacks[number] = (struct model_stack){.leaf = shown_node(adding, leaf), .count = stack->count,
+                                                     .truncated = stack->truncated};
         stacks->named[number] = named;
     }
     return number;
@@ -165,18 +198,21 @@ static uint32_t add_stack(struct adding *adding, const struct model_stack *stack
 
 uint32_t *merge_stacks_add(struct merge_stacks *stacks, const struct model *from) {
     struct adding adding = {.stacks = stacks, .from = from};
-    struct profile_stacks tree;
     if (!add_modules(&adding)) return NULL;
-    profile_stacks_init(&tree, from);
-    struct numbered numbered = number_nodes(&adding, &tree);
+    profile_stacks_init(&adding.tree, from);
+    adding.shown_frames = model_alloc(adding.tree.frame_count, sizeof *adding.shown_frames);
+    adding.shown_nodes = model_alloc(adding.tree.node_count, sizeof *adding.shown_nodes);
+    struct numbered numbered = number_nodes(&adding);
+    make_room(stacks);
     uint32_t *numbers = model_alloc(from->stack_count, sizeof *numbers);
-    for (size_t i = 0; i < from->stack_count; i++) {
-        uint32_t leaf = tree.leaf_of[i];
-        numbers[i] = add_stack(&adding, model_stack(from, (uint32_t)i), numbered.nodes[leaf], numbered.named[leaf]);
-    }
+    for (size_t i = 0; i < from->stack_count; i++)
+        numbers[i] = add_stack(&adding, &from->stacks[i], adding.tree.leaf_of[i], &numbered);
     free(numbered.nodes);
     free(numbered.named);
-    profile_stacks_fini(&tree);
+    free(adding.shown_frames);
+    free(adding.shown_nodes);
+    free(adding.way);
+    profile_stacks_fini(&adding.tree);
     free(adding.modules);
     return numbers;
 }

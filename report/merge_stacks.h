@@ -5,14 +5,20 @@
 #ifndef REPORT_MERGE_STACKS_H
 #define REPORT_MERGE_STACKS_H
 
+#include "fold.h"
 #include "keys.h"
 #include "model.h"
 
 struct merge_stacks {
     struct model *model; /* modules and stacks are added to it */
-    struct keys builds, modules, frames, nodes, stacks;
+    struct keys builds, modules, frames;
+    struct model_tree nodes; /* (stack outwards, number in `frames`), to tell what is equal; its frames are none */
+    struct fold nodes_fold;
+    uint32_t *stack_of; /* by twice the node, + 1: cut; the stack, 0: none */
+    size_t stack_of_count;
+    struct fold fold; /* of the model's tree: what is shown */
     size_t module_room, stack_room;
-    size_t *named; /* by stack: how many of its frames have names */
+    uint16_t *named; /* by stack: how many of its frames have names */
     size_t named_room;
 };
 
