@@ -361,24 +361,42 @@ static struct model *read_profile(const struct request *request, char *why, size
 
 static struct model *read_any(const struct request *request, char *why, size_t why_bytes);
 
-/* Its segment, if that is still there, else its profile. */
+/* Of what the core itself has. */
+static struct model *read_held(const struct request *request, const struct core *core, char *why, size_t why_bytes) {
+    char end[32];
+    struct view *view = view_open_fd(core->held, why, why_bytes);
+    if (view == NULL) return NULL;
+    struct model *model = aggregate(view, AGGREGATE_LAST_TRACE, NULL, NULL);
+    view_close(view);
+    snprintf(end, sizeof end, "signal:%d", core->signal);
+    if (core->signal > 0 && strcmp(model->process.end, "running") == 0) model_set(&model->process.end, end);
+    model_set(&model->scan, "off: a core dump is not looked through");
+    if (!request->no_symbols) symbol_resolve(model, &request->symbols);
+    model_set(&model->profile_path, request->path);
+    return model;
+}
+
+/* The profile knows more than the moment that the core has, if the process died then. */
 static struct model *read_core(const struct request *request, char *why, size_t why_bytes) {
     struct core core;
     struct request other = *request;
     struct model *model = NULL;
     other.path = NULL;
     if (core_read(&core, request->path, why, why_bytes)) {
-        bool is_left = core.segment != NULL && access(core.segment, R_OK) == 0;
+        bool is_moment = core.held >= 0 && core.signal == 0;
+        bool is_left = !is_moment && core.segment != NULL && access(core.segment, R_OK) == 0;
         if (is_left) model_set(&other.path, core.segment);
-        else if (core.segment != NULL) other.path = core_profile(&core, request->path);
+        else if (!is_moment && core.segment != NULL) other.path = core_profile(&core, request->path);
         snprintf(why, why_bytes, core.segment == NULL
                      ? "a core dump of process %" PRIu32 "%s%s, which was not profiled"
-                     : "a core dump of process %" PRIu32 "%s%s; its profile, where such a report comes from, is "
-                       "neither beside it nor here nor where it was written: copy it here",
+                     : "a core dump of process %" PRIu32 "%s%s; its profile is neither beside it nor here nor where it "
+                       "was written: copy it here (cores have all that a report needs if 0x3b was written to "
+                       "/proc/PID/coredump_filter before)",
                  core.pid, core.program[0] != 0 ? ", " : "", core.program);
         if (is_left && locate_is_live(core.pid, core.segment))
             fprintf(stderr, "poolprof report: %s: the process lives on; this is what it holds now\n", request->path);
         if (other.path != NULL) model = read_any(&other, why, why_bytes);
+        if (model == NULL && core.held >= 0) model = read_held(request, &core, why, why_bytes);
         free(other.path);
     }
     core_fini(&core);

@@ -1,7 +1,7 @@
 /*
- * See core.h. Only headers and notes are read, and one page or two of the stack where the environment is;
- * nothing in them is trusted. The segment is known by its name PID.NONCE among the mapped files (the note
- * NT_FILE, which lists what is not dumped, too), the profile by the same nonce.
+ * See core.h. Only headers and notes are read, one page or two of the stack where the environment is, and the
+ * segment if it is there; nothing in them is trusted. The segment is known by its name PID.NONCE among the
+ * mapped files (the note NT_FILE, which lists what is not dumped, too), the profile by the same nonce.
  */
 #include "core.h"
 
@@ -14,7 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/procfs.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "locate.h"
@@ -24,11 +26,14 @@
 
 #define NOTES_MAX (64u << 20)
 #define PHDRS_MAX (1u << 20)
+#define SPAN_MAX (UINT64_C(1) << 40) /* of a segment and of its areas */
+#define COPY_BYTES (1u << 20)
 #define ENVIRONMENT_MAX (256u << 10) /* before the name of the program on its first stack */
 
 struct reader {
     struct core *core;
     int fd;
+    uint64_t file_bytes;
     Elf64_Phdr *phdrs;
     size_t phdr_count;
     uint64_t name_at; /* address of the file name that was executed; the environment ends there */
@@ -94,8 +99,16 @@ static void take_auxiliary(struct reader *reader, const char *bytes, uint64_t si
     }
 }
 
+/* The first thread's is the one that died. */
+static void take_signal(struct reader *reader, const char *bytes) {
+    struct elf_prstatus status;
+    memcpy(&status, bytes, sizeof status);
+    if (reader->core->signal == 0) reader->core->signal = status.pr_cursig;
+}
+
 static void take_note(struct reader *reader, uint32_t type, const char *bytes, uint64_t size) {
     struct elf_prpsinfo process;
+    if (type == NT_PRSTATUS && size >= sizeof(struct elf_prstatus)) take_signal(reader, bytes);
     if (type == NT_PRPSINFO && size >= sizeof process) {
         memcpy(&process, bytes, sizeof process);
         reader->core->pid = (uint32_t)process.pr_pid;
@@ -169,21 +182,78 @@ static void read_environment(struct reader *reader) {
     }
 }
 
+/* ---- the segment ---- */
+
+/* The bytes from its header on that its areas have. */
+static uint64_t span_of(const struct pp_segment_header *header) {
+    uint64_t most = 0;
+    for (int id = 0; id < PP_AREA_COUNT; id++) {
+        const struct pp_area *area = &header->areas[id];
+        if (area->offset >= SPAN_MAX || area->stride == 0 || area->limit > SPAN_MAX / area->stride) return 0;
+        uint64_t end = area->offset + area->limit * area->stride;
+        if (end > most) most = end;
+    }
+    return most;
+}
+
+static bool copy_load(struct reader *reader, const Elf64_Phdr *phdr, uint64_t to) {
+    char *bytes = model_buffer(COPY_BYTES, 1);
+    bool good = true;
+    for (uint64_t done = 0; good && done < phdr->p_filesz; done += COPY_BYTES) {
+        uint64_t left = phdr->p_filesz - done, count = left < COPY_BYTES ? left : COPY_BYTES;
+        good = read_at(reader->fd, bytes, count, phdr->p_offset + done) &&
+               pwrite(reader->core->held, bytes, count, (off_t)(to + done)) == (ssize_t)count;
+    }
+    free(bytes);
+    return good;
+}
+
+/* Its parts as a file, each at its distance from the header. No file has more parts than bytes. */
+static void copy_segment(struct reader *reader, uint64_t base, uint64_t span) {
+    uint64_t left = reader->file_bytes;
+    reader->core->held = memfd_create("poolprof-core", MFD_CLOEXEC);
+    for (size_t i = 0; i < reader->phdr_count && reader->core->held >= 0; i++) {
+        const Elf64_Phdr *phdr = &reader->phdrs[i];
+        uint64_t from = phdr->p_vaddr - base;
+        if (phdr->p_type != PT_LOAD || phdr->p_vaddr < base || from >= span || phdr->p_filesz == 0) continue;
+        if (phdr->p_filesz > left || phdr->p_filesz > span - from || !copy_load(reader, phdr, from)) return;
+        left -= phdr->p_filesz;
+    }
+}
+
+static void read_segment(struct reader *reader) {
+    struct pp_segment_header header;
+    for (size_t i = 0; i < reader->phdr_count; i++) {
+        const Elf64_Phdr *phdr = &reader->phdrs[i];
+        if (phdr->p_type != PT_LOAD || phdr->p_filesz < sizeof header ||
+            !read_at(reader->fd, &header, sizeof header.magic, phdr->p_offset) ||
+            memcmp(header.magic, PP_SEGMENT_MAGIC, sizeof header.magic) != 0 ||
+            !read_at(reader->fd, &header, sizeof header, phdr->p_offset) || header.pid != reader->core->pid)
+            continue;
+        copy_segment(reader, phdr->p_vaddr, span_of(&header));
+        return;
+    }
+}
+
 bool core_read(struct core *core, const char *path, char *why, size_t why_bytes) {
-    *core = (struct core){0};
+    *core = (struct core){.held = -1};
     struct reader reader = {.core = core, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    struct stat status;
     model_set(&core->program, "");
-    bool good = reader.fd >= 0;
+    bool good = reader.fd >= 0 && fstat(reader.fd, &status) == 0;
+    if (good) reader.file_bytes = (uint64_t)status.st_size;
     if (!good) snprintf(why, why_bytes, "%s", strerror(errno));
     else if (!(good = read_headers(&reader) && read_notes(&reader)))
         snprintf(why, why_bytes, "a core dump without readable notes: it is cut off, or of another machine");
-    else read_environment(&reader);
+    if (good) read_environment(&reader);
+    if (good) read_segment(&reader);
     free(reader.phdrs);
     if (reader.fd >= 0) close(reader.fd);
     return good;
 }
 
 void core_fini(struct core *core) {
+    if (core->held >= 0) close(core->held);
     free(core->segment);
     free(core->program);
     free(core->directory);

@@ -1,6 +1,7 @@
 /*
  * A core dump of a profiled process: which process it was, and where its report may be. The core itself has
- * nothing of the profiler's: the segment is not dumped, it would be as large again. Layer 1.
+ * the segment only where its owner asked for shared file mappings (0x8 in /proc/PID/coredump_filter), or where
+ * the segment had no file. Layer 1.
  */
 #ifndef REPORT_CORE_H
 #define REPORT_CORE_H
@@ -11,6 +12,8 @@
 
 struct core {
     uint32_t pid;
+    int signal;      /* what it died of; 0: it lived on */
+    int held;        /* a file of what the core has of its segment; -1: nothing */
     uint64_t nonce;  /* of its segment; 0: it was not profiled */
     char *segment;   /* where that was; NULL: it was not profiled */
     char *program;   /* the file it was started from; "": not known */

@@ -95,6 +95,10 @@ static bool add_tracker_bytes(uint64_t bytes) {
     return true;
 }
 
+/* Holes must stay out of core dumps, which would fill them. What is there is in a core if its owner asks for
+   shared file mappings (bit 3 of /proc/PID/coredump_filter): the report then needs nothing else. */
+static void dump(void *at, uint64_t bytes) { pp_os_advise(at, bytes, 17 /* MADV_DODUMP */); }
+
 /* Puts memory behind at least element `need` - 1. Under the lock. */
 static bool grow(enum pp_area_id id, uint64_t need) {
     uint64_t stride = plans[id].stride, limit = pp_segment.limit[id];
@@ -117,6 +121,7 @@ static bool grow(enum pp_area_id id, uint64_t need) {
                                      memory_order_relaxed);
             return false;
         }
+        dump(pp_segment.area_base[id] + ready_bytes, chunk);
         ready_bytes += chunk;
         uint64_t ready = ready_bytes / stride;
         if (ready > limit) ready = limit;
@@ -201,6 +206,7 @@ bool pp_segment_create(const struct pp_options *options, const char *runtime_dir
     PP_STORE(&header->options.TRACKER_MAX, (int64_t)max);
     PP_STORE(&header->tracker_bytes, PP_SEGMENT_HEADER_BYTES);
     pp_segment.header = header;
+    dump(header, PP_SEGMENT_HEADER_BYTES);
     pp_segment.depth = (uint32_t)PP_LOAD(&options->DEPTH);
     pp_segment.exact = PP_LOAD(&options->TRACK) == PP_TRACK_EXACT;
     for (unsigned i = 0; i < PP_AREA_COUNT; i++) {

@@ -13,13 +13,25 @@ from driver import Sandbox, main
 UNLIMITED = resource.RLIM_INFINITY
 
 
-def dump(box, **more):
+def ask_for_segment():
+    """Shared file mappings, too, are to be in cores of this process."""
+    with open("/proc/self/coredump_filter", "w", encoding="ascii") as file:
+        file.write("0x3b")
+
+
+def dump(box, whole=False, **more):
     """The crash program's core, its process."""
     with open("/proc/sys/kernel/core_pattern", encoding="ascii") as file:
         pattern = file.read().strip()
     if pattern[:1] in "|/" or resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
         skip(f"cores go to {pattern}")
-    done = box.run("crash", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (UNLIMITED, UNLIMITED)), **more)
+
+    def prepare():
+        resource.setrlimit(resource.RLIMIT_CORE, (UNLIMITED, UNLIMITED))
+        if whole:
+            ask_for_segment()
+
+    done = box.run("crash", preexec_fn=prepare, **more)
     check(done.returncode == -signal.SIGABRT, done.returncode, done.err)
     cores = [name for name in os.listdir(box.directory) if name.startswith("core")]
     if not cores:
@@ -102,11 +114,50 @@ def segment():
         check(report["process"]["pid"] == done.pid, report["process"])
 
 
+def alone():
+    """The core has the segment if it was asked for; holes of the segment are not in it."""
+    with Sandbox() as box:
+        core, done = dump(box, whole=True)
+        profile = box.profile_of(done.pid)
+        expected = reported(profile)
+        os.unlink(profile)
+        report = reported(core)
+        holds(report)
+        check(report["process"]["end"] == "signal:6" and report["process"]["pid"] == done.pid, report["process"])
+        check(report["sites"][0]["stack"] == expected["sites"][0]["stack"], report["sites"])
+        check(report["totals"]["allocations"] == expected["totals"]["allocations"], report["totals"])
+        check("core dump" in report["leaks"]["scan"] and report["profile"] == core, report["leaks"], report["profile"])
+        check(os.stat(core).st_blocks * 512 < 64 << 20, os.stat(core))
+
+
+def moment():
+    """Of a process that lives on: as it was then."""
+    if shutil.which("gcore") is None:
+        skip("gcore is not installed")
+    with Sandbox() as box:
+        process = box.start("crash", "wait", stdin=subprocess.PIPE, preexec_fn=ask_for_segment)
+        check(process.stdout.readline() == "ready\n", "not ready")
+        subprocess.run(["gcore", "-o", box.path("core"), str(process.pid)], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, timeout=60)
+        core = box.path(f"core.{process.pid}")
+        for _ in range(2):
+            report = reported(core)
+            holds(report)
+            check(report["process"]["end"] == "running", report["process"])
+            process.communicate("" if process.poll() is None else None, timeout=60)
+
+
 def unprofiled():
     with Sandbox() as box:
         core, done = dump(box, env={"PATH": os.environ["PATH"]})
         said = complains(3, "report", core)
         check(str(done.pid) in said and "was not profiled" in said, said)
+
+
+def survives(core):
+    done = subprocess.run([os.environ["PP_PROGRAM"], "report", core], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+    check(done.returncode in (0, 3), done.returncode, done.stderr)
 
 
 def hostile():
@@ -122,10 +173,24 @@ def hostile():
         for case in cases:
             with open(bad, "wb") as file:
                 file.write(case)
-            done = subprocess.run([os.environ["PP_PROGRAM"], "report", bad], stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
-            check(done.returncode in (0, 3), done.returncode, done.stderr)
+            survives(bad)
+
+
+def hostile_segment():
+    """In the core: its header says anything."""
+    with Sandbox() as box:
+        core, done = dump(box, whole=True)
+        os.unlink(box.profile_of(done.pid))
+        with open(core, "r+b") as file:
+            whole = file.read()
+            at = next(at for at in range(0, len(whole), 4096) if whole[at:at + 8] == b"poolprof")
+            for field in range(8, 1024, 24):
+                for value in (b"\xff" * 8, b"\0" * 8, b"\xff\xff\xff\xff\xff\0\0\0"):
+                    os.pwrite(file.fileno(), value, at + field)
+                    survives(core)
+                os.pwrite(file.fileno(), whole[at + field:at + field + 8], at + field)
+        holds(reported(core))
 
 
 if __name__ == "__main__":
-    main({f.__name__: f for f in (kernel, gcore, segment, unprofiled, hostile)})
+    main({f.__name__: f for f in (kernel, gcore, segment, alone, moment, unprofiled, hostile, hostile_segment)})
