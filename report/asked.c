@@ -20,7 +20,8 @@ char *asked_execute(void *context, const char *text, size_t bytes) {
 }
 
 /* What is new of it. */
-static void tell(struct asked *asked, const struct model *seen, struct board *board, uint64_t id) {
+static void tell(struct asked *asked, const struct history *history, struct board *board, uint64_t id) {
+    const struct model *seen = history->seen;
     double before_s = asked->told_s;
     board_past(board, id, seen);
     if (seen->sample_count > 0) asked->since_s = fmax(asked->since_s, seen->samples[seen->sample_count - 1].t_s);
@@ -29,6 +30,7 @@ static void tell(struct asked *asked, const struct model *seen, struct board *bo
         asked->told_s = seen->alerts[i].t_s;
         board_alert(board, id, &seen->alerts[i]);
     }
+    board_growth(board, id, history->growth, history->growth_count);
     if (seen->found.t_s > asked->found_s) board_found(board, id, &seen->found);
     asked->found_s = seen->found.t_s;
 }
@@ -39,7 +41,7 @@ void asked_turn(struct asked *asked, struct orders *orders, uint32_t pid, struct
     const char *reply = asked->order != NULL ? order_reply(asked->order) : NULL;
     if (asked->order != NULL && reply == NULL) return;
     if (reply != NULL && history_parse(&history, reply)) {
-        tell(asked, history.seen, board, id);
+        tell(asked, &history, board, id);
         history_fini(&history);
     }
     asked->answered |= reply != NULL;

@@ -22,6 +22,8 @@ struct process {
     struct model_alert *alerts;
     size_t alert_count, alert_room;
     struct model_found found;
+    struct model_growth *growth;
+    size_t growth_count;
 };
 
 struct board {
@@ -57,6 +59,7 @@ static void process_free(struct process *process) {
     model_destroy(process->model);
     sample_history_fini(&process->history);
     free(process->alerts);
+    free(process->growth);
     free(process);
 }
 
@@ -214,6 +217,19 @@ void board_found(struct board *board, uint64_t id, const struct model_found *fou
     if (board->changed != NULL) board->changed(board->context);
 }
 
+void board_growth(struct board *board, uint64_t id, const struct model_growth *growth, size_t count) {
+    if (board == NULL) return;
+    pthread_mutex_lock(&board->lock);
+    struct process *process = at(board, id);
+    if (process != NULL) {
+        free(process->growth);
+        process->growth = model_alloc(count, sizeof *growth);
+        process->growth_count = count;
+        if (count > 0) memcpy(process->growth, growth, count * sizeof *growth);
+    }
+    pthread_mutex_unlock(&board->lock);
+}
+
 void board_past(struct board *board, uint64_t id, const struct model *seen) {
     pthread_mutex_lock(&board->lock);
     struct process *process = at(board, id);
@@ -338,8 +354,11 @@ struct model *board_figures(struct board *board, uint64_t id, bool *shared) {
 void board_history(struct board *board, uint64_t id, struct model *model) {
     pthread_mutex_lock(&board->lock);
     const struct process *process = at(board, id);
-    if (process != NULL) add_history(process, model);
-    if (process != NULL && process->view != NULL) model->found = process->found;
+    if (process != NULL) {
+        add_history(process, model);
+        model_set_growth(model, process->growth, process->growth_count);
+        if (process->view != NULL) model->found = process->found;
+    }
     pthread_mutex_unlock(&board->lock);
 }
 

@@ -101,12 +101,11 @@ char *control_alerts(struct control_call *call) {
 
 static json_t *growth_of(const struct watched *watched) {
     json_t *list = json_array();
-    for (size_t i = 0; i < watched->survey.count; i++) {
-        const struct survey_site *site = &watched->survey.sites[i];
-        if (site->verdict.grows)
-            json_array_append_new(list, json_pack("{s:I, s:f, s:f}", "site", (json_int_t)site->site, "bytes_per_s",
-                                                  site->verdict.rate, "confidence", site->verdict.confidence));
-    }
+    struct model_growth growth[SURVEY_SITES];
+    size_t count = survey_growth(&watched->survey, growth);
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_pack("{s:I, s:f, s:f}", "site", (json_int_t)growth[i].site, "bytes_per_s",
+                                              growth[i].rate, "confidence", growth[i].confidence));
     return list;
 }
 

@@ -68,7 +68,7 @@ static void read_growth(struct history *history, const json_t *row) {
     history->growth = model_grow(history->growth, history->growth_count, &history->growth_room,
                                  sizeof *history->growth);
     history->growth[history->growth_count++] =
-        (struct history_growth){.site = (uint32_t)count_of(row, "site"), .rate = number_of(row, "bytes_per_s"),
+        (struct model_growth){.site = (uint32_t)count_of(row, "site"), .rate = number_of(row, "bytes_per_s"),
                                 .confidence = number_of(row, "confidence")};
 }
 
@@ -115,13 +115,5 @@ void history_fill(const struct history *history, struct model *model) {
     for (size_t i = 0; i < seen->alert_count; i++)
         model_add_alert(model, seen->alerts[i]);
     model->found = seen->found;
-    for (size_t i = 0; i < model->site_count; i++) {
-        struct model_site *site = &model->sites[i];
-        uint32_t number = model->stacks[site->stack].site;
-        for (size_t g = 0; number != 0 && g < history->growth_count; g++) {
-            if (history->growth[g].site != number) continue;
-            site->growth_rate = history->growth[g].rate;
-            site->growth_confidence = history->growth[g].confidence;
-        }
-    }
+    model_set_growth(model, history->growth, history->growth_count);
 }

@@ -14,10 +14,7 @@
 
 struct history {
     struct model *seen;     /* samples, alerts, found */
-    struct history_growth {
-        uint32_t site;      /* its number in the segment */
-        double rate, confidence;
-    } *growth;
+    struct model_growth *growth;
     size_t growth_count, growth_room;
 };
 

@@ -408,6 +408,18 @@ void model_add_ages(struct model_ages *ages, uint32_t *first, const struct model
     }
 }
 
+void model_set_growth(struct model *model, const struct model_growth *growth, size_t count) {
+    for (size_t i = 0; i < model->site_count; i++) {
+        struct model_site *site = &model->sites[i];
+        uint32_t number = model->stacks[site->stack].site;
+        for (size_t g = 0; number != 0 && g < count; g++) {
+            if (growth[g].site != number) continue;
+            site->growth_rate = growth[g].rate;
+            site->growth_confidence = growth[g].confidence;
+        }
+    }
+}
+
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 static void keep_marked(const struct model *model, struct model_site *site) {

@@ -247,6 +247,12 @@ struct model_found {
     } kinds[MODEL_KIND_COUNT];
 };
 
+/* A site that goes on growing. */
+struct model_growth {
+    uint32_t site;              /* its number in the segment */
+    double rate, confidence;    /* bytes/s, 0 to 1 */
+};
+
 struct model_child {
     uint32_t pid;
     char *exe, *end, *profile;
@@ -399,6 +405,8 @@ const struct model_site *model_site(const struct model *model, uint32_t id);
 /* The model's sites in that order; the caller frees the list. */
 const struct model_site **model_sorted(const struct model *model, enum model_order order);
 
+/* Of a model made from the segment that their numbers are of. */
+void model_set_growth(struct model *model, const struct model_growth *growth, size_t count);
 /* Takes out of the sites, and of the sums over them, what was there before the last mark. */
 void model_keep_marked(struct model *model);
 /* Adds the figures of a site that becomes one with another; not its ages. */

@@ -8,8 +8,10 @@
 
 #include "words.h"
 
-#define FRAMES 2u      /* named */
-#define DEPTH 8u       /* looked at, for those of the profiler */
+#define FRAMES 4u      /* named at most */
+#define FRAMES_CUT 2u  /* so many are cut to fit; of the others as many as fit whole */
+#define BELOW " < "
+#define DEPTH 12u      /* looked at, for those of the profiler */
 #define FIRST_WIDTH 34 /* of the first one's name, if there is a second */
 #define FUNCTION_LEAST 12
 
@@ -103,13 +105,16 @@ static void put_frame(const struct model *model, const struct model_frame *frame
 void site_name_text(const struct model *model, uint32_t number, char to[MODEL_SUBJECT_BYTES]) {
     const struct model_stack *stack = model_stack(model, number);
     const int most = MODEL_SUBJECT_BYTES - 1;
-    char first[MODEL_SUBJECT_BYTES] = "", second[MODEL_SUBJECT_BYTES], *both = NULL;
-    if (stack->count > 0) put_frame(model, &stack->frames[0], stack->count > 1 ? FIRST_WIDTH : most, first);
-    int left = most - (int)strlen(first) - 3;
-    if (stack->count > 1 && left >= FUNCTION_LEAST) {
-        put_frame(model, &stack->frames[1], left, second);
-        if (asprintf(&both, "%s < %s", first, second) < 0) both = NULL;
+    char next[MODEL_SUBJECT_BYTES] = "";
+    to[0] = 0;
+    if (stack->count > 0) put_frame(model, &stack->frames[0], stack->count > 1 ? FIRST_WIDTH : most, to);
+    for (size_t i = 1; i < stack->count && i < FRAMES; i++) {
+        size_t used = strlen(to);
+        int left = most - (int)used - (int)strlen(BELOW);
+        if (left < FUNCTION_LEAST) return;
+        put_frame(model, &stack->frames[i], i < FRAMES_CUT ? left : most, next);
+        if ((int)strlen(next) > left) return;
+        strcpy(to + used, BELOW);
+        strcat(to + used, next);
     }
-    snprintf(to, MODEL_SUBJECT_BYTES, "%s", both != NULL ? both : first);
-    free(both);
 }

@@ -1,6 +1,7 @@
 /*
- * What a growing site is called in an alert: its two innermost frames that are not the profiler's, by function and
- * line where they can be found, else as return addresses in the module's file. Any thread. Layer 2.
+ * What a growing site is called in an alert: its innermost frames that are not the profiler's, two of them or as many
+ * as there is room for, by function and line where they can be found, else as addresses in the module's file.
+ * Any thread. Layer 2.
  */
 #ifndef REPORT_SITE_NAME_H
 #define REPORT_SITE_NAME_H

@@ -196,18 +196,12 @@ void survey_name(struct survey *survey, uint32_t site, const char *name) {
         if (survey->sites[i].site == site) model_set(&survey->sites[i].name, name);
 }
 
-static const struct survey_site *find(const struct survey *survey, uint32_t site) {
-    bool known = site != 0 && site < survey->known && survey->place[site] != 0;
-    return known ? &survey->sites[survey->place[site] - 1] : NULL;
-}
-
-void survey_fill(const struct survey *survey, struct model *model) {
-    for (size_t i = 0; i < model->site_count; i++) {
-        struct model_site *site = &model->sites[i];
-        const struct survey_site *at = find(survey, model->stacks[site->stack].site);
-        if (at == NULL || !at->verdict.grows)
-            continue;
-        site->growth_rate = at->verdict.rate;
-        site->growth_confidence = at->verdict.confidence;
+size_t survey_growth(const struct survey *survey, struct model_growth growth[SURVEY_SITES]) {
+    size_t count = 0;
+    for (size_t i = 0; i < survey->count; i++) {
+        const struct survey_site *at = &survey->sites[i];
+        if (at->verdict.grows)
+            growth[count++] = (struct model_growth){at->site, at->verdict.rate, at->verdict.confidence};
     }
+    return count;
 }

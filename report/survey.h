@@ -63,7 +63,7 @@ size_t survey_readings(const struct survey *survey, double leak_age_s, struct al
 size_t survey_unnamed(const struct survey *survey, uint32_t sites[SURVEY_SITES]);
 void survey_name(struct survey *survey, uint32_t site, const char *name);
 
-/* The growth of the model's sites. */
-void survey_fill(const struct survey *survey, struct model *model);
+/* Those that grow: how many. */
+size_t survey_growth(const struct survey *survey, struct model_growth growth[SURVEY_SITES]);
 
 #endif

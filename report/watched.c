@@ -361,8 +361,10 @@ static bool sample_now(struct watched *watched) {
     begun_s = processor_s();
     if (atomic_load(&options->TRACK) != PP_TRACK_OFF &&
         survey_take(&watched->survey, watched->view, sample.t_s, limits.min_s)) {
+        struct model_growth growth[SURVEY_SITES];
         charge(watched, MODEL_SURVEY, begun_s);
         name_sites(watched);
+        board_growth(watched->board, watched->seat, growth, survey_growth(&watched->survey, growth));
     }
     tell_alerts(watched, &sample);
     return true;
@@ -464,7 +466,8 @@ struct aggregate_moments watched_moments(const struct watched *watched) {
 
 void watched_fill(const struct watched *watched, struct model *model) {
     memcpy(model->costs, watched->costs, sizeof watched->costs);
-    survey_fill(&watched->survey, model);
+    struct model_growth growth[SURVEY_SITES];
+    model_set_growth(model, growth, survey_growth(&watched->survey, growth));
     sample_history_store(&watched->history, model);
     for (size_t i = 0; i < watched->told_count; i++)
         model_add_alert(model, watched->told[i]);

@@ -135,15 +135,22 @@ const reportColumns = (data) => {
             help: "ever made here",
             cell: (site) => data.about + count(site.allocations),
         },
-        has("growth_bytes_per_minute") && {
+        has("growth") && {
             title: "growth",
             number: true,
-            help: "per minute",
-            value: (site) => site.growth_bytes_per_minute,
+            help: "goes on growing at this rate, of all that came and went",
+            value: (site) => site.growth?.bytes_per_s ?? 0,
             cell: (site) =>
-                !site.growth_bytes_per_minute
-                    ? ""
-                    : `${signed(bytes, Math.round(site.growth_bytes_per_minute))}/min`,
+                site.growth
+                    ? `${data.about}${bytes(Math.round(site.growth.bytes_per_s * 60))}/min`
+                    : "",
+        },
+        has("since_mark") && {
+            title: "since mark",
+            number: true,
+            help: "bytes of what was allocated since the last mark",
+            value: (site) => site.since_mark?.bytes ?? 0,
+            cell: (site) => data.about + bytes(site.since_mark?.bytes ?? 0),
         },
         has("retained_bytes") && {
             title: "keeps",

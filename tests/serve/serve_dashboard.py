@@ -8,6 +8,7 @@ import subprocess
 from browser import Browser
 from common import GAME, profile_of, skip
 from driver import PROGRAM, Sandbox, check, main
+from serve_watch import served
 from serving import STILL, Server, Still, eventually
 
 
@@ -102,6 +103,21 @@ def commands(page):
     eventually(lambda: '"command": "health"' in page.run(reply), "health", page.run(reply))
 
 
+def growing():
+    """A site that grows says so, whoever serves; in the report of the running process, too."""
+    with Sandbox() as box, Still(box, "grow", SERVE="127.0.0.1:0", LOG_LEVEL="info", SAMPLE_MIN="100ms",
+                                 SAMPLE_MAX="200ms") as program, Server(program.pid) as other:
+        for server in (served(program), other):
+            found = eventually(lambda server=server: [s for s in server.json("/api/report")["sites"] if s["growth"]], "growth")
+            check([s["stack"][1]["function"] for s in found] == ["grow"], found)
+            rate = found[0]["growth"]["bytes_per_s"]
+            check(0 < rate < 250000, rate)
+        with browser(other) as page:
+            page.open("/")
+            eventually(lambda: "growth" in page.run("document.getElementById('sites').textContent"), "the column")
+            check("/min" in page.run("document.getElementById('sites').textContent"), "the rate")
+
+
 # How long each of 60 steps takes, ms, least first.
 SCROLL = """(async () => {
     const table = document.querySelector('.virtual'), took = [];
@@ -182,4 +198,4 @@ def outside():
 
 
 if __name__ == "__main__":
-    main({f.__name__: f for f in (live, smooth, outside)})
+    main({f.__name__: f for f in (live, growing, smooth, outside)})

@@ -1,6 +1,7 @@
 /* Allocates, and then does nothing that changes a figure until its standard input ends: so what is served and
-   what is reported can be compared. With an argument it starts itself once more, without one. STILL_ITEMS: so many
+   what is reported can be compared. "child": it starts itself once more; "grow": it is not still, but grows. STILL_ITEMS: so many
    blocks more, for tests/bench/scrapes.py. */
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,12 @@ void make_many(const char *count) {
         last = make_item(16 + (size_t)(i % 8) * 16);
 }
 
+void grow(void) {
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    while (poll(&input, 1, 20) == 0)
+        last = make_item(4000);
+}
+
 int main(int argc, char **argv) {
     char line[16];
     make_many(getenv("STILL_ITEMS"));
@@ -43,8 +50,9 @@ int main(int argc, char **argv) {
     lose_items();
     make_tagged();
     make_pooled();
-    if (argc > 1 && fork() == 0) execl(argv[0], argv[0], NULL);
+    if (argc > 1 && !strcmp(argv[1], "child") && fork() == 0) execl(argv[0], argv[0], NULL);
     if (write(STDOUT_FILENO, "still\n", 6) != 6) return 1;
+    if (argc > 1 && !strcmp(argv[1], "grow")) grow();
     while (read(STDIN_FILENO, line, sizeof line) > 0)
         ;
     return 0;

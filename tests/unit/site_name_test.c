@@ -35,6 +35,9 @@ static void names(void **state) {
     expect(plain, 0, "");
     const struct model_frame bare[] = {in(NULL, NULL, 0), in("main", NULL, 0)};
     expect(bare, 2, "game+0x1234 < main");
+    const struct model_frame short_ones[] = {in("zmalloc", NULL, 0), in("createEmbeddedStringObject", NULL, 0),
+                                             in("processMultibulkBuffer", NULL, 0), in("processInputBuffer", NULL, 0)};
+    expect(short_ones, 4, "zmalloc < createEmbeddedStringObject < processMultibulkBuffer");
     const struct model_frame wide[] = {
         in("a_function_with_quite_a_long_name_in_it_indeed", "/src/a_file_of_a_long_name.c", 123456),
         in("another_function_with_quite_a_long_name", "/src/b.c", 7)};
