@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "mhd.h"
 #include "model.h"
@@ -392,11 +393,24 @@ struct http *http_start(const struct http_rules *rules, const struct listening *
     return NULL;
 }
 
+/* The last events, the end of what was watched among them, are on their way to who listens. */
+static void end_streams(struct http *http) {
+    const struct timespec step = {.tv_nsec = 5000000};
+    for (int left = HTTP_LAST_MS / 5; left > 0; left--) {
+        pthread_mutex_lock(&http->lock);
+        bool done = http->streams == 0;
+        pthread_mutex_unlock(&http->lock);
+        if (done) return;
+        nanosleep(&step, NULL);
+    }
+}
+
 void http_stop(struct http *http) {
     pthread_mutex_lock(&http->lock);
     http->stopping = true;
     resume_all(http);
     pthread_mutex_unlock(&http->lock);
+    end_streams(http);
     mhd.stop_daemon(http->daemon);
     pthread_mutex_destroy(&http->lock);
     free(http);

@@ -23,6 +23,7 @@
 #define HTTP_IDLE_S 15
 #define HTTP_PATIENCE_S 60
 #define HTTP_ANSWER_S 600
+#define HTTP_LAST_MS 1000 /* at the end, for streams to take what is left */
 #define HTTP_HEADER_BYTES 16384
 
 struct http;
