@@ -22,6 +22,7 @@
 #include "model.h"
 
 #define DEADLINE_NS INT64_C(200000000)
+#define LATE_NS INT64_C(5000000000)
 #define ROUNDS 100u
 #define RED_ZONE 128u /* System V ABI */
 #define LEAVE_TRIES 20u
@@ -60,6 +61,16 @@ static char state_of(int pid, int tid) {
     if (fgets(text, sizeof text, file) != NULL) name_end = strrchr(text, ')');
     fclose(file);
     return name_end != NULL && name_end[1] == ' ' ? name_end[2] : 0;
+}
+
+bool halt_any_runs(int pid) {
+    bool runs = false;
+    DIR *tasks = open_tasks(pid);
+    if (tasks == NULL) return false;
+    for (struct dirent *entry; !runs && (entry = readdir(tasks)) != NULL;)
+        runs = entry->d_name[0] != '.' && state_of(pid, atoi(entry->d_name)) == 'R';
+    closedir(tasks);
+    return runs;
 }
 
 static bool is_held(const struct halt *halt, int tid) {
@@ -183,32 +194,35 @@ int halt_all(struct halt *halt, int pid) {
     return EBUSY;
 }
 
-/* One goes on for a moment. false: it has ended. `waits`: it did not run, and did not want to; on a busy
-   machine it may just not have come to run. */
-static bool let_go_on(int pid, struct halted_thread *thread, int64_t moment_ns, bool *waits) {
+/* One goes on for a moment. 1: it has stopped again; 0: it has ended; -1: time is up, it runs. `waits`: it did not
+   run, and did not want to; on a busy machine it may just not have come to run. */
+static int let_go_on(int pid, struct halted_thread *thread, int64_t moment_ns, bool *waits) {
     const struct timespec moment = {0, moment_ns};
     uint64_t pc = thread->pc, stack = thread->stack;
     ptrace(PTRACE_CONT, thread->tid, NULL, NULL);
     nanosleep(&moment, NULL);
     char state = state_of(pid, thread->tid);
     ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL);
-    if (await_stop(thread->tid, now_ns() + DEADLINE_NS) <= 0 || !read_registers(thread)) return false;
+    int stopped = await_stop(thread->tid, now_ns() + DEADLINE_NS);
+    if (stopped <= 0) return stopped;
+    if (!read_registers(thread)) return 0;
     *waits = state != 'R' && thread->pc == pc && thread->stack == stack;
-    return true;
+    return 1;
 }
 
-/* Until it may stay, a few times. `moved`: there is hope. */
-static bool let_leave(const struct halt *halt, struct halted_thread *thread, const struct halt_wanted *wanted,
-                      bool *moved) {
+/* Until it may stay, a few times; as above. `moved`: there is hope. */
+static int let_leave(const struct halt *halt, struct halted_thread *thread, const struct halt_wanted *wanted,
+                     bool *moved) {
     int64_t moment_ns = 20000;
     for (unsigned tries = 0; tries < LEAVE_TRIES && wanted->stays_not(wanted->context, thread); tries++) {
         bool waits;
-        if (!let_go_on(halt->pid, thread, moment_ns, &waits)) return false;
-        if (waits) return true;
+        int stopped = let_go_on(halt->pid, thread, moment_ns, &waits);
+        if (stopped <= 0) return stopped;
+        if (waits) return 1;
         *moved = true;
         if (moment_ns < 2000000) moment_ns *= 2;
     }
-    return true;
+    return 1;
 }
 
 /* One after the other: all at once, on fewer processors than there are threads, most would not come to run.
@@ -221,7 +235,9 @@ bool halt_leave(struct halt *halt, const struct halt_wanted *wanted) {
         moved = false;
         for (size_t i = 0; i < halt->count && now_ns() < deadline;) {
             struct halted_thread *thread = &halt->threads[i];
-            if (thread->tid == wanted->but || let_leave(halt, thread, wanted, &moved)) i++;
+            int stands = thread->tid == wanted->but ? 1 : let_leave(halt, thread, wanted, &moved);
+            if (stands < 0) return false;
+            if (stands > 0) i++;
             else *thread = halt->threads[--halt->count];
         }
         if (moved && hold_new(halt, deadline, &found) != 0) return false;
@@ -229,9 +245,16 @@ bool halt_leave(struct halt *halt, const struct halt_wanted *wanted) {
     return true;
 }
 
+/* One that has not stopped yet will, and its call must not show that: once all others go on, it is waited for. */
 void halt_release(const struct halt *halt) {
-    for (size_t i = 0; i < halt->count; i++)
-        ptrace(PTRACE_DETACH, halt->threads[i].tid, NULL, NULL);
+    int64_t deadline = now_ns() + LATE_NS;
+    bool late = false;
+    for (size_t i = 0; i < halt->count; i++) late |= ptrace(PTRACE_DETACH, halt->threads[i].tid, NULL, NULL) < 0;
+    for (size_t i = 0; late && i < halt->count; i++) {
+        struct halted_thread thread = {.tid = halt->threads[i].tid};
+        if (await_stop(thread.tid, deadline) > 0 && read_registers(&thread))
+            ptrace(PTRACE_DETACH, thread.tid, NULL, NULL);
+    }
 }
 
 void halt_resume(struct halt *halt) {

@@ -49,5 +49,7 @@ bool halt_leave(struct halt *halt, const struct halt_wanted *wanted);
 
 /* How many threads the process has; 0: cannot be told. */
 size_t halt_count_threads(int pid);
+/* Whether one of them runs, or would if it had a processor. */
+bool halt_any_runs(int pid);
 
 #endif

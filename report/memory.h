@@ -1,5 +1,5 @@
 /*
- * The memory of another process that stands still, read without its help (process_vm_readv). Small
+ * The memory of another process that stands still, read without its help (/proc/PID/mem). Small
  * reads come from a cache of what lies around them; large ones leave out pages that were never
  * touched, which then read as zeros. One thread. Layer 0.
  */
@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct memory {
-    int pid;
+    int mem;            /* /proc/PID/mem */
     int pagemap;        /* /proc/PID/pagemap; -1: none, everything is read */
     bool whole;         /* untouched pages are read too: memory that others can write */
     uint64_t *tags;     /* by place in the cache: number of the page + 1; 0: empty */

@@ -203,18 +203,21 @@ static void read_slabs(struct scan_objects *to, const struct view *view) {
     qsort(to->slabs, to->slab_count, sizeof *to->slabs, by_slab);
 }
 
-/* The last slab that starts at or before the address. */
-static const struct pp_segment_slab *slab_of(const struct scan_objects *objects, uint64_t address) {
+/* The last slab that starts at or before the address: mostly the one of the call before. */
+static const struct pp_segment_slab *slab_of(struct scan_objects *objects, uint64_t address) {
+    const struct pp_segment_slab *last = &objects->slabs[objects->slab_last];
     size_t low = 0, high = objects->slab_count;
+    if (address - last->address < (uint64_t)last->slots * last->object_bytes) return last;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (objects->slabs[middle].address <= address) low = middle + 1;
         else high = middle;
     }
-    return &objects->slabs[low > 0 ? low - 1 : 0];
+    objects->slab_last = low > 0 ? low - 1 : 0;
+    return &objects->slabs[objects->slab_last];
 }
 
-uint32_t scan_objects_record(const struct scan_objects *objects, size_t item) {
+uint32_t scan_objects_record(struct scan_objects *objects, size_t item) {
     if (item < objects->slots_begin) return SCAN_BLOCK | objects->block_records[item];
     if (item >= objects->slots_end)
         return SCAN_BLOCK | objects->block_records[item - (objects->slots_end - objects->slots_begin)];

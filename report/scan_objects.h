@@ -19,6 +19,7 @@ struct scan_objects {
     size_t slots_begin, slots_end; /* items that are slots; the others are blocks */
     struct pp_segment_slab *slabs; /* by address */
     size_t slab_count;
+    size_t slab_last;           /* found last */
     uint32_t *block_records;    /* of the blocks among the items, in their order */
     /* A bit per item: whether it was there when the process was copied is not certain. It is never lost, but
        keeps what it points to, if anything keeps it. NULL: all are certain. */
@@ -54,7 +55,7 @@ void scan_blocks_read(struct scan_objects *objects, const struct view *view);
 void scan_blocks_again(struct scan_objects *objects, const struct view *view);
 /* Afterwards. */
 /* The record of an item, with SCAN_BLOCK. */
-uint32_t scan_objects_record(const struct scan_objects *objects, size_t item);
+uint32_t scan_objects_record(struct scan_objects *objects, size_t item);
 bool scan_objects_uncertain(const struct scan_objects *objects, size_t item);
 void scan_objects_read(struct scan_objects *objects, const struct view *view);
 void scan_objects_fini(struct scan_objects *objects);

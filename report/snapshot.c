@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,9 +25,15 @@
 #define RED_ZONE 128u
 #define USER_CODE 0x33u /* cs of 64 bit code */
 #define MOST_NS INT64_C(20000000000) /* what the fork of a huge process may take */
-#define ASK_NS INT64_C(2000000000) /* what a program may take that allocates at all */
+#define ASK_NS INT64_C(2000000000) /* what a program may take that allocates at all ... */
+#define ASK_MOST_NS INT64_C(10000000000) /* ... and one that may not have come to run */
 #define PERMISSION_NS INT64_C(1000000000)
+#define END_MS 2000
 #define SIGNALS_BYTES 8u
+/* Between looks for the copy, while the program stands still; each takes time from the thread that makes it. */
+#define PAUSE_LEAST_NS 20000
+#define PAUSE_MOST_NS 500000
+#define PAUSE_SHARE 16 /* of the time that it has taken so far */
 
 /* What the kernel leaves in rax of a call that is to begin anew (include/linux/errno.h). */
 enum { RESTART_SYS = -512, RESTART_NOINTR = -513, RESTART_NOHAND = -514, RESTART_BLOCK = -516 };
@@ -114,18 +121,25 @@ static bool is_child(int child, int of) {
     return name_end != NULL && sscanf(name_end + 1, " %*c %d", &parent) == 1 && parent == of;
 }
 
-/* Its pid; 0: no answer, or no copy. `header` is not NULL if the program is still to be brought to it. */
-static int await(struct view *view, int pid, uint32_t sequence, struct pp_segment_header *header) {
-    int64_t deadline = now_ns() + (header != NULL ? ASK_NS : MOST_NS);
-    for (int64_t pause = 10000; now_ns() < deadline && kill(pid, 0) == 0;) {
+/* The segment's word on the copy; 0: no answer. `header` is not NULL if the program is still to be brought to it. */
+static uint64_t await(struct view *view, int pid, uint32_t sequence, struct pp_segment_header *header) {
+    int64_t begun = now_ns(), deadline = begun + (header != NULL ? ASK_NS : MOST_NS);
+    while (kill(pid, 0) == 0) {
+        int64_t now = now_ns(), pause = (now - begun) / PAUSE_SHARE;
+        if (now > deadline && (header == NULL || now > begun + ASK_MOST_NS || !halt_any_runs(pid))) return 0;
         if (header != NULL) poke(header);
         if (!view_refresh(view)) return 0;
         uint64_t word = view_header(view)->snapshot;
-        if (word >> 32 == sequence) return (int32_t)word > 0 && is_child((int32_t)word, pid) ? (int32_t)word : 0;
-        nanosleep(&(struct timespec){0, pause}, NULL);
-        if (pause < 200000) pause *= 2;
+        if (word >> 32 == sequence) return word;
+        if (pause < PAUSE_LEAST_NS) pause = PAUSE_LEAST_NS;
+        nanosleep(&(struct timespec){0, pause < PAUSE_MOST_NS ? pause : PAUSE_MOST_NS}, NULL);
     }
     return 0;
+}
+
+/* Its pid; 0: there is no copy. */
+static int copy_of(uint64_t word, int pid) {
+    return (int32_t)word > 0 && is_child((int32_t)word, pid) ? (int32_t)word : 0;
 }
 
 /* The copy allows it by itself where we may not look at the process; it takes a moment. */
@@ -167,9 +181,10 @@ int snapshot_take(const struct halt *halt, struct view *view, bool *none) {
             bool best = (uint32_t)tid == waiter || halt->threads[i].vector_words == 0; /* in a call */
             if (best != (round == 0) || !has_our_filters(halt->pid, tid)) continue;
             if (!send_into_stub(tid, halt->pid, header, sequence)) continue;
-            int copy = await(view, halt->pid, sequence, NULL);
+            uint64_t word = await(view, halt->pid, sequence, NULL);
+            halt_release(halt);
+            int copy = copy_of(word, halt->pid);
             *none = copy == 0;
-            if (copy != 0) halt_release(halt);
             if (copy != 0) await_permission(copy, halt->threads[i].stack);
             return copy;
         }
@@ -183,10 +198,18 @@ int snapshot_ask(struct pp_segment_header *header, struct view *view, int pid) {
     sequence = wanted;
     atomic_store(&header->snapshot_tracer, (uint32_t)getpid());
     atomic_store(&header->snapshot_wanted, sequence);
-    int copy = await(view, pid, sequence, header);
+    int copy = copy_of(await(view, pid, sequence, header), pid);
     atomic_compare_exchange_strong(&header->snapshot_wanted, &wanted, 0);
     if (copy != 0) await_permission(copy, atomic_load(&header->snapshot_maker.stack));
     return copy;
 }
 
-void snapshot_end(int pid) { kill(pid, SIGKILL); }
+/* It takes its time to die; who makes the next one clears it away, if it has. */
+void snapshot_end(int pid) {
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd end = {.fd = fd, .events = POLLIN};
+    kill(pid, SIGKILL);
+    if (fd < 0) return;
+    poll(&end, 1, END_MS);
+    close(fd);
+}

@@ -9,8 +9,8 @@
 #include "halt.h"
 #include "view.h"
 
-/* The copy's pid; all threads are let go. 0: there is none, and all are still held, but for one that may
-   have been let go (`none` is then true). */
+/* The copy's pid; all threads are let go. 0: there is none; all threads are still held, or were let go in vain
+   (`none` is then true). */
 int snapshot_take(const struct halt *halt, struct view *view, bool *none);
 
 /* Without holding anything: the program is asked to make one by itself, which its next allocation does, or its
