@@ -70,7 +70,7 @@ enum pp_counter {
 
 /* A thread's share of a site's figures, which counts on top of the site's own. Of sites with equal low
    bits one is here at a time; when another takes the place it moves to the site. */
-#define PP_SHARES 64u
+#define PP_SHARES 128u
 struct pp_segment_share {
     _Atomic uint32_t site;  /* SITES; 0: none */
     uint32_t reserved;
@@ -80,7 +80,7 @@ struct pp_segment_share {
 };
 
 /* A thread that has allocated or freed. Entries of ended threads are used again once there are many,
-   then `reused` is set and the name no longer tells which thread it was. 2,304 bytes. */
+   then `reused` is set and the name no longer tells which thread it was. 4,352 bytes. */
 struct pp_segment_thread {
     _Atomic uint32_t tid;   /* kernel's thread id; 0: ended */
     uint32_t reused;        /* how many threads had this entry before */
@@ -501,7 +501,7 @@ _Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "lay
 
 /* Number of the format, and below it what tells one build's header from another's (options come and
    go): a reader takes only its own. */
-#define PP_SEGMENT_FORMAT 7u
+#define PP_SEGMENT_FORMAT 8u
 #define PP_SEGMENT_VERSION                                                                         \
     (PP_SEGMENT_FORMAT << 20 | (uint32_t)PP_COUNTER_COUNT << 14 |                                  \
      (uint32_t)(offsetof(struct pp_segment_header, tree) / 64))
