@@ -295,10 +295,19 @@ static void *map_header(const char *path) {
     return at != MAP_FAILED ? at : NULL;
 }
 
+static void tell_memory(void *context, uint64_t bytes, uint64_t of) {
+    char done[WORDS_BYTES], all[WORDS_BYTES];
+    progress_tell(context, "looking through memory: %s of %s", words_bytes(bytes, done), words_bytes(of, all));
+}
+
 static struct leaks *scan(const struct request *request, struct view *view) {
+    struct progress progress;
+    progress_begin(&progress);
     const struct scan_request asked = {.pid = (int)view_header(view)->pid, .view = view,
-                                       .header = map_header(request->path)};
+                                       .header = map_header(request->path), .progress = tell_memory,
+                                       .context = &progress};
     struct leaks *leaks = scan_process(&asked);
+    progress_end(&progress);
     if (asked.header != NULL) munmap(asked.header, PP_SEGMENT_HEADER_BYTES);
     return leaks;
 }
@@ -426,7 +435,9 @@ struct model *report_look(const char *command, const char *what, struct why_obje
     char why[512] = "";
     *status = find(&request, what);
     if (*status == 0) {
+        progress_phase("reading %s", request.path);
         model = read_any(&request, why, sizeof why);
+        progress_phase_end();
         if (model == NULL) *status = unreadable(&request, request.path, why);
     }
     free(request.path);
@@ -471,10 +482,13 @@ static int write_report(const struct request *request, struct model *model) {
         return usage_error("report", "%s is no text for a terminal: -o FILE, or a pipe", is_page ? "html" : "pprof");
     if (is_page && !html_is_there())
         return unreadable(request, "--format html", HTML_MISSING);
+    progress_phase("writing the report");
     FILE *to = request->output != NULL ? fopen(request->output, "we") : stdout;
     if (to == NULL) return unreadable(request, request->output, strerror(errno));
+    if (isatty(fileno(to))) progress_phase_end();
     bool good = render(request, model, to);
     if (to != stdout && fclose(to) != 0) good = false;
+    progress_phase_end();
     if (good) return STATUS_DONE;
     return unreadable(request, request->output != NULL ? request->output : "standard output",
                       strerror(errno));
@@ -487,7 +501,9 @@ int report_main(int argc, char **argv) {
     int status = parse(argc, argv, &request, &what);
     if (status == 0) status = find(&request, what);
     if (status == 0) {
+        progress_phase("reading %s", request.path);
         struct model *model = read_any(&request, why, sizeof why);
+        progress_phase_end();
         if (model == NULL) status = unreadable(&request, request.path, why);
         else status = write_report(&request, model);
         if (status == STATUS_DONE && request.check) status = check_leaks(model);

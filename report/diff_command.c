@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "diff_render.h"
 #include "html.h"
 #include "text.h"
+#include "progress.h"
 
 static const char help[] =
     "usage: poolprof diff A B [options]\n"
@@ -133,6 +135,7 @@ static bool render(const struct request *request, const struct diff *diff, FILE 
 }
 
 static int unwritable(const char *what, const char *why) {
+    progress_phase_end();
     fprintf(stderr, "poolprof diff: %s: %s\n", what, why);
     return STATUS_UNREADABLE;
 }
@@ -142,11 +145,15 @@ static int show(const struct request *request, const struct model *before,
     struct diff diff;
     if (request->format == FORMAT_HTML && !html_is_there())
         return unwritable("--format html", HTML_MISSING);
+    progress_phase("comparing");
+    diff_init(&diff, before, after);
+    progress_phase("writing the report");
     FILE *to = request->output != NULL ? fopen(request->output, "we") : stdout;
     if (to == NULL) return unwritable(request->output, strerror(errno));
-    diff_init(&diff, before, after);
+    if (isatty(fileno(to))) progress_phase_end();
     bool good = render(request, &diff, to);
     if (to != stdout && fclose(to) != 0) good = false;
+    progress_phase_end();
     int status = check(request, &diff);
     diff_fini(&diff);
     if (good) return status;
@@ -159,7 +166,9 @@ int diff_main(int argc, char **argv) {
     char why[512] = "";
     int status = parse(argc, argv, &request);
     for (int i = 0; status == 0 && i < 2; i++) {
+        progress_phase("reading %s", request.paths[i]);
         models[i] = report_read(request.paths[i], why, sizeof why);
+        progress_phase_end();
         if (models[i] != NULL) continue;
         fprintf(stderr, "poolprof diff: %s: %s\n", request.paths[i], why);
         status = STATUS_UNREADABLE;

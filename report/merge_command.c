@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "merge.h"
 #include "profile.h"
+#include "progress.h"
 
 static const char help[] =
     "usage: poolprof merge -o OUT FILES...\n"
@@ -42,6 +43,7 @@ static int parse(int argc, char **argv, const char **output) {
 }
 
 static int unreadable(const char *what, const char *why) {
+    progress_phase_end();
     fprintf(stderr, "poolprof merge: %s: %s\n", what, why);
     return STATUS_UNREADABLE;
 }
@@ -75,10 +77,14 @@ int merge_main(int argc, char **argv) {
     int status = parse(argc, argv, &output);
     if (status != 0) return status;
     struct merge *merge = merge_create();
-    for (int i = optind; status == STATUS_DONE && i < argc; i++)
+    for (int i = optind; status == STATUS_DONE && i < argc; i++) {
+        progress_phase("merging %d of %d: %s", i - optind + 1, argc - optind, argv[i]);
         status = add(merge, argv[i]);
+    }
+    progress_phase("writing %s", output);
     struct model *model = merge_finish(merge);
     if (status == STATUS_DONE) status = save(model, output);
+    progress_phase_end();
     model_destroy(model);
     return status;
 }

@@ -26,4 +26,11 @@ FILE *progress_stream(struct progress *progress, FILE *to);
 /* Takes the line away. */
 void progress_end(struct progress *progress);
 
+/* What a command is doing: shown with its seconds once it has taken one, whatever it calls meanwhile, unless
+   that tells more. By a timer and SIGALRM: for commands, never for the watcher. */
+__attribute__((format(printf, 1, 2)))
+void progress_phase(const char *format, ...);
+/* No phase, no line, no timer: before anything else goes to the terminal. */
+void progress_phase_end(void);
+
 #endif

@@ -410,8 +410,7 @@ PP_FOREIGN void *pp_heap_allocate_zeroed(size_t count, size_t bytes, const void 
     size_t total;
     if (PP_UNLIKELY(__builtin_mul_overflow(count, bytes, &total))) return refuse();
     void *block = NULL;
-    if (PP_LIKELY(total < pp_pool_limit) &&
-        !pp_exact_allocate(total, PP_KIND_MALLOC, frame, &block))
+    if (PP_LIKELY(total < pp_pool_limit) && !pp_exact_allocate(total, PP_KIND_MALLOC, frame, &block))
         block = serve(pp_class_of(total), total, PP_KIND_MALLOC, frame);
     if (PP_LIKELY(block != NULL)) return __builtin_memset(block, 0, total);
     block = pp_backing_allocate_zeroed(total);
@@ -570,8 +569,7 @@ size_t pp_heap_usable(const void *block) {
 /* The same request may be served from a pool or not. */
 size_t pp_heap_good_size(size_t bytes, int lg_alignment) {
     size_t good = pp_backing_good_size(bytes, lg_alignment);
-    unsigned class = bytes < pp_pool_limit ? pp_class_aligned(bytes, (size_t)1 << lg_alignment)
-                                           : PP_CLASS_NONE;
+    unsigned class = bytes < pp_pool_limit ? pp_class_aligned(bytes, (size_t)1 << lg_alignment) : PP_CLASS_NONE;
     return class != PP_CLASS_NONE && pp_class_bytes(class) < good ? pp_class_bytes(class) : good;
 }
 

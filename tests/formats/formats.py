@@ -1,6 +1,7 @@
 """Every format has the JSON report's figures, and the programs that it is for can read it."""
 import gzip
 import os
+import pty
 import resource
 import shutil
 import sqlite3
@@ -286,6 +287,31 @@ def bounded():
         check(b"100,000 sites" in done.stdout, done.stdout[:500])
 
 
+def progress():
+    """On a terminal, and there only, a line about what takes longer than a second; it goes when that ends."""
+    with Sandbox() as box:
+        profile, pipe = made(box)[0], box.path("pipe")
+        os.mkfifo(pipe)
+        command = [os.environ["PP_PROGRAM"], "report", profile, "--format", "csv", "-o", pipe]
+        quiet = subprocess.Popen(command, stderr=subprocess.PIPE)
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(command[0], command)
+        said = b""
+        while b" s\x1b[K" not in said:  # nobody reads the pipe: it waits
+            said += os.read(terminal, 4096)
+        check(b"\rpoolprof: writing the report, " in said, said)
+        with open(pipe, "rb") as file:
+            check(file.read().count(b"kind,objects") == 2, "not written")
+        try:
+            while got := os.read(terminal, 4096):
+                said += got
+        except OSError:
+            pass
+        check(os.waitpid(pid, 0)[1] == 0 and said.endswith(b"\r\x1b[K"), said)
+        check(quiet.communicate(timeout=60)[1] == b"" and quiet.returncode == 0, "said more than nothing")
+
+
 def usage():
     with Sandbox() as box:
         profile = made(box)[0]
@@ -299,4 +325,4 @@ def usage():
 
 
 if __name__ == "__main__":
-    main({f.__name__: f for f in (random, program, golden, csv, folded, go, nothing, bounded, usage)})
+    main({f.__name__: f for f in (random, program, golden, csv, folded, go, nothing, bounded, progress, usage)})
