@@ -66,7 +66,7 @@ static const char report_help[] =
     "usage: poolprof report [FILE|PID] [options]\n"
     "FILE is a profile, a segment or a core dump, PID a running profiled process; without it, the newest\n"
     "profile in this directory.\n"
-    "  --format FORMAT               text, the default; json: everything; pprof: for go tool pprof;\n"
+    "  -f, --format FORMAT           text, the default; json: everything; pprof: for go tool pprof;\n"
     "                                folded: for flame graphs; csv: a row per site;\n"
     "                                html: a page for the browser; heaptrack: for heaptrack_gui and\n"
     "                                heaptrack_print; massif: for ms_print, massif-visualizer\n"
@@ -192,7 +192,7 @@ static int parse(int argc, char **argv, struct request *request, const char **wh
     int option;
     optind = 1;
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":o:h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":f:o:h", options, NULL)) != -1) {
         const char *word = argv[optind - 1];
         if (option == ':') return usage_error("report", "%s needs a value", word);
         if (option == '?')

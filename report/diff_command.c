@@ -20,7 +20,7 @@ static const char help[] =
     "  --check                exit status 1 if outstanding bytes grew by more than --max-growth;\n"
     "                         if both were scanned for leaks, lost bytes (with the indirectly lost)\n"
     "  --max-growth BYTES     0 is the default; 64K, 10M, 1G will do\n"
-    "  --format FORMAT        text, the default; json; html: a page for the browser\n"
+    "  -f, --format FORMAT    text, the default; json; html: a page for the browser\n"
     "  -o, --output FILE      instead of standard output\n"
     "  --top N                changed sites shown; 0: all; 20 for text, all otherwise\n"
     "  --no-colour            no colour even on a terminal (NO_COLOR does the same)\n";
@@ -97,7 +97,7 @@ static int parse(int argc, char **argv, struct request *request) {
     int option;
     optind = 1;
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":o:h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":f:o:h", options, NULL)) != -1) {
         const char *word = argv[optind - 1];
         if (option == ':') return usage_error("diff", "%s needs a value", word);
         if (option == '?')

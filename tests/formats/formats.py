@@ -320,7 +320,7 @@ def usage():
         check("unreadable" not in complains(3, "report", profile, "--format", "csv", "-o", "/nowhere/x"), "-o")
         done = subprocess.run([GOLDEN_TEST, "/nowhere", "--profiles"], stderr=subprocess.DEVNULL)
         check(done.returncode != 0, "golden_test --profiles does not tell that it failed")
-        packed = poolprof("report", profile, "--format", "pprof").stdout
+        packed = poolprof("report", profile, "-f", "pprof").stdout
         check(gzip.decompress(packed), "pprof on standard output")
 
 
