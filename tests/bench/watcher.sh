@@ -35,8 +35,10 @@ sleep 0.5
 look "after the commands report and leaks"
 echo > "$work/go"
 until [ -e "$work/gone" ]; do sleep 0.1; done
-sleep 2
-look "after $(find "$work" -name '*.poolprof' | wc -l) reports"
+reports() { find "$work" -name '*.poolprof' | wc -l; }
+before=-1
+while [ "$(reports)" -ne "$before" ]; do before=$(reports); sleep 3; done # it may be behind
+look "after $(reports) reports"
 pkill -P $host -x sleep
 wait $host || true
 exit $status
