@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Debian source package of HEAD and from it the binary package, and has lintian look at both.
 # debian.sh [DIRECTORY]: where they go (default build/debian). Installs nothing; says which packages it needs.
+# DEBFULLNAME and DEBEMAIL: who maintains the package; without, a placeholder that no archive would take.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for tool in dpkg-buildpackage dh lintian; do
@@ -13,6 +14,8 @@ rm -rf "$tree" && mkdir -p "$tree"
 git archive HEAD | tar x -C "$tree"
 tar czf "$to/poolprof_$version.orig.tar.gz" -C "$to" "poolprof-$version"
 cp -r .cmake/debian "$tree/debian"
+[ -z "${DEBEMAIL:-}" ] || sed -i "s/poolprof developers <poolprof@example.org>/${DEBFULLNAME:-$DEBEMAIL} <$DEBEMAIL>/" \
+  "$tree/debian/control" "$tree/debian/changelog"
 (cd "$tree" && dpkg-buildpackage -us -uc -j2) >"$to/build.log" 2>&1 || { tail -30 "$to/build.log"; exit 1; }
 rm -rf "$tree"
 ls "$to"

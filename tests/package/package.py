@@ -81,7 +81,11 @@ def main():
         licences = next(os.path.join(at, name) for at, _, names in os.walk(prefix) for name in names
                         if name == "licences.txt")
         with open(licences, encoding="utf-8") as file:
-            check(re.search(r"SPDX-License-Identifier: BSD-2-Clause", file.read()), "licences")
+            text = file.read()
+        named = re.findall(r"^ +(\w+) +SPDX-License-Identifier: (.+)", text, re.M)
+        check(len(named) == 3, "licences:", named)
+        for part, licence in named: # each with its text
+            check(re.search(rf"^---- {part}, {re.escape(licence.split(' WITH ')[-1])}\n\n\w", text, re.M), "no text of", part)
     print("ok")
 
 
