@@ -263,6 +263,7 @@ void finish(struct watched *watched, enum finish_cause cause, struct family *fam
     pulse_start(&finishing.pulse, &watched->tree->heartbeat);
     uint32_t requested = PP_HANDOVER_REQUESTED;
     atomic_compare_exchange_strong(&watched->header->handover, &requested, PP_HANDOVER_TAKEN);
+    watched_hear(watched);
     build_model(&finishing);
     store(&finishing);
     print(&finishing);

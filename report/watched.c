@@ -76,6 +76,28 @@ void watched_log(struct watched *watched, int level, const char *format, ...) {
     output_write(&watched->log, line, length, LOG_PATIENCE_MS, watched_tick, watched);
 }
 
+void watched_hear(struct watched *watched) {
+    struct pp_lines *lines = &watched->header->lines;
+    uint32_t count = atomic_load(&lines->count);
+    char text[sizeof lines->lines->text + 1];
+    if (count - watched->heard > PP_LINES) {
+        watched_log(watched, PP_LOG_WARN, "warn log: %u messages came too fast", count - watched->heard - PP_LINES);
+        watched->heard = count - PP_LINES;
+    }
+    for (; watched->heard != count; watched->heard++) {
+        const struct pp_line *line = &lines->lines[(watched->heard + 1) % PP_LINES];
+        if (atomic_load(&line->number) != watched->heard + 1)
+            break; /* on its way */
+        snprintf(text, sizeof text, "%.*s", (int)sizeof line->text, line->text);
+        char *safe = words_safe(text);
+        size_t length = safe ? strlen(safe) : 0;
+        if (safe) safe[length] = '\n';
+        output_write(&watched->log, safe, length + (safe != NULL), LOG_PATIENCE_MS, watched_tick, watched);
+        free(safe);
+    }
+    atomic_store(&lines->told, watched->heard);
+}
+
 /* ---- start ---- */
 
 /* Where the file is now; NULL if the name is gone or leads elsewhere. */
@@ -420,6 +442,7 @@ static void look_at_touches(struct watched *watched, double now_s) {
 static double look(struct watched *watched) {
     double now_s = watched_now_s(watched);
     if (now_s >= watched->glance_s) {
+        watched_hear(watched);
         if (watched->seccomp == 0 && seccomp_of(watched->pid) > 0)
             atomic_store(&watched->header->sandboxed, 1);
         if (!watched->stderr_left && !watched->is_child)

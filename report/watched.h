@@ -61,6 +61,7 @@ struct watched {
     struct model_alert *told;         /* alerts so far, oldest first */
     size_t told_count;
     int seccomp;                      /* its mode at start; -1: not known */
+    uint32_t heard;                   /* messages of the part inside the program that have been printed */
     bool stderr_left;                 /* we let go of descriptor 2, see output.h */
     struct stale stale;
     struct model_found found;         /* by the last leak scan that a command or the program asked for */
@@ -100,6 +101,9 @@ void watched_fill(const struct watched *watched, struct model *model);
 /* A line "poolprof[PID]: ..." to the log, if `level` is at or above POOLPROF_LOG_LEVEL. */
 void watched_log(struct watched *watched, int level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Prints what the part inside the program has to say. */
+void watched_hear(struct watched *watched);
 
 /* A leak scan's result. Any thread. */
 void watched_found(struct watched *watched, const struct model *model);

@@ -115,6 +115,8 @@ void pp_handover_join(struct pp_tree *tree) {
     pp_tree_ring(tree);
 }
 
+bool pp_handover_is_watched(void) { return joined != NULL || stub_pid > 0; }
+
 void pp_handover_let_go(void) {
     struct pp_tree *tree = &pp_segment.header->tree;
     int pid = stub_pid;
@@ -141,6 +143,7 @@ static bool watcher_is_gone(const struct pp_tree *tree) {
    own, with nobody in it but the watcher that we started. Another's is killed only if its pid is what it was: wild
    writes of the program's may have hit it. */
 static void give_up_on(const struct pp_tree *tree) {
+    pp_log_leave(NULL);
     int32_t pid = PP_LOAD(&tree->watcher_pid);
     if (stub_pid > 0) pp_os_kill(-stub_pid);
     else if (pid > 1 && pid == joined_pid) pp_os_kill(pid);
@@ -161,6 +164,7 @@ static bool wait_for_report(struct pp_segment_header *header, const struct pp_tr
             last_sign = pp_os_now();
         } else if (silence > SUSPICION_NS && !sandboxed && watcher_is_gone(tree)) {
             if (atomic_load(&header->handover) == PP_HANDOVER_DONE) return true;
+            pp_log_leave(NULL);
             pp_log(PP_LOG_ERROR, "the watcher has died; this is the brief report");
             return false;
         } else if (silence > PATIENCE_NS) {

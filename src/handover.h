@@ -14,6 +14,9 @@ void pp_handover_start(char *const *envp);
 struct pp_tree;
 void pp_handover_join(struct pp_tree *tree);
 
+/* Somebody is there, as far as we know, that prints and reports for us. */
+bool pp_handover_is_watched(void);
+
 /* Ends the hidden child that stands between us and the watcher: a debugger or strace waits for children of
    every kind (__WALL) until there are none, and that one waits for the watcher, which waits for us. */
 void pp_handover_let_go(void);

@@ -127,9 +127,8 @@ static void note_freed(struct pp_thread *thread, const void *block, const struct
     pp_track_free(thread, record->bytes);
 }
 
-/* A block of ours without a record: a double free, unless records were lost. */
+/* A block without a record: a double free, unless it is from before the fork, or records were lost. */
 static enum verdict judge_unknown(struct pp_thread *thread) {
-    /* From before the fork, as far as we know; or the bookkeeping is broken. */
     if ((pp_segment.header->flags & PP_SEGMENT_FORKED) != 0 || !pp_process_is_live()) {
         pp_count(thread, PP_COUNTER_UNRECORDED_FREES, 1);
         return UNTRACKED;
@@ -171,8 +170,7 @@ static PP_COLD enum verdict forget_nested(struct pp_thread *thread, void *block,
     return pp_heap_postpone(thread, (struct pp_pending){.block = block}) ? POSTPONED : UNTRACKED;
 }
 
-static enum verdict forget(void *block, enum pp_kind kind, const void *frame,
-                           struct pp_record *record) {
+static enum verdict forget(void *block, enum pp_kind kind, const void *frame, struct pp_record *record) {
     if (PP_UNLIKELY(pp_track_nested(pp_self))) return forget_nested(pp_self, block, kind, frame, record);
     struct pp_thread *thread = pp_track_enter();
     enum verdict verdict = FORGOTTEN;

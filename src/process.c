@@ -178,6 +178,7 @@ static void find_watcher(void) {
                 PP_LOAD(&header->options.WATCH) != 0;
     if (join) pp_handover_join(tree.words);
     else pp_handover_start(initial_envp);
+    if (pp_handover_is_watched() && !pp_text_equal(options.LOG, "stderr")) pp_log_leave(&header->lines);
 }
 
 static enum pp_life start(void) {

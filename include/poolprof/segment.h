@@ -409,6 +409,17 @@ struct pp_notice {
     char subject[64];
 };
 
+/* What the part inside the program has to say where POOLPROF_LOG is not stderr: the watcher prints it. */
+#define PP_LINES 24u
+struct pp_lines {
+    _Atomic uint32_t count;     /* program: how many there have been */
+    _Atomic uint32_t told;      /* watcher: of those, how many it has printed */
+    struct pp_line {
+        _Atomic uint32_t number; /* from 1 on; stored last, 0 while the text changes */
+        char text[252];         /* without newline */
+    } lines[PP_LINES];          /* number n is at n modulo PP_LINES */
+};
+
 struct pp_segment_header {
     char magic[8];
     uint32_t version;
@@ -495,6 +506,7 @@ struct pp_segment_header {
     _Atomic int64_t resident_bytes;     /* watcher, with the sample */
     struct pp_notice notices[PP_NOTICES]; /* number n is at n modulo PP_NOTICES */
 
+    struct pp_lines lines;
     _Alignas(64) struct pp_tree tree;   /* in use in the tree's first process only */
 };
 _Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "layout");
