@@ -5,9 +5,10 @@ many.py: all that is there; many.py NAME...: these.
 import re
 import shutil
 import sys
+import time
 
 from real import BARE, DATA, Side, read_report, shell
-from driver import PROGRAMS, Failure, Sandbox, check
+from driver import PATIENCE_S, PROGRAMS, Failure, Sandbox, check
 
 # The program (as its profile is named), and what it does in an empty directory with `data` (10 MB of lines).
 TABLE = {
@@ -147,7 +148,11 @@ def play(name):
         if BARE or name in NOT_OUR_OWN:
             return 0, 0
         wanted = re.compile(rf"({FILES.get(name, re.escape(name))})(\.\d+)+\.poolprof")
-        found = [profile for profile in box.profiles() if wanted.fullmatch(profile)]
+        deadline = time.monotonic() + PATIENCE_S # a child's comes when the watcher gets round to it
+        while not (found := [profile for profile in box.profiles() if wanted.fullmatch(profile)]):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
         check(found, "no profile, there are", box.profiles())
         return max(read_report(box.path(profile))["totals"]["allocations"] for profile in found), len(box.profiles())
 
