@@ -2,6 +2,8 @@
 # Lines and branches of src, preload and report that the tests reach, what runs under the preload counted in. Clang's
 # counters are a mapped file (continuous mode), so that they survive any death of a process, and cost no exit handler.
 # coverage.sh [ARGUMENTS of ctest]: prints a table, least covered files first; COVERAGE_DIR: where it builds.
+# Not counted: most of preload/sanitizer.c, which runs before anything can be counted and ends in an exec (tests/neighbours
+# look at what comes of it). What else is left are answers to a kernel that refuses, of which tests/faults has a share here.
 # Needs clang and its runtime (Debian: libclang-rt-14-dev). Not judged here: whether the tests pass (some look at
 # descriptors and mappings, of which there are more then).
 set -euo pipefail

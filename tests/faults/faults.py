@@ -75,7 +75,8 @@ def outcome(box, done):
 def wild(seed):
     """A host that writes words at random into its own segment: it is served as before, and no reader crashes."""
     with Box() as box:
-        done = box.run(WILD, seed, 1 + seed % 3 * 10, options={"REPORT": "text", "LOG_LEVEL": "info"}, timeout=60)
+        # A record that says it is all of memory is looked through for up to a minute, on a loaded machine.
+        done = box.run(WILD, seed, 1 + seed % 3 * 10, options={"REPORT": "text", "LOG_LEVEL": "info"}, timeout=120)
         host_is_itself(done)
         for profile in box.profiles():
             report = box.run(PROGRAM, "report", box.path(profile), "--format", "json", env={})
