@@ -52,9 +52,9 @@ static void refuses_what_is_no_segment(void **state) {
     assert_int_equal(write(fd, buffer, 100), 100);
     expect_refused(fd, "too short");
     assert_int_equal(write(fd, buffer + 100, sizeof buffer - 100), sizeof buffer - 100);
-    char reads[64];
-    snprintf(reads, sizeof reads, "this poolprof reads version %u.", PP_SEGMENT_FORMAT);
-    expect_refused(fd, reads);
+    char said[64];
+    snprintf(said, sizeof said, "this poolprof reads version %u.", PP_SEGMENT_FORMAT);
+    expect_refused(fd, said);
     assert_int_equal(pwrite(fd, "POOL", 4, 0), 4);
     expect_refused(fd, "not a poolprof segment");
     close(fd);
