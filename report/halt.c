@@ -22,7 +22,8 @@
 #include "model.h"
 
 #define DEADLINE_NS INT64_C(200000000)
-#define LATE_NS INT64_C(5000000000)
+#define LATE_NS INT64_C(1000000000)
+#define LATE_TRIES 60u
 #define ROUNDS 100u
 #define RED_ZONE 128u /* System V ABI */
 #define LEAVE_TRIES 20u
@@ -245,15 +246,23 @@ bool halt_leave(struct halt *halt, const struct halt_wanted *wanted) {
     return true;
 }
 
+/* It will stop once it comes to run, if that is all that it lacks. */
+static bool await_late(int pid, int tid) {
+    int stopped = -1;
+    for (unsigned i = 0; i < LATE_TRIES && stopped < 0; i++) {
+        stopped = await_stop(tid, now_ns() + LATE_NS);
+        if (stopped < 0 && state_of(pid, tid) != 'R') break;
+    }
+    return stopped > 0;
+}
+
 /* One that has not stopped yet will, and its call must not show that: once all others go on, it is waited for. */
 void halt_release(const struct halt *halt) {
-    int64_t deadline = now_ns() + LATE_NS;
     bool late = false;
     for (size_t i = 0; i < halt->count; i++) late |= ptrace(PTRACE_DETACH, halt->threads[i].tid, NULL, NULL) < 0;
     for (size_t i = 0; late && i < halt->count; i++) {
         struct halted_thread thread = {.tid = halt->threads[i].tid};
-        if (await_stop(thread.tid, deadline) > 0 && read_registers(&thread))
-            ptrace(PTRACE_DETACH, thread.tid, NULL, NULL);
+        if (await_late(halt->pid, thread.tid) && read_registers(&thread)) ptrace(PTRACE_DETACH, thread.tid, NULL, NULL);
     }
 }
 
