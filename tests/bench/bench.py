@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import programs
 
@@ -214,6 +214,26 @@ class ProgramRow:
             return self.serve(command, env)
         return run(command.argv, env, self.settings.work, command.stdin, command.cwd)[1]
 
+    def allocations(self, columns):
+        """How many the program makes, with its children; None: not known."""
+        counting = next((column for column in columns if column.name == "pp-off"), None)
+        if counting is None:
+            return None
+        folder = tempfile.mkdtemp(dir=self.settings.work)
+        os.chmod(folder, 0o777)
+        column = replace(counting, environment={**counting.environment,
+                                                "POOLPROF_OUTPUT": os.path.join(folder, "%n.%p.poolprof")})
+        self.measure(column)
+        program = os.path.join(os.path.dirname(os.path.dirname(counting.preload)), "bin", "poolprof")
+        total, deadline = 0, time.monotonic() + 20
+        while not os.listdir(folder) and time.monotonic() < deadline:
+            time.sleep(0.05)            # what the watcher writes may come a moment later
+        time.sleep(0.2)
+        for profile in glob.glob(os.path.join(folder, "*.poolprof")):
+            said = subprocess.run([program, "report", "--format", "json", profile], check=True, capture_output=True)
+            total += json.loads(said.stdout)["totals"]["allocations"]
+        return total or None
+
     def serve(self, command, env):
         """Wall time of the client, processor time and memory of the server."""
         work, socket = self.settings.work, command.client[2]
@@ -322,6 +342,27 @@ class Table:
             if "failed" in cell and metric == row.metrics[0]:
                 self.notes.append("%s under %s: %s" % (row.name, name, cell["failed"]))
 
+    def each(self, allocations, cells):
+        """Processor time that each allocation costs more than bare."""
+        bare = cells[self.columns[0].name]["min"]
+        texts = ""
+        for column in self.columns[1:]:
+            cell = cells.get(column.name)
+            known = cell is not None and "min" in cell
+            texts += "%14s" % ("%+.0f ns" % ((cell["min"] - bare) * 1e6 / allocations) if known else "-")
+        rate = allocations / bare / 1e3
+        print("%-17s %14s%s" % ("  each of %.2g M" % (allocations / 1e6), "%.2f M/s" % rate, texts), file=self.out,
+              flush=True)
+
+    def mean(self, cells_of_rows):
+        """Geometric mean of the ratios of processor time, of those rows that each column has."""
+        texts = ""
+        for column in self.columns[1:]:
+            ratios = [cells[column.name]["ratio_min"] for cells in cells_of_rows
+                      if "ratio_min" in cells.get(column.name, {})]
+            texts += "%14s" % ("%.2f" % statistics.geometric_mean(ratios) if len(ratios) == len(cells_of_rows) else "-")
+        print("%-17s %14s%s" % ("geometric mean", "%d programs" % len(cells_of_rows), texts), file=self.out)
+
     def finish(self, rounds):
         print("\n%s: median of %d rounds. Others: times that, median of the rounds' ratios "
               "(ratio of the minima); lower is better." % (self.columns[0].name, rounds),
@@ -398,7 +439,7 @@ def measure_all(settings, options, library):
     rows = choose(all_rows(settings), options.rows, lambda row: row[:2], "row")
     rounds = options.rounds or (3 if settings.quick else 7)
     table = Table(columns, sys.stderr if options.json else sys.stdout)
-    results, broken = [], False
+    results, broken, programs_cpu = [], False, []
     for _, name, make in rows:
         row = make()
         if isinstance(row, ProgramRow) and not row.command:
@@ -410,8 +451,15 @@ def measure_all(settings, options, library):
         for metric in row.metrics:
             cells = summarise(values[metric], failed, columns[0].name)
             table.add(row, metric, cells)
+            if metric == "cpu" and "min" in cells.get(columns[0].name, {}):
+                programs_cpu.append(cells)
+                allocations = row.allocations(columns)
+                if allocations:
+                    table.each(allocations, cells)
             results.append({"row": name, "group": row.group, "metric": metric,
                             "unit": UNITS[metric], "what": row.what, "cells": cells})
+    if len(programs_cpu) > 1:
+        table.mean(programs_cpu)
     table.finish(rounds)
     if options.json:
         json.dump({"schema": "poolprof.bench/1", "machine": machine(), "quick": settings.quick,

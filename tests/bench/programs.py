@@ -39,6 +39,13 @@ def words(seed, count):
     return [known[min(int(chance.paretovariate(0.6)), 4999)] for _ in range(count)]
 
 
+def write_file(work, name, text):
+    path = os.path.join(work, name)
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+    return path
+
+
 def write_text(work, factor):
     path = os.path.join(work, "text.txt")
     if not os.path.exists(path):
@@ -182,6 +189,79 @@ def make_shop(work, factor):
     return shop and Command([shop, "--days", str(int(3000 * factor))])
 
 
+NODE = """
+const words = [];
+for (let i = 0; i < COUNT; i++) words.push({ id: i, name: 'w' + (i * 7919) % 1000, tags: [String(i % 13), 'x'] });
+let sum = 0;
+for (let round = 0; round < 12; round++) {
+  const text = JSON.stringify(words), back = JSON.parse(text), index = new Map();
+  for (const word of back) index.set(word.name + round, word);
+  sum += index.size + require('zlib').deflateSync(text).length + Buffer.alloc(10000 + round).length;
+}
+console.log(sum);
+"""
+
+
+def make_node(work, factor):
+    node = shutil.which("node", path="/usr/bin:/usr/local/bin")
+    return node and Command([node, write_file(work, "work.js", NODE.replace("COUNT", str(int(20000 * factor))))])
+
+
+LUA = """
+local function tree(depth) if depth == 0 then return {} end return { tree(depth - 1), tree(depth - 1) } end
+local function count(t) if not t[1] then return 1 end return 1 + count(t[1]) + count(t[2]) end
+local sum = 0
+for round = 1, ROUNDS do
+  sum = sum + count(tree(14))
+  local words = {}
+  for i = 1, 20000 do words[i] = ("w" .. i % 977):rep(1 + i % 3):upper() end
+  table.sort(words)
+  sum = sum + #table.concat(words, " ")
+end
+print(sum)
+"""
+
+
+def make_lua(work, factor):
+    lua = shutil.which("lua5.4")
+    return lua and Command([lua, write_file(work, "work.lua", LUA.replace("ROUNDS", str(max(1, int(12 * factor)))))])
+
+
+SHEET = """<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"><xsl:output method="text"/>
+<xsl:key name="by" match="row" use="@kind"/>
+<xsl:template match="/"><xsl:for-each select="//row[count(. | key('by', @kind)[1]) = 1]"><xsl:sort select="@kind"/>
+<xsl:value-of select="concat(@kind, ' ', sum(key('by', @kind)/price), ' ')"/>
+<xsl:for-each select="key('by', @kind)"><xsl:sort select="name"/><xsl:value-of select="substring(name, 1, 3)"/></xsl:for-each>
+</xsl:for-each></xsl:template></xsl:stylesheet>
+"""
+
+
+def make_xsltproc(work, factor):
+    chance = random.Random(6)
+    names = words(7, 1000)
+    rows = "".join('<row kind="k%d"><name>%s</name><price>%d</price></row>\n'
+                   % (chance.randrange(40), chance.choice(names), chance.randrange(100))
+                   for _ in range(int(40000 * factor)))
+    xsltproc = shutil.which("xsltproc")
+    return xsltproc and Command([xsltproc, write_file(work, "sheet.xsl", SHEET),
+                                 write_file(work, "rows.xml", "<rows>" + rows + "</rows>")])
+
+
+def make_freeciv(work, factor):
+    """A whole game of four computer players."""
+    server = shutil.which("freeciv-server", path="/usr/games:/usr/bin")
+    if not server or os.getuid() == 0 and not shutil.which("setpriv"):
+        return None
+    script = write_file(work, "auto.serv", "\n".join((
+        "set gameseed 42", "set mapseed 42", "set aifill 4", "set minplayers 0", "set timeout -1",
+        "set endturn %d" % max(5, int(30 * factor)), "set saveturns 0", "start")) + "\n")
+    # It refuses to run as root; "no new privileges" would not keep the preload from it.
+    os.chmod(work, 0o755)
+    user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"] if os.getuid() == 0 else []
+    return Command([*user, server, "--Announce", "none", "-p", "35556", "-b", "127.0.0.1", "-e", "-r", script, "-q", "5"],
+                   environment={"HOME": work})
+
+
 def make_start(work, factor):
     return Command(["/bin/sh", "-c", "i=0; while [ $i -lt %d ]; do /bin/true; i=$((i + 1)); done"
                     % max(10, int(100 * factor))])
@@ -198,6 +278,10 @@ PROGRAMS = [
             make_git("-c", "pack.threads=2", "repack", "-adfq")),
     Program("sort", "sort on two threads", make_sort),
     Program("xz", "xz on two threads", make_xz),
+    Program("node", "node: JSON, maps, zlib", make_node),
+    Program("lua", "lua5.4: trees, strings, sorting", make_lua),
+    Program("xsltproc", "xsltproc grouping and sorting rows", make_xsltproc),
+    Program("freeciv", "freeciv-server, a game of four computer players", make_freeciv),
     Program("redis", "redis-server under redis-benchmark", make_redis),
     Program("game", "examples/game, no leaks", make_game),
     Program("shop", "examples/shop.cpp, no leaks", make_shop),

@@ -12,6 +12,7 @@ if [ "${1:-}" = --install ]; then
     $sudo apt-get -qq update
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install \
         python3 gcc g++ perl sqlite3 git xz-utils redis-server redis-tools valgrind \
+        nodejs lua5.4 xsltproc freeciv-server \
         libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 heaptrack >/dev/null
 fi
 # The system's python, not a version manager's shim that may point anywhere.
