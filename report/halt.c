@@ -136,6 +136,7 @@ static bool read_registers(struct halted_thread *thread) {
     thread->pc = all.rip;
     read_vectors(thread, (int64_t)all.orig_rax >= 0);
     repair(&all, thread->tid);
+    thread->stands = true;
     return true;
 }
 
@@ -200,6 +201,7 @@ int halt_all(struct halt *halt, int pid) {
 static int let_go_on(int pid, struct halted_thread *thread, int64_t moment_ns, bool *waits) {
     const struct timespec moment = {0, moment_ns};
     uint64_t pc = thread->pc, stack = thread->stack;
+    thread->stands = false;
     ptrace(PTRACE_CONT, thread->tid, NULL, NULL);
     nanosleep(&moment, NULL);
     char state = state_of(pid, thread->tid);
@@ -246,23 +248,25 @@ bool halt_leave(struct halt *halt, const struct halt_wanted *wanted) {
     return true;
 }
 
-/* It will stop once it comes to run, if that is all that it lacks. */
+/* It will stop once it comes to run. */
 static bool await_late(int pid, int tid) {
     int stopped = -1;
     for (unsigned i = 0; i < LATE_TRIES && stopped < 0; i++) {
         stopped = await_stop(tid, now_ns() + LATE_NS);
-        if (stopped < 0 && state_of(pid, tid) != 'R') break;
+        if (stopped < 0 && state_of(pid, tid) == 'D') break; /* in vfork, say */
     }
     return stopped > 0;
 }
 
-/* One that has not stopped yet will, and its call must not show that: once all others go on, it is waited for. */
+/* One that was told to stop and has not been seen to: its call must not show that. Once all others go on, it is
+   waited for. (It may have stopped meanwhile: to let it go just so would be EINTR.) */
 void halt_release(const struct halt *halt) {
-    bool late = false;
-    for (size_t i = 0; i < halt->count; i++) late |= ptrace(PTRACE_DETACH, halt->threads[i].tid, NULL, NULL) < 0;
-    for (size_t i = 0; late && i < halt->count; i++) {
+    for (size_t i = 0; i < halt->count; i++)
+        if (halt->threads[i].stands) ptrace(PTRACE_DETACH, halt->threads[i].tid, NULL, NULL);
+    for (size_t i = 0; i < halt->count; i++) {
         struct halted_thread thread = {.tid = halt->threads[i].tid};
-        if (await_late(halt->pid, thread.tid) && read_registers(&thread)) ptrace(PTRACE_DETACH, thread.tid, NULL, NULL);
+        if (halt->threads[i].stands || !await_late(halt->pid, thread.tid)) continue;
+        if (read_registers(&thread)) ptrace(PTRACE_DETACH, thread.tid, NULL, NULL);
     }
 }
 

@@ -16,6 +16,7 @@
 
 struct halted_thread {
     int tid;
+    bool stands;            /* it has stopped, and its call was seen to */
     uint64_t stack;     /* its frames begin here: the stack pointer, less what a function may use below it */
     uint64_t thread_pointer, pc;
     uint64_t registers[HALT_REGISTERS]; /* those a pointer can be in */

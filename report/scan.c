@@ -170,7 +170,7 @@ static void find_entries(struct scanning *scanning) {
 /* What the program told of the thread that waits is better than what the kernel says: its stack without
    our own frames. */
 static void take_waiter(struct halted_thread *thread, const struct pp_waiter *waiter) {
-    *thread = (struct halted_thread){.tid = (int)waiter->tid, .stack = waiter->stack,
+    *thread = (struct halted_thread){.tid = (int)waiter->tid, .stands = thread->stands, .stack = waiter->stack,
                                      .thread_pointer = waiter->thread_pointer};
     for (unsigned i = 0; i < PP_WAITER_REGISTERS; i++) thread->registers[i] = waiter->registers[i];
 }

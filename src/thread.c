@@ -14,7 +14,7 @@
 #include "tag.h"
 
 #define CHUNK PP_KIB(64)
-#define REUSE_FROM 768u /* names of ended threads stay known until that many entries exist */
+#define REUSE_FROM 384u /* names of ended threads stay known until that many entries exist */
 
 static const struct pp_thread nobody = {.mode = PP_MODE_NONE};
 static const struct pp_thread pass = {.mode = PP_MODE_PASS};
