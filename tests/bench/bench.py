@@ -454,7 +454,7 @@ def measure_all(settings, options, library):
             if metric == "cpu" and "min" in cells.get(columns[0].name, {}):
                 programs_cpu.append(cells)
                 allocations = row.allocations(columns)
-                if allocations:
+                if allocations and allocations >= 10000:
                     table.each(allocations, cells)
             results.append({"row": name, "group": row.group, "metric": metric,
                             "unit": UNITS[metric], "what": row.what, "cells": cells})

@@ -19,7 +19,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FORMATS = ("text", "json", "pprof", "folded", "csv", "html", "heaptrack", "massif")
-MILLION_LEVELS, PARTS, FUNCTIONS = 20, 70, 250
+MILLION_LEVELS, PARTS, FUNCTIONS = 20, 68, 250
 
 
 class Bench:
