@@ -14,8 +14,8 @@ uint32_t pp_exact_tick(void) {
     return now;
 }
 
-PP_NOINLINE uint32_t pp_exact_site(struct pp_thread *thread, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
-    uint32_t site = pp_memo_site(thread->memo, pc, sp, bp, &thread->bounds);
+PP_NOINLINE uint32_t pp_exact_site(struct pp_thread *thread, uint32_t site, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
+    if (site == 0) site = pp_memo_missed(thread->memo, pc, sp, bp, &thread->bounds);
     if ((site & PP_SITE_TRUNCATED) != 0) pp_count(thread, PP_COUNTER_TRUNCATED_STACKS, 1);
     return site & ~PP_SITE_TRUNCATED;
 }

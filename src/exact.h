@@ -25,8 +25,9 @@
    is in use (or NULL). Returns `block`. */
 void *pp_heap_leave_exact(struct pp_thread *thread, void *block, struct pp_slab *emptied);
 
-/* The site of a stack that pp_memo_look did not find, or found to be truncated; 0: it could not be recorded. */
-uint32_t pp_exact_site(struct pp_thread *thread, uintptr_t pc, uintptr_t sp, uintptr_t bp);
+/* The site of a stack that pp_memo_look did not find (`site` 0) or found to be truncated; 0: it could not be
+   recorded. */
+uint32_t pp_exact_site(struct pp_thread *thread, uint32_t site, uintptr_t pc, uintptr_t sp, uintptr_t bp);
 
 /* The kernel's time in ticks; asks for the watcher's if that is not kept, and stops it if it lags. */
 uint32_t pp_exact_tick(void);
@@ -64,7 +65,7 @@ PP_FOREIGN PP_INLINE bool pp_exact_allocate(size_t bytes, enum pp_kind kind, con
     if (PP_UNLIKELY(slab->head == PP_SLOT_NONE || slab->records == NULL)) goto rare;
     struct pp_regs regs = pp_regs_of_frame(frame);
     uint32_t slot, site = pp_memo_look(thread->memo, regs.pc, regs.sp, regs.bp);
-    if (PP_UNLIKELY((int32_t)site <= 0)) site = pp_exact_site(thread, regs.pc, regs.sp, regs.bp);
+    if (PP_UNLIKELY((int32_t)site <= 0)) site = pp_exact_site(thread, site, regs.pc, regs.sp, regs.bp);
     if (PP_UNLIKELY(site == 0)) goto rare;
     struct pp_segment_share *share = &thread->shared->shares[site % PP_SHARES];
     if (PP_UNLIKELY(PP_LOAD(&share->site) != site)) pp_share_move(share, site);

@@ -422,11 +422,10 @@ static PP_NOINLINE uint32_t renew(struct pp_memo *memo, uintptr_t pc, uintptr_t 
     return PP_LIKELY(site != 0) ? site : without(bounds, &regs, depth);
 }
 
-/* The site, if the trace is among the tops; else 0. */
-static uint32_t look(const struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
-    uint32_t site = pp_memo_look(memo, pc, sp, bp);
-    if (site != 0 || memo->generation != PP_LOAD(&pp_module_generation)) return site;
+/* The site, if the trace is among the tops of the second place; else 0. */
+static uint32_t look_further(const struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
     const struct pp_memo_top *first = memo->tops[pp_memo_set(pc, sp)], *like = first;
+    if (memo->generation != PP_LOAD(&pp_module_generation)) return 0;
     while (like->pc != pc || like->sp != sp)
         if (++like == first + PP_MEMO_WAYS) return 0;
     const struct pp_memo_top *second = memo->tops[second_set(like)];
@@ -435,8 +434,14 @@ static uint32_t look(const struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uin
     return 0;
 }
 
-PP_FOREIGN uint32_t pp_memo_site(struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp,
-                                 struct pp_stack_bounds *bounds) {
-    uint32_t site = look(memo, pc, sp, bp);
+uint32_t pp_memo_missed(struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp,
+                        struct pp_stack_bounds *bounds) {
+    uint32_t site = look_further(memo, pc, sp, bp);
     return PP_LIKELY(site != 0) ? site : renew(memo, pc, sp, bp, bounds);
+}
+
+uint32_t pp_memo_site(struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp,
+                      struct pp_stack_bounds *bounds) {
+    uint32_t site = pp_memo_look(memo, pc, sp, bp);
+    return PP_LIKELY(site != 0) ? site : pp_memo_missed(memo, pc, sp, bp, bounds);
 }

@@ -79,6 +79,9 @@ extern PP_HIDDEN struct pp_memo pp_memo_none;
 #define PP_SITE_TRUNCATED 0x80000000u
 uint32_t pp_memo_site(struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp,
                       struct pp_stack_bounds *bounds);
+/* The same, after pp_memo_look in vain. */
+uint32_t pp_memo_missed(struct pp_memo *memo, uintptr_t pc, uintptr_t sp, uintptr_t bp,
+                        struct pp_stack_bounds *bounds);
 
 /* Forgets everything: the struct goes to another thread. */
 void pp_memo_forget(struct pp_memo *memo);
