@@ -8,9 +8,10 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../preload"))
 from driver import (BARE, LIBRARY, PROGRAM, PROGRAMS, Sandbox, check, check_outstanding, main,  # noqa: E402
-                    read_report)
+                    name_of, read_report)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+WINE = "/usr/lib/wine/wine64"
 THREADS = 1500
 TURNS = 10000
 PR_SET_THP_DISABLE = 41
@@ -113,6 +114,38 @@ def other_preloads():
     check(tried >= 1, "none is there")
 
 
+def mapped():
+    """Code that the C library does not know of has no rules: its frames are walked by their frame pointers, and checked."""
+    report = same("plain", "mapped", path("mapped.so"))
+    held = [site for site in report["sites"] if site["bytes"] == 55 * site["objects"]]
+    check(sum(site["objects"] for site in held) == 8, "held:", held)
+    check(all("mapped" in map(name_of, site["stack"]) for site in held), "not walked to the end:", held)
+
+
+def wine():
+    """A loader of its own for programs of another system, which switches stacks and ends without exit handlers."""
+    program, server = WINE, WINE.replace("wine64", "wineserver")
+    need(program, server)
+    with Sandbox() as box:
+        env = box.environment()
+        env.update(WINEPREFIX=box.path("wine"), WINEDEBUG="-all")
+        command = program, "cmd", "/c", "echo", "done"
+        try:
+            bare_env = {name: value for name, value in env.items() if name != "LD_PRELOAD"}
+            # The first run makes the directory, with services that linger.
+            subprocess.run([program, "wineboot"], env=bare_env, check=True, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=100)
+            done = box.run(*command, env=env)
+            check((done.returncode, done.out.strip()) == (0, "done"), done.returncode, done.out, done.err)
+            check(done.err == "", "words on stderr:", done.err)
+            # It replaces itself by exec once it has chosen where the addresses of the other system lie.
+            reports = [read_report(box.path(name)) for name in box.profiles() if name.startswith(f"wine64.{done.pid}.")]
+            ends = {report["process"]["end"]: report["totals"]["allocations"] for report in reports}
+            check(ends.get("exec", 0) > 0 and ends.get("exit", 0) > 10000, ends)
+        finally:
+            subprocess.run([server, "-k", "-w"], env=bare_env, timeout=60, check=False)
+
+
 def tls():
     libraries = [path(f"tls_{number}.so") for number in range(1, 9)]
     same("plain", "tls", *libraries)
@@ -181,6 +214,8 @@ main({
     "other_preloads": other_preloads,
     "deepbind": lambda: same("plain", "deepbind", path("plugin.so")),
     "dlmopen": lambda: same("plain", "dlmopen", path("plugin.so")),
+    "mapped": mapped,
+    "wine": wine,
     "tls": tls,
     "threads": lambda: same("plain", "threads", str(THREADS)),
     "turns": lambda: same("plain", "turns", str(TURNS)),

@@ -6,17 +6,20 @@
  *   deepbind LIBRARY   a library with symbols of its own first: its blocks come from the C library
  *   dlmopen LIBRARY    in link-map lists of their own, three times
  *   tls LIBRARY...     as many as the static TLS has room for; prints how many
+ *   mapped FILE        an ELF file mapped as a loader of its own would, called and unmapped, twice at the same place
  *   threads N          all at once, with a block each that main frees
  *   turns N            one after the other ends and makes room for the next, 200 at once
  *   sigchld            SIGCHLD ends it with status 1; it has no child, but is meant to be started by exec
  *   ends               blocks made and freed by key destructors, each of which makes the next, and by atexit handlers
  */
 #include <dlfcn.h>
+#include <elf.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define CHECK(x) ((x) ? (void)0 : (printf("%d: failed: %s\n", __LINE__, #x), exit(99)))
@@ -78,6 +81,39 @@ static int static_tls(char **paths) {
     int loaded = 0;
     while (paths[loaded] != NULL && dlopen(paths[loaded], RTLD_NOW) != NULL) loaded++;
     return loaded;
+}
+
+typedef void (*entry_function)(void *(*)(size_t), void (*)(void *));
+
+/* Without relocations to do. Nothing here tells the C library of the code. */
+static entry_function map_at(char *base, FILE *file) {
+    Elf64_Ehdr header;
+    Elf64_Phdr part;
+    CHECK(fread(&header, sizeof header, 1, file) == 1);
+    for (int i = 0; i < header.e_phnum; i++) {
+        CHECK(fseek(file, (long)header.e_phoff + i * (long)sizeof part, SEEK_SET) == 0);
+        CHECK(fread(&part, sizeof part, 1, file) == 1);
+        if (part.p_type != PT_LOAD) continue;
+        CHECK(fseek(file, (long)part.p_offset, SEEK_SET) == 0);
+        CHECK(fread(base + part.p_vaddr, 1, part.p_filesz, file) == part.p_filesz);
+    }
+    return (entry_function)(base + header.e_entry);
+}
+
+static void mapped(const char *path) {
+    enum { BYTES = 1 << 20 };
+    char *base = NULL;
+    for (int i = 0; i < 2; i++) {
+        FILE *file = fopen(path, "r");
+        CHECK(file != NULL);
+        base = mmap(base, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | (base ? MAP_FIXED : 0), -1, 0);
+        CHECK(base != MAP_FAILED);
+        entry_function enter = map_at(base, file);
+        fclose(file);
+        CHECK(mprotect(base, BYTES, PROT_READ | PROT_EXEC) == 0);
+        enter(malloc, free);
+        CHECK(munmap(base, BYTES) == 0);
+    }
 }
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -166,6 +202,7 @@ int main(int argc, char **argv) {
     work();
     if (!strcmp(mode, "deepbind")) deepbind(argument);
     if (!strcmp(mode, "dlmopen")) other_lists(argument);
+    if (!strcmp(mode, "mapped")) mapped(argument);
     if (!strcmp(mode, "tls")) printf("%d\n", static_tls(argv + 2));
     if (!strcmp(mode, "sigchld")) signal(SIGCHLD, at_child_end);
     if (!strcmp(mode, "threads")) many_threads(atoi(argument));
