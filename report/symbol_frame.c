@@ -115,47 +115,6 @@ static bool read_word(void *context, uintptr_t at, uintptr_t *value) {
     return true;
 }
 
-static struct pp_cfi_value number(uint64_t value) { return (struct pp_cfi_value){PP_CFI_NUMBER, (int64_t)value}; }
-
-/* One register of the caller, by its rule. */
-static struct pp_cfi_value caller_register(const struct walk *walk, const struct pp_cfi_range *range,
-                                           const struct pp_cfi_row *row, unsigned which, uint64_t cfa) {
-    const struct pp_cfi_value unknown = {PP_CFI_UNKNOWN, 0}, pushed = number(cfa);
-    struct pp_cfi_value result;
-    int32_t value = row->value[which];
-    uintptr_t at = cfa + (uint64_t)(int64_t)value, word;
-    switch (row->kind[which]) {
-    case PP_CFI_SAME: return which == PP_CFI_RSP ? pushed : walk->machine.registers[which];
-    case PP_CFI_VALUE: return number(at);
-    case PP_CFI_REGISTER:
-        return value >= 0 && value < PP_CFI_REGISTERS ? walk->machine.registers[value] : unknown;
-    case PP_CFI_OFFSET: break;
-    case PP_CFI_EXPRESSION:
-    case PP_CFI_VALUE_EXPRESSION:
-        if (!pp_cfi_evaluate(&walk->machine, range, value, &pushed, &result) || result.base != PP_CFI_NUMBER)
-            return unknown;
-        if (row->kind[which] == PP_CFI_VALUE_EXPRESSION) return result;
-        at = (uint64_t)result.offset;
-        break;
-    default: return unknown;
-    }
-    return read_word(walk->machine.context, at, &word) ? number(word) : unknown;
-}
-
-/* false: the CFA is not known. */
-static bool find_cfa(const struct walk *walk, const struct pp_cfi_range *range, const struct pp_cfi_row *row,
-                     uint64_t *cfa) {
-    struct pp_cfi_value value;
-    if (row->cfa_expression) {
-        if (!pp_cfi_evaluate(&walk->machine, range, row->cfa_value, NULL, &value)) return false;
-    } else {
-        value = walk->machine.registers[row->cfa_register];
-        value.offset = (int64_t)((uint64_t)value.offset + (uint64_t)(int64_t)row->cfa_value);
-    }
-    *cfa = (uint64_t)value.offset;
-    return value.base == PP_CFI_NUMBER;
-}
-
 static uint32_t find_module(const struct model *model, uint64_t address) {
     for (size_t i = model->module_count; i-- > 1;) /* the one loaded last */
         if (address >= model->modules[i].start && address < model->modules[i].end) return (uint32_t)i;
@@ -174,10 +133,10 @@ static bool step(struct walk *walk, struct symbol_frame *frame) {
     uint64_t address = look - frames->model->modules[module].bias;
     const struct pp_cfi_range range = {(uintptr_t)from->at, (uintptr_t)from->at + from->bytes};
     if (!pp_cfi_find((uintptr_t)from->at + (address - from->address), from->table, &range, &row) ||
-        !find_cfa(walk, &range, &row, &cfa) || cfa <= walk->sp)
+        !pp_cfi_frame(&walk->machine, &range, &row, &cfa) || cfa <= walk->sp)
         return false;
     *frame = (struct symbol_frame){.start = walk->sp, .end = cfa, .module = module, .address = address};
-    for (unsigned i = 0; i < PP_CFI_REGISTERS; i++) next[i] = caller_register(walk, &range, &row, i, cfa);
+    for (unsigned i = 0; i < PP_CFI_REGISTERS; i++) next[i] = pp_cfi_caller(&walk->machine, &range, &row, i, cfa);
     memcpy(walk->machine.registers, next, sizeof next);
     walk->pc = next[PP_CFI_RIP].base == PP_CFI_NUMBER ? (uint64_t)next[PP_CFI_RIP].offset : 0;
     walk->sp = next[PP_CFI_RSP].base == PP_CFI_NUMBER ? (uint64_t)next[PP_CFI_RSP].offset : 0;
@@ -188,7 +147,7 @@ static bool step(struct walk *walk, struct symbol_frame *frame) {
 /* ---- where it begins ---- */
 
 static void set_register(struct walk *walk, unsigned which, uint64_t value) {
-    walk->machine.registers[which] = number(value);
+    walk->machine.registers[which] = pp_cfi_number(value);
 }
 
 static void begin_stopped(struct walk *walk, const struct halted_thread *thread) {

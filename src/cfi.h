@@ -2,8 +2,8 @@
  * Call frame information: what .eh_frame says about one program counter, as a row of register
  * rules. Pure functions of mapped bytes: no state, no lock, no memory, so they are tested and
  * fuzzed alone. All input is treated as hostile: every read is checked against the range the caller
- * gives. Any thread, signal handlers; about 60-100 ns and 700 bytes of stack. Only rules.c and the
- * slow path of unwind.c come here; everyone else asks for the packed rule (rules.h).
+ * gives. Any thread, signal handlers; about 60-100 ns and 700 bytes of stack. In the program only rules.c
+ * and the slow path of unwind.c come here; everyone else asks for the packed rule (rules.h).
  */
 #ifndef PP_CFI_H
 #define PP_CFI_H
@@ -86,5 +86,17 @@ struct pp_cfi_machine {
 bool pp_cfi_evaluate(const struct pp_cfi_machine *machine, const struct pp_cfi_range *range,
                      int32_t expression, const struct pp_cfi_value *push,
                      struct pp_cfi_value *result);
+
+/* The CFA by the row, from the registers that `machine` has and what it reads. false: not known. */
+bool pp_cfi_frame(const struct pp_cfi_machine *machine, const struct pp_cfi_range *range,
+                  const struct pp_cfi_row *row, uintptr_t *cfa);
+
+/* Register `which` of the caller by the row; PP_CFI_UNKNOWN: it is not known. */
+struct pp_cfi_value pp_cfi_caller(const struct pp_cfi_machine *machine, const struct pp_cfi_range *range,
+                                  const struct pp_cfi_row *row, unsigned which, uintptr_t cfa);
+
+PP_INLINE struct pp_cfi_value pp_cfi_number(uint64_t value) {
+    return (struct pp_cfi_value){PP_CFI_NUMBER, (int64_t)value};
+}
 
 #endif

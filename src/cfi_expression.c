@@ -145,3 +145,42 @@ bool pp_cfi_evaluate(const struct pp_cfi_machine *machine, const struct pp_cfi_r
     *result = pop(&s);
     return !c.bad && !s.bad;
 }
+
+/* ---- a row, applied ---- */
+
+bool pp_cfi_frame(const struct pp_cfi_machine *machine, const struct pp_cfi_range *range,
+                  const struct pp_cfi_row *row, uintptr_t *cfa) {
+    struct pp_cfi_value value;
+    if (row->cfa_expression) {
+        if (!pp_cfi_evaluate(machine, range, row->cfa_value, NULL, &value)) return false;
+    } else {
+        value = machine->registers[row->cfa_register];
+        value.offset = (int64_t)((uint64_t)value.offset + (uint64_t)(int64_t)row->cfa_value);
+    }
+    *cfa = (uintptr_t)value.offset;
+    return value.base == PP_CFI_NUMBER;
+}
+
+struct pp_cfi_value pp_cfi_caller(const struct pp_cfi_machine *machine, const struct pp_cfi_range *range,
+                                  const struct pp_cfi_row *row, unsigned which, uintptr_t cfa) {
+    const struct pp_cfi_value unknown = {PP_CFI_UNKNOWN, 0}, pushed = pp_cfi_number(cfa);
+    struct pp_cfi_value result;
+    int32_t value = row->value[which];
+    uintptr_t at = cfa + (uintptr_t)(intptr_t)value, word;
+    switch (row->kind[which]) {
+    case PP_CFI_SAME: return which == PP_CFI_RSP ? pushed : machine->registers[which];
+    case PP_CFI_VALUE: return pp_cfi_number(at);
+    case PP_CFI_REGISTER:
+        return value >= 0 && value < PP_CFI_REGISTERS ? machine->registers[value] : unknown;
+    case PP_CFI_OFFSET: break;
+    case PP_CFI_EXPRESSION:
+    case PP_CFI_VALUE_EXPRESSION:
+        if (!pp_cfi_evaluate(machine, range, value, &pushed, &result)) return unknown;
+        if (result.base != PP_CFI_NUMBER) return unknown;
+        if (row->kind[which] == PP_CFI_VALUE_EXPRESSION) return result;
+        at = (uintptr_t)result.offset;
+        break;
+    default: return unknown;
+    }
+    return machine->read(machine->context, at, &word) ? pp_cfi_number(word) : unknown;
+}

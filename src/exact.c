@@ -2,6 +2,7 @@
 #include "exact.h"
 
 #include "snapshot.h"
+#include "track.h"
 
 #define CLOCK_LAG 3 /* ticks */
 
@@ -16,6 +17,5 @@ uint32_t pp_exact_tick(void) {
 
 PP_NOINLINE uint32_t pp_exact_site(struct pp_thread *thread, uint32_t site, uintptr_t pc, uintptr_t sp, uintptr_t bp) {
     if (site == 0) site = pp_memo_missed(thread->memo, pc, sp, bp, &thread->bounds);
-    if ((site & PP_SITE_TRUNCATED) != 0) pp_count(thread, PP_COUNTER_TRUNCATED_STACKS, 1);
-    return site & ~PP_SITE_TRUNCATED;
+    return pp_track_whole(thread, site);
 }

@@ -1,6 +1,6 @@
 /*
  * What every tracked call does first and last: the thread's state taken and left, its figures counted.
- * Private to heap.c, object.c and sampling.c. The caller keeps nothing of `thread` after pp_track_leave.
+ * Private to heap.c, object.c, sampling.c and exact.c. The caller keeps nothing of `thread` after pp_track_leave.
  */
 #ifndef PP_TRACK_H
 #define PP_TRACK_H
@@ -55,17 +55,21 @@ PP_INLINE void pp_track_net(struct pp_thread *thread, int64_t bytes) {
     if (PP_UNLIKELY(thread->net_over >= 0 || thread->net_over < -2 * PP_PUBLISH_BYTES)) pp_heap_publish_net(thread);
 }
 
-/* The site of an allocation. `memo` NULL: on top of our own critical section. */
-PP_INLINE uint32_t pp_track_stack(struct pp_thread *thread, struct pp_memo *memo, struct pp_stack_bounds *bounds,
-                                  const void *frame) {
-    if (PP_UNLIKELY((PP_LOAD(&pp_segment.header->calls) & PP_CALL_PAUSE) != 0)) return 0;
-    struct pp_regs regs = pp_regs_of_frame(frame);
-    uint32_t site = pp_memo_site(memo != NULL ? memo : &pp_memo_none, regs.pc, regs.sp, regs.bp, bounds);
+/* The site that a memo gave, freed of its mark; a truncated one is counted. */
+PP_INLINE uint32_t pp_track_whole(struct pp_thread *thread, uint32_t site) {
     if (PP_UNLIKELY((site & PP_SITE_TRUNCATED) != 0)) {
         pp_count(thread, PP_COUNTER_TRUNCATED_STACKS, 1);
         site &= ~PP_SITE_TRUNCATED;
     }
     return site;
+}
+
+/* The site of an allocation. `memo` NULL: on top of our own critical section. */
+PP_INLINE uint32_t pp_track_stack(struct pp_thread *thread, struct pp_memo *memo, struct pp_stack_bounds *bounds,
+                                  const void *frame) {
+    if (PP_UNLIKELY((PP_LOAD(&pp_segment.header->calls) & PP_CALL_PAUSE) != 0)) return 0;
+    struct pp_regs regs = pp_regs_of_frame(frame);
+    return pp_track_whole(thread, pp_memo_site(memo != NULL ? memo : &pp_memo_none, regs.pc, regs.sp, regs.bp, bounds));
 }
 
 /* The same, and the allocation is counted there. */

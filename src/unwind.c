@@ -311,12 +311,8 @@ struct full {
     struct pp_cfi_machine machine; /* registers as they are in the frame of walk.pc */
 };
 
-static struct pp_cfi_value number(uintptr_t value) {
-    return (struct pp_cfi_value){PP_CFI_NUMBER, (int64_t)value};
-}
-
 static void set_register(struct full *f, unsigned reg, uintptr_t value) {
-    f->machine.registers[reg] = number(value);
+    f->machine.registers[reg] = pp_cfi_number(value);
 }
 
 static void set_walk_registers(struct full *f) {
@@ -325,53 +321,14 @@ static void set_walk_registers(struct full *f) {
     set_register(f, PP_CFI_RIP, f->walk.pc);
 }
 
-/* One register of the caller, by its rule. */
-static struct pp_cfi_value caller_register(struct full *f, const struct pp_cfi_range *range,
-                                           const struct pp_cfi_row *row, unsigned reg,
-                                           uintptr_t cfa) {
-    const struct pp_cfi_value unknown = {PP_CFI_UNKNOWN, 0}, pushed = number(cfa);
-    struct pp_cfi_value result;
-    int32_t value = row->value[reg];
-    uintptr_t at = cfa + (uintptr_t)(intptr_t)value, word = 0;
-    switch (row->kind[reg]) {
-    case PP_CFI_SAME: return reg == PP_CFI_RSP ? pushed : f->machine.registers[reg];
-    case PP_CFI_VALUE: return number(at);
-    case PP_CFI_REGISTER:
-        return value >= 0 && value < PP_CFI_REGISTERS ? f->machine.registers[value] : unknown;
-    case PP_CFI_OFFSET: break;
-    case PP_CFI_EXPRESSION:
-    case PP_CFI_VALUE_EXPRESSION:
-        if (!pp_cfi_evaluate(&f->machine, range, value, &pushed, &result)) return unknown;
-        if (result.base != PP_CFI_NUMBER) return unknown;
-        if (row->kind[reg] == PP_CFI_VALUE_EXPRESSION) return result;
-        at = (uintptr_t)result.offset;
-        break;
-    default: return unknown;
-    }
-    return read_word(&f->walk, at, &word) ? number(word) : unknown;
-}
-
-static bool cfa_of(struct full *f, const struct pp_cfi_range *range, const struct pp_cfi_row *row,
-                   uintptr_t *cfa) {
-    struct pp_cfi_value value;
-    if (row->cfa_expression) {
-        if (!pp_cfi_evaluate(&f->machine, range, row->cfa_value, NULL, &value)) return false;
-    } else {
-        value = f->machine.registers[row->cfa_register];
-        value.offset = (int64_t)((uint64_t)value.offset + (uint64_t)(int64_t)row->cfa_value);
-    }
-    *cfa = (uintptr_t)value.offset;
-    return value.base == PP_CFI_NUMBER && *cfa % 8 == 0;
-}
-
 /* One frame up by its whole row. */
 static enum outcome step_row(struct full *f, const struct pp_cfi_range *range,
                              const struct pp_cfi_row *row) {
     struct pp_cfi_value next[PP_CFI_REGISTERS];
     uintptr_t cfa;
-    if (!cfa_of(f, range, row, &cfa)) return TRUNCATED;
+    if (!pp_cfi_frame(&f->machine, range, row, &cfa) || cfa % 8 != 0) return TRUNCATED;
     for (unsigned reg = 0; reg < PP_CFI_REGISTERS; reg++)
-        next[reg] = caller_register(f, range, row, reg, cfa);
+        next[reg] = pp_cfi_caller(&f->machine, range, row, reg, cfa);
     /* A caller that is returned to has lost its scratch registers. */
     for (unsigned reg = 0; reg < PP_CFI_REGISTERS; reg++)
         if (1u << reg & SCRATCH) next[reg].base = PP_CFI_UNKNOWN;
