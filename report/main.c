@@ -33,8 +33,9 @@ static void put_help(FILE *to) {
     fputs("  --version\n`poolprof COMMAND --help` tells more; see also poolprof(1).\n", to);
 }
 
+/* A command that has failed has said why: one line is enough. */
 static int flushed(int status) {
-    if (fflush(stdout) == 0 && ferror(stdout) == 0) return status;
+    if (status == STATUS_UNREADABLE || (fflush(stdout) == 0 && ferror(stdout) == 0)) return status;
     fprintf(stderr, "poolprof: standard output: %s\n", strerror(errno));
     return status == STATUS_DONE ? STATUS_UNREADABLE : status;
 }

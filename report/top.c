@@ -317,7 +317,7 @@ static bool parse_number(const char *text, double least, double most, double *va
 }
 
 /* 0, or the status to end with. */
-static int parse_option(struct top *top, int option, int *page) {
+static int parse_option(struct top *top, int option, const char *word, int *page) {
     double number;
     switch (option) {
     case 'p':
@@ -338,7 +338,8 @@ static int parse_option(struct top *top, int option, int *page) {
         *(option == 'n' ? &top->looks : &top->rows) = (size_t)number;
         return 0;
     default:
-        return STATUS_USAGE;
+        return usage_error("top", option == ':' ? "%s needs a value" : "'%s' is no option of top; --help lists them",
+                           word);
     }
 }
 
@@ -351,12 +352,13 @@ static int parse(int argc, char **argv, struct top *top, int *page) {
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     int option, status = 0;
-    while (status == 0 && (option = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+    opterr = 0;
+    while (status == 0 && (option = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
         if (option == 'h') {
             fputs(top_help, stdout);
             exit(STATUS_DONE);
         }
-        status = parse_option(top, option, page);
+        status = parse_option(top, option, argv[optind - 1], page);
     }
     if (status != 0)
         return status;
