@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sqlite3.h>
+
 #include "commands.h"
 
 static const struct {
@@ -41,6 +43,7 @@ static int flushed(int status) {
 }
 
 int main(int argc, char **argv) {
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* nobody asks for it, and it costs a lock for each allocation */
     if (argc < 2) {
         put_help(stderr);
         return STATUS_USAGE;

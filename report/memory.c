@@ -117,17 +117,26 @@ static char *place_of(const struct memory *memory, uint64_t page) {
     return memory->pages + (page & (memory->page_count - 1)) * PAGE;
 }
 
-/* The page that holds the address; NULL: it cannot be read. */
-static const char *page_at(struct memory *memory, uint64_t address) {
-    uint64_t page = address / PAGE;
-    if (*tag_of(memory, page) == page + 1) return place_of(memory, page);
-    uint64_t room = memory->page_count - (page & (memory->page_count - 1)); /* up to the cache's end */
-    uint64_t wanted = page == memory->last_page + 1 ? AHEAD : 1;
+/* Reads `wanted` pages, or as many as there is room for up to the cache's end; returns how many there were. */
+static uint64_t fill(struct memory *memory, uint64_t page, uint64_t wanted) {
+    uint64_t room = memory->page_count - (page & (memory->page_count - 1));
     if (wanted > room) wanted = room;
     memory->last_page = page + wanted - 1;
     size_t got = copy(memory, page * PAGE, place_of(memory, page), wanted * PAGE) / PAGE;
     for (uint64_t i = 0; i < wanted; i++) *tag_of(memory, page + i) = i < got ? page + i + 1 : 0;
-    return got > 0 ? place_of(memory, page) : NULL;
+    return got;
+}
+
+/* The page that holds the address; NULL: it cannot be read. */
+static const char *page_at(struct memory *memory, uint64_t address) {
+    uint64_t page = address / PAGE;
+    if (*tag_of(memory, page) == page + 1) return place_of(memory, page);
+    return fill(memory, page, page == memory->last_page + 1 ? AHEAD : 1) > 0 ? place_of(memory, page) : NULL;
+}
+
+void memory_prefetch(struct memory *memory, uint64_t start, uint64_t end) {
+    uint64_t page = start / PAGE, last = (end - 1) / PAGE, got = 1;
+    for (; page <= last && got > 0; page += got) got = fill(memory, page, last + 1 - page);
 }
 
 size_t memory_read(struct memory *memory, uint64_t address, void *to, size_t bytes) {

@@ -29,6 +29,10 @@ void memory_fini(struct memory *memory);
 /* What a cache may have here, bytes: a share of what is free, and of a container's limit. */
 size_t memory_cache_most(void);
 
+/* Reads the pages of [start, end) ahead, in as few system calls as can be: the cache should have room for all that
+   is asked for. */
+void memory_prefetch(struct memory *memory, uint64_t start, uint64_t end);
+
 /* Bytes copied, from the start on. Aligned words inside never cross what can be read. */
 size_t memory_read(struct memory *memory, uint64_t address, void *to, size_t bytes);
 

@@ -138,28 +138,41 @@ static bool matches_frame(const char *pattern, const struct model *model, const 
            (module != NULL && suppress_matches(pattern, module));
 }
 
-/* The first pattern that matches, by frame; suppressions->count: none does. */
-static uint32_t *match_frames(const struct suppressions *suppressions, const struct model *model,
-                              const struct profile_stacks *tables) {
-    uint32_t *first = model_alloc(tables->frame_count, sizeof *first);
-    for (size_t id = 1; id < tables->frame_count; id++) {
-        uint32_t at = 0;
-        while (at < suppressions->count && !matches_frame(suppressions->items[at].pattern, model, &tables->frames[id]))
-            at++;
-        first[id] = at;
-    }
-    return first;
+/* The first pattern that matches; suppressions->count: none does. */
+static uint32_t match_frame(const struct suppressions *suppressions, const struct model *model,
+                            const struct model_frame *frame) {
+    uint32_t at = 0;
+    while (at < suppressions->count && !matches_frame(suppressions->items[at].pattern, model, frame)) at++;
+    return at;
 }
 
-/* The same by node, of all frames outwards: a million stacks share few frames and most of their ways. */
+/* A site that a pattern may move. */
+static bool is_open(const struct model_site *site) { return site->kind <= MODEL_POSSIBLE; }
+
+static uint32_t leaf_of(const struct profile_stacks *tables, const struct model *model, const struct model_site *site) {
+    return tables->leaf_of[site->stack < model->stack_count ? site->stack : 0];
+}
+
+#define NOT_ASKED UINT32_MAX
+
+/* The same by node, of all frames outwards, where a site asks for it: a million stacks share few frames and most of
+   their ways. */
 static uint32_t *match_nodes(const struct suppressions *suppressions, const struct model *model,
                              const struct profile_stacks *tables) {
-    uint32_t *frames = match_frames(suppressions, model, tables);
+    uint32_t *frames = model_alloc(tables->frame_count, sizeof *frames);
     uint32_t *first = model_alloc(tables->node_count, sizeof *first);
+    for (size_t id = 0; id < tables->frame_count; id++) frames[id] = NOT_ASKED;
+    for (size_t id = 0; id < tables->node_count; id++) first[id] = NOT_ASKED;
     first[0] = (uint32_t)suppressions->count;
+    for (size_t i = 0; i < model->site_count; i++)
+        for (uint32_t id = is_open(&model->sites[i]) ? leaf_of(tables, model, &model->sites[i]) : 0;
+             first[id] == NOT_ASKED; id = tables->nodes[id].parent)
+            first[id] = 0;
     for (size_t id = 1; id < tables->node_count; id++) { /* parents come first */
-        uint32_t outwards = first[tables->nodes[id].parent], own = frames[tables->nodes[id].frame];
-        first[id] = own < outwards ? own : outwards;
+        if (first[id] == NOT_ASKED) continue;
+        uint32_t outwards = first[tables->nodes[id].parent], frame = tables->nodes[id].frame;
+        if (frames[frame] == NOT_ASKED) frames[frame] = match_frame(suppressions, model, &tables->frames[frame]);
+        first[id] = frames[frame] < outwards ? frames[frame] : outwards;
     }
     free(frames);
     return first;
@@ -224,9 +237,9 @@ static void move_matching(struct suppressions *suppressions, struct model *model
     uint32_t *nodes = match_nodes(suppressions, model, &tables);
     for (size_t i = 0; i < model->site_count; i++) {
         struct model_site *site = &model->sites[i];
-        uint32_t leaf = tables.leaf_of[site->stack < model->stack_count ? site->stack : 0];
-        if (site->kind > MODEL_POSSIBLE || nodes[leaf] == suppressions->count) continue;
-        struct suppression *by = &suppressions->items[nodes[leaf]];
+        uint32_t first = is_open(site) ? nodes[leaf_of(&tables, model, site)] : (uint32_t)suppressions->count;
+        if (first == suppressions->count) continue;
+        struct suppression *by = &suppressions->items[first];
         by->objects += site->objects;
         by->bytes += site->bytes;
         move(model, site);
@@ -236,6 +249,9 @@ static void move_matching(struct suppressions *suppressions, struct model *model
 }
 
 void suppress_apply(struct suppressions *suppressions, struct model *model) {
+    size_t open = 0;
+    for (size_t i = 0; i < model->site_count; i++) open += is_open(&model->sites[i]);
+    if (open == 0) return;
     move_matching(suppressions, model);
     merge(model);
     tell(suppressions, model);

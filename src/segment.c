@@ -321,6 +321,12 @@ void *pp_segment_private(size_t bytes) {
     }
     pp_unlock(&lock);
     if (fresh != NULL) pp_segment_own(fresh, bytes > PRIVATE_CHUNK / 2 ? bytes : PRIVATE_CHUNK);
+    /* A table is filled from all ends, and read first where it is written then: two faults for each page. Where
+       there is no such call, they come. */
+    if (at != NULL && bytes >= PP_PAGE_BYTES) {
+        uintptr_t first = (uintptr_t)at / PP_PAGE_BYTES * PP_PAGE_BYTES;
+        pp_os_populate((void *)first, pp_round_up((uintptr_t)at + bytes, PP_PAGE_BYTES) - first);
+    }
     return at;
 }
 
