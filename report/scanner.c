@@ -188,17 +188,20 @@ uint32_t scanner_mark(struct scanner *scanner, uint64_t nonce) {
     return number;
 }
 
-static bool waits(const struct scanner_entry *entry) {
+static bool is_ending(const struct scanner_entry *entry) {
     uint32_t handover = atomic_load(&entry->header->handover);
-    return !entry->leaks && (handover == PP_HANDOVER_REQUESTED || handover == PP_HANDOVER_TAKEN);
+    return handover == PP_HANDOVER_REQUESTED || handover == PP_HANDOVER_TAKEN;
 }
+
+static bool waits(const struct scanner_entry *entry) { return !entry->leaks && is_ending(entry); }
 
 void scanner_serve(struct scanner *scanner) {
     pthread_mutex_lock(&scanner->lock);
     for (size_t i = 0; i < scanner->count; i++) {
         struct scanner_entry *entry = scanner->entries[i];
         uint32_t wanted = atomic_load(&entry->header->check_wanted);
-        if (wanted != atomic_load(&entry->header->check_done))
+        /* At its end nobody waits for a check: then a wild write of the program's has asked for it. */
+        if (wanted != atomic_load(&entry->header->check_done) && !is_ending(entry))
             check(entry, wanted);
         if (waits(entry))
             scan_entry(entry);

@@ -158,8 +158,7 @@ static enum pp_life begin(bool forked) {
     if (forked) pp_segment.header->flags |= PP_SEGMENT_FORKED;
     if (own_malloc) pp_segment.header->flags |= PP_SEGMENT_OWN_MALLOC;
     describe(pp_segment.header);
-    pp_segment.header->snapshot_stub = (uintptr_t)pp_snapshot_stub;
-    pp_segment.header->snapshot_word = (uintptr_t)&pp_segment.header->snapshot;
+    pp_snapshot_prepare(pp_segment.header);
     pp_segment_publish();
     PP_STORE(&wiped->pid, (int32_t)pp_segment.header->pid);
     PP_STORE(&pp_clock, &pp_segment.header->clock);

@@ -14,10 +14,19 @@
 #define PR_SET_NAME 15
 #define PR_SET_PTRACER 0x59616d61
 
+static int owner; /* whose copies are made; read-only after start */
+
+void pp_snapshot_prepare(struct pp_segment_header *header) {
+    header->snapshot_stub = (uintptr_t)pp_snapshot_stub;
+    header->snapshot_word = (uintptr_t)&header->snapshot;
+    owner = pp_os_pid();
+}
+
 void pp_snapshot_child(const struct pp_snapshot_frame *frame) {
     static const char name[] = "poolprof-copy";
     _Atomic uint32_t never = 0;
-    int parent = pp_os_parent_pid();
+    int parent = pp_os_parent_pid(); /* 0: in another namespace */
+    if (parent != 0 && parent != owner) pp_os_exit_group(0); /* it has ended before we came to run */
     pp_os_prctl(PR_SET_PTRACER, (const unsigned long[4]){frame->tracer});
     pp_os_prctl(PR_SET_NAME, (const unsigned long[4]){(unsigned long)name});
     for (unsigned i = 0; i < LOOKS_MOST && pp_os_parent_pid() == parent; i++) {

@@ -14,6 +14,9 @@
 /* Not to be called: its address is told to the outside. */
 extern PP_HIDDEN const char pp_snapshot_stub[];
 
+/* Tells the outside where the stub is. At start, and in a forked child that is tracked. */
+PP_COLD void pp_snapshot_prepare(struct pp_segment_header *header);
+
 /* The child's life. On a copy of a thread's stack, which may be small. */
 __attribute__((noreturn)) void pp_snapshot_child(const struct pp_snapshot_frame *frame);
 
