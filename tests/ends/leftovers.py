@@ -1,6 +1,7 @@
 """`poolprof list` and what is left behind: live and orphaned segments, --prune, and nothing after a clean run."""
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -59,12 +60,14 @@ def prune_keeps_the_living():
     """A tree's child whose first process has ended, and an ended process whose watcher is still at work, are no
     orphans; a reused pid is one."""
     with Box() as box:
-        done = box.run("tree", "leave", 1.5, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        done = box.run("tree", "leave", 600, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         check(done.returncode == 0, done.returncode)
         before = box.segment_files()
         check(before, "no segment of the child")
         check(poolprof(box, "list", "--prune").returncode == 0, "prune")
         check([p for p in box.segment_files() if f"/{done.pid}." not in p], "the living child's segment was removed:", before)
+        for pid in box.processes("tree"):
+            os.kill(pid, signal.SIGKILL)
         wait_until(lambda: len(box.profiles()) == 2, "the child's profile")
         box.check_gone()
         dead = orphan(box)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -200,11 +201,39 @@ static void test_slow_reader(void **unused) {
     close(listener);
 }
 
+/* A file that takes a part of a line only: the rest follows when there is room, before any other line. */
+static void test_full(void **unused) {
+    struct events events;
+    struct rlimit before, tight;
+    char path[PATH_MAX], line[1024];
+    make_path(path, "full");
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    open_events(&events, "full");
+    for (int round = 0; round < 2; round++) {
+        tight = (struct rlimit){.rlim_cur = round ? 30 : 10, .rlim_max = before.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
+        events_sample(&events, &sample);
+    }
+    assert_int_equal(events.dropped, 1);
+    assert_true(events.rest_bytes > 30);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    events_sample(&events, &sample);
+    events_close(&events);
+    FILE *in = fopen(path, "r");
+    for (int i = 0; i < 2; i++) {
+        assert_non_null(fgets(line, sizeof line, in));
+        check_sample_line(line);
+    }
+    assert_null(fgets(line, sizeof line, in));
+    fclose(in);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file_appends), cmocka_unit_test(test_bad_places),
         cmocka_unit_test(test_datagrams),    cmocka_unit_test(test_reconnects),
-        cmocka_unit_test(test_slow_reader),
+        cmocka_unit_test(test_slow_reader),  cmocka_unit_test(test_full),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -52,6 +52,8 @@ static void texts(void **state) {
     assert_false(pp_text_equal("ab", "a"));
     assert_true(pp_text_starts("abc", "ab"));
     assert_false(pp_text_starts("a", "ab"));
+    assert_true(pp_text_lists("game,server", "server") && pp_text_lists("game,server", "game") && pp_text_lists("a", "a"));
+    assert_false(pp_text_lists("game,server", "serve") || pp_text_lists("game,server", "ame") || pp_text_lists(",a,", ""));
 }
 
 int main(void) {
