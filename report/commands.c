@@ -279,11 +279,13 @@ static void warn(void *context, const char *line) {
 
 /* What it cost the program and us. */
 static void tell_scan(const struct leaks *leaks) {
-    char bytes[WORDS_BYTES];
+    char bytes[WORDS_BYTES], copied[64] = "";
     if (!leaks->done) return;
+    if (leaks->copied_s > 0)
+        snprintf(copied, sizeof copied, ", %.2f of them to be copied", leaks->copied_s * 1000);
     fprintf(stderr, "poolprof report: %" PRIu64 " objects, %s looked through in %.3f s; the program stood still "
-                    "for %.2f ms\n", leaks->objects, words_bytes(leaks->bytes, bytes), leaks->scan_s,
-            leaks->stopped_s * 1000);
+                    "for %.2f ms%s\n", leaks->objects, words_bytes(leaks->bytes, bytes), leaks->scan_s,
+            leaks->stopped_s * 1000, copied);
 }
 
 /* What a program can be asked by: the words of its segment's header. NULL: it is not ours to write. */

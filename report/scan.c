@@ -278,7 +278,7 @@ static bool stand_still(struct scanning *scanning) {
 static bool copy(struct scanning *scanning) {
     bool none = false;
     if (!scanning->goes_on || scanning->copy > 0) return true;
-    scanning->copy = snapshot_take(&scanning->halt, scanning->request->view, &none);
+    scanning->copy = snapshot_take(&scanning->halt, scanning->request->view, &scanning->leaks->copied_s, &none);
     if (scanning->copy > 0) {
         scanning->leaks->stopped_s = now_s() - scanning->stopped_s;
         return true;

@@ -170,7 +170,7 @@ static bool is_true(struct view *view, int pid) {
     return false;
 }
 
-int snapshot_take(const struct halt *halt, struct view *view, bool *none) {
+int snapshot_take(const struct halt *halt, struct view *view, double *copied_s, bool *none) {
     const struct pp_segment_header *header = view_header(view);
     uint32_t sequence = (uint32_t)(header->snapshot >> 32) + 1, waiter = header->waiter.tid;
     *none = false;
@@ -181,7 +181,9 @@ int snapshot_take(const struct halt *halt, struct view *view, bool *none) {
             bool best = (uint32_t)tid == waiter || halt->threads[i].vector_words == 0; /* in a call */
             if (best != (round == 0) || !has_our_filters(halt->pid, tid)) continue;
             if (!send_into_stub(tid, halt->pid, header, sequence)) continue;
+            int64_t begun = now_ns();
             uint64_t word = await(view, halt->pid, sequence, NULL);
+            *copied_s = (double)(now_ns() - begun) / 1e9;
             halt_release(halt);
             int copy = copy_of(word, halt->pid);
             *none = copy == 0;

@@ -10,8 +10,8 @@
 #include "view.h"
 
 /* The copy's pid; all threads are let go. 0: there is none; all threads are still held, or were let go in vain
-   (`none` is then true). */
-int snapshot_take(const struct halt *halt, struct view *view, bool *none);
+   (`none` is then true). `copied_s`: the kernel's part of the time. */
+int snapshot_take(const struct halt *halt, struct view *view, double *copied_s, bool *none);
 
 /* Without holding anything: the program is asked to make one by itself, which its next allocation does, or its
    thread that waits for us. `header` is its segment's, writable. The copy's pid, the thread that made it is in the

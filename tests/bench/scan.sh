@@ -1,6 +1,6 @@
 #!/bin/sh
-# scan.sh [BUILD]: what a leak scan of a running program costs: how long the program stands still (beside a bare
-# fork of its own), how fast memory is looked through (MiB per second of processor time), what the scan takes of
+# scan.sh [BUILD]: what a leak scan of a running program costs: how long the program stands still, and how much of that
+# the kernel takes to copy it (beside a fork before its threads began), how fast memory is looked through (MiB per second of processor time), what the scan takes of
 # memory, and what frames of the example game see of it.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,9 +10,9 @@ trap 'rm -rf "$work"' EXIT
 "${CC:-cc}" -std=gnu17 -O1 -pthread -o "$work/scan" "$here/scan.c"
 export POOLPROF_OUTPUT=none POOLPROF_REPORT=none POOLPROF_LOG_LEVEL=error POOLPROF_MEM_WARN=16G POOLPROF_MEM_CRITICAL=16G
 
-look() { # PID: "objects bytes unit seconds ms"; the last one's KiB and processor time are in $work/kib
+look() { # PID: "objects bytes unit seconds ms copied"; the last one's KiB and processor time are in $work/kib
     /usr/bin/time -f '%M %U %S' -o "$work/kib" "$build/bin/poolprof" report "$1" --leaks --no-symbols 2>&1 >/dev/null |
-        sed -n 's/poolprof report: \([0-9]*\) objects, \([0-9.]* [KMG]iB\) looked through in \([0-9.]*\) s.* still for \([0-9.]*\) ms/\1 \2 \3 \4/p'
+        sed -n 's/poolprof report: \([0-9]*\) objects, \([0-9.]* [KMG]iB\) looked through in \([0-9.]*\) s.* still for \([0-9.]*\) ms, \([0-9.]*\) of.*/\1 \2 \3 \4 \5/p'
 }
 
 row() { # ROUNDS ARGUMENTS
@@ -29,11 +29,11 @@ row() { # ROUNDS ARGUMENTS
     rm "$work/in"
     fork=$(sed -n 's/fork //p' "$work/out")
     sort -n -k5 "$work/looks" | awk -v what="$*" -v fork="${fork:-0}" -v last="$(cat "$work/kib")" '
-        { stood[NR] = $5; seconds[NR] = $4; mib = $2 * ($3 == "GiB" ? 1024 : 1); objects = $1 }
+        { stood[NR] = $5; rest[NR] = $5 - $6; if (rest[NR] > worst) worst = rest[NR]; seconds[NR] = $4; mib = $2 * ($3 == "GiB" ? 1024 : 1); objects = $1 }
         END { middle = int((NR + 1) / 2)
               split(last, of, " ")
-              printf "%-22s %9d objects  %5.0f MiB in %6.3f s, %5.0f MiB/s  stood still %6.2f ms, most %6.2f (fork alone %s)  %4d MB\n",
-                     what, objects, mib, seconds[middle], mib / (of[2] + of[3] + 0.005), stood[middle], stood[NR],
+              printf "%-22s %9d objects  %5.0f MiB in %6.3f s, %5.0f MiB/s  stood still %6.2f ms, %.2f without the copy, most %6.2f, %.2f (fork before %s)  %4d MB\n",
+                     what, objects, mib, seconds[middle], mib / (of[2] + of[3] + 0.005), stood[middle], rest[middle], stood[NR], worst,
                      (fork > 0 ? fork : "-"), of[1] / 1024 }'
 }
 
