@@ -486,9 +486,9 @@ static void destroy(struct writer *writer) {
 static void open_tables(struct writer *writer, const char *path) {
     char pragmas[256];
     snprintf(pragmas, sizeof pragmas,
-             "PRAGMA journal_mode=%s; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;"
+             "PRAGMA page_size=%d; PRAGMA journal_mode=%s; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE;"
              "PRAGMA application_id=%d; PRAGMA user_version=%d; BEGIN;",
-             path != NULL ? "OFF" : "MEMORY", PROFILE_APPLICATION_ID, PROFILE_VERSION);
+             path != NULL ? 4096 : 1024, path != NULL ? "OFF" : "MEMORY", PROFILE_APPLICATION_ID, PROFILE_VERSION);
     check(writer, sqlite3_open_v2(path != NULL ? path : ":memory:", &writer->database,
                                   SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
                                   path != NULL ? "unix-none" : NULL));
