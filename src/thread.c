@@ -156,7 +156,6 @@ void pp_thread_return(struct pp_thread *thread) {
 }
 
 struct pp_thread *pp_thread_slow(void) {
-    if (pp_self->mode == PP_MODE_PASS) return NULL;
     if (!pp_process_tracking()) {
         if (pp_process_passes()) pp_self = (struct pp_thread *)&pass;
         return NULL;

@@ -37,7 +37,7 @@ PP_INLINE struct pp_thread *pp_track_enter(void) {
         atomic_signal_fence(memory_order_seq_cst);
         return thread;
     }
-    return thread->mode >= PP_MODE_EXACT ? NULL : pp_thread_slow();
+    return thread->mode == PP_MODE_NONE ? pp_thread_slow() : NULL;
 }
 
 PP_INLINE void pp_track_leave(struct pp_thread *thread) {
