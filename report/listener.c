@@ -18,7 +18,6 @@
 #include "trim.h"
 #include "words.h"
 
-#define STACK_BYTES (512u << 10)
 #define START_BYTES 1024u
 
 struct client {
@@ -117,45 +116,18 @@ static void *serve(void *context) {
     close(client->fd);
     free(client);
     trim(); /* a report may have been many megabytes */
-    pthread_mutex_lock(&listener->lock);
-    listener->clients--;
-    pthread_cond_broadcast(&listener->left);
-    pthread_mutex_unlock(&listener->lock);
+    workers_leave(&listener->clients);
     return NULL;
 }
 
 /* ---- all of them ---- */
 
-static bool admit(struct listener *listener) {
-    pthread_mutex_lock(&listener->lock);
-    bool room = listener->clients < LISTENER_CLIENTS_MAX;
-    listener->clients += room;
-    pthread_mutex_unlock(&listener->lock);
-    return room;
-}
-
-static bool start_thread(pthread_t *thread, void *(*run)(void *), void *context) {
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    bool good = pthread_create(thread, &attributes, run, context) == 0;
-    pthread_attr_destroy(&attributes);
-    return good;
-}
-
 static void take(struct listener *listener, int fd) {
-    pthread_t thread;
     struct client *client = malloc(sizeof *client);
-    bool admitted = client && admit(listener);
-    if (admitted) {
+    if (client) {
         *client = (struct client){.listener = listener, .fd = fd};
-        if (start_thread(&thread, serve, client)) {
-            pthread_detach(thread);
+        if (workers_start(&listener->clients, serve, client))
             return;
-        }
-        pthread_mutex_lock(&listener->lock);
-        listener->clients--;
-        pthread_mutex_unlock(&listener->lock);
     }
     char *reply = reply_error(NULL, "busy", "%u commands are at work; try again", LISTENER_CLIENTS_MAX);
     if (reply)
@@ -189,21 +161,19 @@ static bool bind_in(const struct listener *listener) {
 void listener_start(struct listener *listener, struct control *control, int directory, uint32_t tree_pid,
                     uint64_t tree_nonce) {
     *listener = (struct listener){.control = control, .directory = directory, .fd = -1};
-    pthread_mutex_init(&listener->lock, NULL);
-    pthread_cond_init(&listener->left, NULL);
+    workers_init(&listener->clients, LISTENER_CLIENTS_MAX);
     listener_name(tree_pid, tree_nonce, listener->name);
     if (directory < 0)
         return;
     unlinkat(directory, listener->name, 0); /* of a watcher of this tree that was killed */
     listener->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (listener->fd >= 0 && bind_in(listener))
-        listener->running = start_thread(&listener->thread, accept_all, listener);
+        listener->running = pthread_create(&listener->thread, NULL, accept_all, listener) == 0;
     if (!listener->running)
         listener_stop(listener);
 }
 
 bool listener_stop(struct listener *listener) {
-    struct timespec until;
     if (listener->fd < 0)
         return true;
     shutdown(listener->fd, SHUT_RDWR);
@@ -212,13 +182,5 @@ bool listener_stop(struct listener *listener) {
     close(listener->fd);
     listener->fd = -1;
     unlinkat(listener->directory, listener->name, 0);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += LISTENER_STOP_S;
-    pthread_mutex_lock(&listener->lock);
-    int waited = 0;
-    while (listener->clients > 0 && waited == 0)
-        waited = pthread_cond_timedwait(&listener->left, &listener->lock, &until);
-    bool all = listener->clients == 0;
-    pthread_mutex_unlock(&listener->lock);
-    return all;
+    return workers_fini(&listener->clients, LISTENER_STOP_S);
 }

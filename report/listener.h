@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "control.h"
+#include "workers.h"
 
 #define LISTENER_CLIENTS_MAX 32u
 #define LISTENER_REQUEST_S 5    /* from connecting to the request's end */
@@ -24,9 +25,7 @@ struct listener {
     char name[64];
     bool running;
     pthread_t thread;
-    pthread_mutex_t lock;   /* of the rest */
-    pthread_cond_t left;
-    unsigned clients;
+    struct workers clients;
 };
 
 /* The socket's name beside the segments; `to` has room for 64. */

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "model.h"
 
@@ -15,27 +14,12 @@ struct order {
 };
 
 void orders_init(struct orders *orders) {
-    pthread_condattr_t clock;
     pthread_mutex_init(&orders->lock, NULL);
-    pthread_condattr_init(&clock);
-    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-    pthread_cond_init(&orders->ended, &clock);
-    pthread_condattr_destroy(&clock);
-    orders->running = 0;
+    workers_init(&orders->workers, ORDERS_MOST);
 }
 
 bool orders_fini(struct orders *orders) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ORDERS_PATIENCE_S;
-    pthread_mutex_lock(&orders->lock);
-    int error = 0;
-    while (orders->running > 0 && error == 0)
-        error = pthread_cond_timedwait(&orders->ended, &orders->lock, &until);
-    bool good = orders->running == 0;
-    pthread_mutex_unlock(&orders->lock);
-    if (!good) return false;
-    pthread_cond_destroy(&orders->ended);
+    if (!workers_fini(&orders->workers, ORDERS_PATIENCE_S)) return false;
     pthread_mutex_destroy(&orders->lock);
     return true;
 }
@@ -69,30 +53,15 @@ static void *carry_out(void *context) {
     pthread_mutex_unlock(&orders->lock);
     orders->done(orders->done_context);
     order_put(order);
-    pthread_mutex_lock(&orders->lock);
-    orders->running--;
-    pthread_cond_broadcast(&orders->ended);
-    pthread_mutex_unlock(&orders->lock);
+    workers_leave(&orders->workers);
     return NULL;
-}
-
-/* Under the lock. */
-static bool start_thread(struct order *order) {
-    pthread_t thread;
-    if (order->orders->running >= ORDERS_MOST || pthread_create(&thread, NULL, carry_out, order) != 0) return false;
-    pthread_detach(thread);
-    order->orders->running++;
-    return true;
 }
 
 struct order *order_start(struct orders *orders, const char *text, size_t bytes) {
     struct order *order = model_alloc(1, sizeof *order);
     *order = (struct order){.orders = orders, .text = model_alloc(1, bytes + 1), .bytes = bytes, .references = 2};
     if (bytes > 0) memcpy(order->text, text, bytes);
-    pthread_mutex_lock(&orders->lock);
-    bool started = start_thread(order);
-    pthread_mutex_unlock(&orders->lock);
-    if (started) return order;
+    if (workers_start(&orders->workers, carry_out, order)) return order;
     free(order->text);
     free(order);
     return NULL;

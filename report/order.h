@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "workers.h"
+
 #define ORDERS_MOST 8 /* at work at once */
 
 struct orders {
@@ -19,14 +21,13 @@ struct orders {
     void (*done)(void *context);
     void *done_context;
 
-    pthread_mutex_t lock;   /* of all below, and of the orders */
-    pthread_cond_t ended;
-    unsigned running;
+    pthread_mutex_t lock;   /* of the orders */
+    struct workers workers;
 };
 
-void orders_init(struct orders *orders);
 #define ORDERS_PATIENCE_S 2
 
+void orders_init(struct orders *orders);
 /* Waits a little for those at work. false: some still are, and `orders` must stay until the process ends. */
 bool orders_fini(struct orders *orders);
 
