@@ -168,8 +168,7 @@ static int parse_option(int option, struct request *request) {
     case 'k': request->check = true; return 0;
     case 'y': request->no_symbols = true; return 0;
     case 'c': request->no_colour = true; return 0;
-    case 'h': fputs(report_help, stdout); exit(STATUS_DONE);
-    default: return STATUS_USAGE;
+    default: fputs(report_help, stdout); exit(STATUS_DONE); /* h */
     }
 }
 

@@ -82,8 +82,7 @@ static int parse_option(int option, struct request *request) {
         request->top = (size_t)count;
         return 0;
     case 'c': request->no_colour = true; return 0;
-    case 'h': fputs(help, stdout); exit(STATUS_DONE);
-    default: return STATUS_USAGE;
+    default: fputs(help, stdout); exit(STATUS_DONE); /* h */
     }
 }
 

@@ -26,6 +26,8 @@
 #define PP_TLS __thread __attribute__((tls_model("initial-exec")))
 /* Reads stack words of functions that are not ours: the sanitizers must not look at them. */
 #define PP_FOREIGN __attribute__((no_sanitize("address", "undefined")))
+/* Runs where the counters that tests/coverage.sh has put into code are not mapped. */
+#define PP_UNCOUNTED __attribute__((no_profile_instrument_function))
 #define PP_PRINTF(at, first) __attribute__((format(printf, at, first)))
 
 #define PP_PAGE_BYTES 4096u

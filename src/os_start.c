@@ -44,7 +44,7 @@ __attribute__((noreturn)) static void run_program(char *const argv[], char *cons
 }
 
 /* Unmaps [from, to). A macro's worth of code, inlined: the caller has no pages to spare for calls. */
-PP_INLINE void unmap(uintptr_t from, uintptr_t to) {
+PP_UNCOUNTED PP_INLINE void unmap(uintptr_t from, uintptr_t to) {
     if (from < to) pp_syscall3(SYS_munmap, (int64_t)from, (int64_t)(to - from), 0);
 }
 
@@ -52,7 +52,7 @@ PP_INLINE void unmap(uintptr_t from, uintptr_t to) {
    but the pages this very function runs on, its stack, and the thread's control block, where the kernel
    keeps its rseq words (without them it kills us on the next preemption). From here on no function
    call, no other data. */
-__attribute__((noreturn)) static PP_NOINLINE void wait_alone(void) {
+__attribute__((noreturn)) PP_UNCOUNTED static PP_NOINLINE void wait_alone(void) {
     uintptr_t a = (uintptr_t)&wait_alone, b = (uintptr_t)__builtin_frame_address(0), c, swap;
     __asm__("movq %%fs:0, %0" : "=r"(c));
     if (a > b) swap = a, a = b, b = swap;

@@ -3,6 +3,7 @@
 # counters are a mapped file (continuous mode), so that they survive any death of a process, and cost no exit handler.
 # coverage.sh [ARGUMENTS of ctest]: a table, least covered files first, and what nothing reaches without saying why: see
 # coverage.py, whose status this is. COVERAGE_DIR: where it builds.
+# DWARF 4, for valgrind, beside which some tests look.
 # Needs clang and its runtime (Debian: libclang-rt-14-dev). Not judged here: whether the tests pass (some look at
 # descriptors and mappings, of which there are more then).
 set -euo pipefail
@@ -15,6 +16,7 @@ mkdir -m 1777 "$work/raw"
 flags="-fprofile-instr-generate=$work/raw/%m%c.profraw;-fcoverage-mapping;SHELL:-mllvm -runtime-counter-relocation"
 clang -fPIC -O1 "-DEARLY=\"$work/raw/early\"" -c tests/coverage_early.c -o "$work/early.o"
 cmake -S . -B "$work/build" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DPP_COVERAGE="$flags" \
+  -DCMAKE_C_FLAGS=-gdwarf-4 -DCMAKE_CXX_FLAGS=-gdwarf-4 \
   -DPP_COVERAGE_LIBRARY="$work/early.o;-Wl,--wrap=pp_os_exec" \
   -DPP_FAULTS="library:1/1;watcher:2/5;memory:7/40;wild:3/15" >"$work/build.log"
 cmake --build "$work/build" -j"$(nproc)" >>"$work/build.log" 2>&1 || { tail -20 "$work/build.log"; exit 1; }

@@ -7,8 +7,11 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+
+enum { COUNTERS_MOST = 1 << 14 };
 
 extern int64_t __llvm_profile_counter_bias;
 void __llvm_profile_initialize(void);
@@ -29,13 +32,17 @@ static void take(const char *path) {
     if (file) fclose(file);
 }
 
-/* libc may not know its environment yet. */
+/* The runtime gives the counters' pages back when it has mapped the file. libc may not know its environment yet. */
 __attribute__((constructor(101))) static void begin(int argc, char **argv, char **environment) {
     static const char name[] = "COVERAGE_TAKE=";
-    uint64_t *at = __llvm_profile_begin_counters();
+    static uint64_t before[COUNTERS_MOST];
+    uint64_t *at = __llvm_profile_begin_counters(), *end = __llvm_profile_end_counters();
+    void *volatile block = malloc(1); /* the start is behind us */
+    free(block);
+    for (uint64_t *from = at; from < end && from - at < COUNTERS_MOST; from++) before[from - at] = *from;
     __llvm_profile_initialize();
     if (__llvm_profile_counter_bias == 0) return;
-    for (; at < __llvm_profile_end_counters(); at++) *counter(at) += *at;
+    for (uint64_t *to = at; to < end && to - at < COUNTERS_MOST; to++) *counter(to) += before[to - at];
     for (; *environment; environment++)
         if (!strncmp(*environment, name, sizeof name - 1)) take(*environment + sizeof name - 1);
 }

@@ -1,5 +1,7 @@
 """What each command says of itself, and of what it cannot do: one clear line, and the status of the contract."""
+import json
 import os
+import pty
 import shutil
 import subprocess
 
@@ -127,6 +129,51 @@ def newest():
         check(b"old.poolprof" in poolprof("list", cwd=box.directory).stdout, "list")
 
 
+def on_terminal(*arguments, cwd):
+    """(status, words on the terminal, words on stderr)"""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen([PROGRAM, *arguments], stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.PIPE, cwd=cwd)
+    os.close(theirs)
+    said = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError: # nobody has the other side any more
+            break
+        said += part
+    os.close(ours)
+    error = process.communicate()[1]
+    return process.returncode, said, error
+
+
+def terminal():
+    """Colours on a terminal, unless refused; what is no text does not go there."""
+    with Sandbox() as box:
+        shutil.copy(next(path for path in made(box) if "scanned" in path), box.path("x.poolprof"))
+        for command in ("report", "x.poolprof"), ("diff", "x.poolprof", "x.poolprof"):
+            status, plain, _ = on_terminal(*command, "--no-colour", cwd=box.directory)
+            check(status == 0 and plain and b"\033[1m" not in plain, command, status, plain)
+            status, coloured, _ = on_terminal(*command, cwd=box.directory)
+            check(status == 0 and b"\033[1m" in coloured, command, status, coloured)
+        for form in ("html", "pprof"):
+            status, said, error = on_terminal("report", "x.poolprof", "--format", form, cwd=box.directory)
+            check((status, said) == (2, b"") and b"is no text for a terminal" in error, form, status, said, error)
+
+
+def sorted_and_marked():
+    with Sandbox() as box:
+        shutil.copy(next(path for path in made(box) if "scanned" in path), box.path("x.poolprof"))
+        for order in ("bytes", "objects", "age"):
+            sites = json.loads(poolprof("report", "x.poolprof", "--sort", order, "--format", "json", cwd=box.directory).stdout)["sites"]
+            key, kinds = "oldest_s" if order == "age" else order, {}
+            for site in sites:
+                kinds.setdefault(site["kind"], []).append(site[key])
+            check(max(map(len, kinds.values())) > 1, kinds)
+            check(all(found == sorted(found, reverse=True) for found in kinds.values()), order, kinds)
+        done = poolprof("report", "x.poolprof", "--marked", cwd=box.directory)
+        check("--marked: there was no mark; this is all" in done.stderr, done.stderr)
+
+
 def run_places():
     """`run` finds its library beside itself; not there, or where LD_PRELOAD cannot name it, is said."""
     with Sandbox() as box:
@@ -142,4 +189,4 @@ def run_places():
 
 
 main({"helps": helps, "usage": usage, "unreadable": unreadable, "unwritable": unwritable, "newest": newest,
-      "run_places": run_places})
+      "terminal": terminal, "sorted_and_marked": sorted_and_marked, "run_places": run_places})

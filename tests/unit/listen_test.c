@@ -28,6 +28,18 @@ static void free_ports(void **state) {
     }
 }
 
+/* Where there is IPv6; else it says so. */
+static void version_six(void **state) {
+    struct listening listening;
+    char why[256] = "";
+    if (!listen_open(&listening, "[::1]:0", why, sizeof why)) {
+        assert_non_null(strstr(why, "[::1]:0"));
+        return;
+    }
+    assert_true(listening.loopback && strncmp(listening.name, "[::1]:", 6) == 0);
+    close(listening.fd);
+}
+
 static void taken_ports(void **state) {
     struct listening first, second;
     char why[256] = "";
@@ -51,7 +63,7 @@ static void wrong_ones(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(free_ports), cmocka_unit_test(taken_ports),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(free_ports), cmocka_unit_test(taken_ports), cmocka_unit_test(version_six),
                                        cmocka_unit_test(wrong_ones)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -170,10 +170,11 @@ static void same_lists(const struct model *a, const struct model *b) {
     }
     assert_int_equal(a->pool_count, b->pool_count);
     for (size_t i = 0; i < a->pool_count; i++) {
-        struct model_pool x = a->pools[i], y = b->pools[i];
-        same_text(x.name, y.name);
-        x.name = y.name = NULL;
-        assert_memory_equal(&x, &y, sizeof x);
+        const struct model_pool *x = &a->pools[i], *y = &b->pools[i];
+        same_text(x->name, y->name);
+        assert_int_equal(x->named, y->named);
+        /* What lies between is nobody's. */
+        assert_memory_equal(&x->object_bytes, &y->object_bytes, sizeof *x - offsetof(struct model_pool, object_bytes));
     }
     assert_int_equal(a->tag_count, b->tag_count);
     for (size_t i = 0; i < a->tag_count; i++) {
