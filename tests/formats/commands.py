@@ -93,7 +93,7 @@ def unreadable():
             complains(3, command, "no.poolprof", *["1"] * (command == "why"), **folder)
         said = poolprof("suppress", made(box)[0]).stderr
         check("suppress: nothing is known to be lost: leak scan " in said, said)
-        for line in ("top 2147483647", "ctl 2147483647 status", "report 2147483647", "report 1"):
+        for line in ("top 2147483647", "ctl 2147483647 status", "report 2147483647", f"report {os.getpid()}"):
             complains(3, *line.split(), **folder)
         os.mkdir(box.path("gone"))
         script = f'cd gone && rmdir ../gone && exec {PROGRAM} "$0" "$@"'
