@@ -262,21 +262,43 @@ void pp_backing_start(void) {
 /* jemalloc's class of 8 bytes is aligned to 8 only. */
 static size_t at_least(size_t bytes) { return bytes < PP_ALIGNMENT ? PP_ALIGNMENT : bytes; }
 
-void *pp_backing_allocate(size_t bytes) { return ppje_malloc(at_least(bytes)); }
+/* Calls into jemalloc that this thread is in the middle of: a signal handler on top of one must not go where it
+   takes a lock that is held below. */
+static PP_TLS uint32_t inside;
 
-void *pp_backing_allocate_zeroed(size_t bytes) { return ppje_calloc(1, at_least(bytes)); }
+static void *leave(void *block) {
+    inside--;
+    return block;
+}
+
+void *pp_backing_allocate(size_t bytes) {
+    inside++;
+    return leave(ppje_malloc(at_least(bytes)));
+}
+
+void *pp_backing_allocate_zeroed(size_t bytes) {
+    inside++;
+    return leave(ppje_calloc(1, at_least(bytes)));
+}
 
 void *pp_backing_allocate_aligned(size_t bytes, size_t alignment) {
     if (alignment <= PP_ALIGNMENT) return pp_backing_allocate(bytes);
     if (alignment > PTRDIFF_MAX || bytes > PTRDIFF_MAX - alignment) return NULL; /* undefined in mallocx */
-    return ppje_mallocx(at_least(bytes), __builtin_ctzl(alignment));
+    inside++;
+    return leave(ppje_mallocx(at_least(bytes), __builtin_ctzl(alignment)));
 }
 
 void *pp_backing_reallocate(void *block, size_t bytes) {
-    return bytes > PTRDIFF_MAX ? NULL : ppje_rallocx(block, at_least(bytes), 0);
+    if (bytes > PTRDIFF_MAX) return NULL;
+    inside++;
+    return leave(ppje_rallocx(block, at_least(bytes), 0));
 }
 
-void pp_backing_free(void *block) { ppje_free(block); }
+void pp_backing_free(void *block) {
+    inside++;
+    ppje_free(block);
+    inside--;
+}
 
 size_t pp_backing_usable(const void *block) { return ppje_sallocx(block, 0); }
 
@@ -287,6 +309,15 @@ size_t pp_backing_good_size(size_t bytes, int lg_alignment) {
 void pp_backing_purge(void) {
     ppje_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
     ppje_mallctl("arena.4096.purge", NULL, NULL, NULL, 0); /* MALLCTL_ARENAS_ALL */
+}
+
+void pp_backing_decay(void) {
+    static _Atomic bool busy;
+    if (inside > 0 || atomic_exchange(&busy, true)) return;
+    int before = errno;
+    ppje_mallctl("arena.4096.decay", NULL, NULL, NULL, 0);
+    errno = before;
+    PP_STORE(&busy, false);
 }
 
 void pp_backing_read(struct pp_backing_figures *figures) {

@@ -35,6 +35,11 @@ unsigned pp_backing_memory(struct pp_span spans[PP_BACKING_RANGES]);
 /* Gives all unused memory back to the kernel. */
 void pp_backing_purge(void);
 
+/* Gives back what has been unused for a while. jemalloc does so by itself, but looks at the clock once in some
+   thousand calls, which are rare where pools serve the small blocks. Does nothing in a signal handler on top of
+   another function of this file, and in two threads at once. */
+void pp_backing_decay(void);
+
 struct pp_backing_figures {
     size_t allocated, active, mapped, retained; /* bytes */
 };

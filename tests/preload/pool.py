@@ -43,6 +43,13 @@ def peak():
     check(left < most * 0.1 + 2048, "peak of", most, "KiB, then", left)
 
 
+def large():
+    """48 MB of large blocks go back while nothing but small ones is asked for."""
+    for track in ("exact", "off"):
+        most, left = figures("large", TRACK=track, POOL_HOT="1")
+        check(most > 40000 and left < most * 0.1 + 2048, track, "peak of", most, "KiB, then", left)
+
+
 def threads():
     for track in ("exact", "off"):
         before, after = figures("threads", TRACK=track)
@@ -101,5 +108,5 @@ def switched_off():
 
 
 if __name__ == "__main__":
-    main({"faults": faults, "peak": peak, "threads": threads, "hand_over": hand_over,
+    main({"faults": faults, "peak": peak, "large": large, "threads": threads, "hand_over": hand_over,
           "fragmentation": fragmentation, "own_count": own_count, "switched_off": switched_off})

@@ -1,6 +1,7 @@
 /* What pools hold (pool.py): resident memory after a peak, with threads that come and go, and in waves. Prints figures
    in KiB: what it should be compared with, and what it is. */
 #include <pthread.h>
+#include <time.h>
 
 #include "expect.h"
 
@@ -89,7 +90,22 @@ static void pins(void) {
     free(blocks);
 }
 
+/* Large blocks are freed in a program whose other calls are few, and served by pools. */
+static void large(void) {
+    void *blocks[24];
+    long before = resident_kib();
+    for (int i = 0; i < 24; i++) memset(blocks[i] = malloc(2 << 20), 1, 2 << 20);
+    long most = resident_kib();
+    for (int i = 0; i < 24; i++) free(blocks[i]);
+    for (int round = 0; round < 4; round++) {
+        nanosleep(&(struct timespec){0, 150000000}, NULL);
+        for (int i = 0; i < 500; i++) blocks[i % 24] = malloc(100);
+    }
+    say("large", most - before, resident_kib() - before);
+}
+
 int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "large") == 0) large();
     if (argc > 1 && strcmp(argv[1], "peak") == 0) peak();
     if (argc > 1 && strcmp(argv[1], "threads") == 0) threads();
     if (argc > 1 && strcmp(argv[1], "hand_over") == 0) hand_over();
