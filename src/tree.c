@@ -145,12 +145,15 @@ struct entry { /* the kernel's struct linux_dirent64 */
     char name[];
 };
 
-/* Pid that a segment's name starts with; 0: no segment's name. */
+/* Pid that a segment's name starts with; 0: no segment's name (its watcher's socket has one more part). */
 static int pid_of_name(const char *name) {
     int pid = 0;
     const char *at = name;
     for (; *at >= '0' && *at <= '9' && pid < 100000000; at++) pid = pid * 10 + (*at - '0');
-    return at != name && *at == '.' ? pid : 0;
+    if (at == name || *at != '.') return 0;
+    do at++;
+    while ((*at >= '0' && *at <= '9') || (*at >= 'a' && *at <= 'f'));
+    return *at == 0 ? pid : 0;
 }
 
 /* Which generation back this pid is; `nearer_than`: none of those before. */

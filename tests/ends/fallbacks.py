@@ -237,6 +237,14 @@ def filters_inherited():
                         raise
 
 
+def filter_of_a_profiled_launcher():
+    """Its own segment is there to be found, which takes an open that the filter kills for."""
+    for before in ("exec", ""):
+        with Box() as box:
+            done = box.shell(f"{before} $PRELOAD $B/filter kill open $B/host plain")
+            check(done.returncode == 6 and done.out == "done\n", "status", done.returncode, done.out, done.err[-600:])
+
+
 def filters_after_start():
     for what in ("errno_open", "kill_open", "kill_clone", "sandbox"):
         for watch in (1, 0):
@@ -330,7 +338,8 @@ def setuid_program():
 
 CASES = {case.__name__: case for case in (
     shm_small, shm_none, shm_read_only, nowhere, full_in_the_middle, no_proc, in_chroot, chroots_itself, limits_at_start,
-    no_descriptor_at_all, limits_after_start, processes, tracker_full, filters_inherited, filters_after_start,
+    no_descriptor_at_all, limits_after_start, processes, tracker_full, filters_inherited, filter_of_a_profiled_launcher,
+    filters_after_start,
     filters_without_watcher, user_namespace, first_of_namespace, gives_rights_up, setuid_program)}
 
 if __name__ == "__main__":
