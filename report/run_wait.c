@@ -157,7 +157,7 @@ static bool is_over(struct waited *waited) {
 }
 
 void run_wait_report(int pid, int64_t since_realtime_ns, const struct pp_options *options) {
-    struct waited waited;
+    struct waited waited = {.fd = -1, .watcher = -1};
     if (!PP_LOAD(&options->WATCH) || !find(&waited, pid, since_realtime_ns, options))
         return;
     uint32_t heartbeat = atomic_load(&waited.first->tree.heartbeat);

@@ -91,8 +91,10 @@ def unreadable():
         check("suppress: none: " in complains(3, "suppress", "none", **folder), "suppress")
         for command in ("report", "why", "suppress"):
             complains(3, command, "no.poolprof", *["1"] * (command == "why"), **folder)
-        said = poolprof("suppress", made(box)[0]).stderr
+        blind = made(box)[0]
+        said = poolprof("suppress", blind).stderr
         check("suppress: nothing is known to be lost: leak scan " in said, said)
+        check("nothing is known of who holds what: leak scan " in complains(3, "why", blind, "1"), "why")
         for line in ("top 2147483647", "ctl 2147483647 status", "report 2147483647", f"report {os.getpid()}"):
             complains(3, *line.split(), **folder)
         os.mkdir(box.path("gone"))
@@ -127,6 +129,16 @@ def newest():
         first = poolprof("report", cwd=box.directory).stdout
         check(first == poolprof("report", "new.poolprof", cwd=box.directory).stdout, first)
         check(b"old.poolprof" in poolprof("list", cwd=box.directory).stdout, "list")
+
+
+def bad_outputs():
+    """A log or events that cannot be written are told of, and the program runs."""
+    with Sandbox() as box:
+        done = poolprof("run", "--option=LOG=/none/log", "--option=EVENTS=/none/events", "-o", box.path("x.poolprof"), "--",
+                        "/bin/echo", "done")
+        check(done.stdout == b"done\n" and os.path.exists(box.path("x.poolprof")), done.stdout, done.stderr)
+        check("warn log: " in done.stderr and "; using stderr" in done.stderr, done.stderr)
+        check("warn events: " in done.stderr and "; none are written" in done.stderr, done.stderr)
 
 
 def on_terminal(*arguments, cwd):
@@ -189,4 +201,4 @@ def run_places():
 
 
 main({"helps": helps, "usage": usage, "unreadable": unreadable, "unwritable": unwritable, "newest": newest,
-      "terminal": terminal, "sorted_and_marked": sorted_and_marked, "run_places": run_places})
+      "bad_outputs": bad_outputs, "terminal": terminal, "sorted_and_marked": sorted_and_marked, "run_places": run_places})

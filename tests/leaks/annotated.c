@@ -38,6 +38,7 @@ NOINLINE static void wipe_stack(void) {
 NOINLINE static void leak_one(void) { memset(malloc(111), 1, 111); }
 
 NOINLINE static void ignore_objects(void) {
+    for (int i = 0; i < 200; i++) free(malloc(100)); /* from then on it comes from a pool */
     void **small = malloc(100), **large = malloc(3000);
     *small = malloc(50);
     *large = malloc(51);

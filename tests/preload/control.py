@@ -280,7 +280,9 @@ def cleanup():
 
         def capacity():
             return {pool["name"]: pool["capacity"] for pool in data(host.pid, "pools")["pools"]}["64"]
+        data(host.pid, "set", "LOG_LEVEL", "error") # which the program takes over with its next allocation
         host.tell("churn")
+        check(data(host.pid, "get", "LOG_LEVEL")["value"] == "error", "LOG_LEVEL")
         before = capacity()
         done = data(host.pid, "cleanup")
         check(done["done"] and 0 < done["rss_bytes"] < done["rss_bytes_before"] + 1000000, done)

@@ -106,7 +106,7 @@ def terminal():
         there.press(b"1", b"leak_blocks")
         there.press(b"s", b">growth/s")
         there.press(b"/", b"filter")
-        there.press(b"busy\n", b"[busy]")
+        there.press(b"buzz\x7f\x7fsy\n", b"[busy]")
         there.press(b" ", b"PAUSED")
         there.resize(50, 160)
         there.press(b"/\x1b", b"site")
@@ -114,6 +114,8 @@ def terminal():
         time.sleep(0.3)
         there.resize(24, 100)
         there.press(b" ", b"leak_blocks")
+        there.press(b"r", b"leak_blocks") # the other order, and back
+        there.press(b"r\x1bOB\x1bOA\x1b[6~\x1b[5~", b"leak_blocks") # down, up, a page of each
         host.quit()
         there.press(b"", b"ENDED")
         check(there.end() == 0, "status")

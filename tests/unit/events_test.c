@@ -113,6 +113,13 @@ static void test_bad_places(void **unused) {
     events_sample(&events, &sample); /* goes nowhere, harmless */
     events_close(&events);
     assert_false(events_open(&events, "%z", &names, 0, why, sizeof why));
+    assert_false(events_open(&events, "unix:%z", &names, 0, why, sizeof why));
+    int packets = listen_at("packets", SOCK_SEQPACKET); /* of neither kind that we speak */
+    assert_true(events_open(&events, "unix:packets", &names, 0, why, sizeof why));
+    events_sample(&events, &sample);
+    assert_int_equal(events.dropped, 1);
+    events_close(&events);
+    close(packets);
     memset(too_long, 'x', sizeof too_long - 1);
     memcpy(too_long, "unix:/", 6);
     too_long[sizeof too_long - 1] = 0;
