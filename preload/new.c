@@ -46,6 +46,7 @@ static PP_COLD void *retry_caught(const char *name, size_t bytes, size_t alignme
     void *own = new_handler() != NULL ? dlsym(RTLD_NEXT, name) : NULL;
     if (own == NULL) return NULL;
     if (alignment == 0) return ((void *(*)(size_t, const void *))own)(bytes, nothrow);
+    /* not covered: no memory, a handler set, and a form that is aligned and does not throw */
     return ((void *(*)(size_t, size_t, const void *))own)(bytes, alignment, nothrow);
 }
 

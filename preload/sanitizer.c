@@ -70,7 +70,7 @@ static PP_COLD void start_without_us(const char *which, char *const *argv, char 
     pp_os_exec(path, argv, without);
 }
 
-static void nothing(void) {}
+static void nothing(void) {} /* not covered: what the loader binds is never called */
 static void (*resolve(void))(void) {
     const char *which = sanitizer();
     const long *stack = __libc_stack_end;

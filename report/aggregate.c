@@ -319,7 +319,7 @@ struct aggregate_peak *aggregate_peak_take(struct view *view, double t_s) {
     return peak;
 }
 
-static int by_bytes(const void *left, const void *right) {
+static int by_bytes(const void *left, const void *right) { /* not covered: more sites at once than a snapshot keeps */
     const struct peak_row *a = left, *b = right;
     return (a->bytes < b->bytes) - (a->bytes > b->bytes);
 }
@@ -327,7 +327,7 @@ static int by_bytes(const void *left, const void *right) {
 void aggregate_peak_cut(struct aggregate_peak *peak, size_t most) {
     if (peak->count <= most) return;
     qsort(peak->rows, peak->count, sizeof *peak->rows, by_bytes);
-    peak->count = most;
+    peak->count = most; /* not covered: more sites at once than a snapshot keeps */
     struct peak_row *rows = realloc(peak->rows, most * sizeof *rows);
     if (rows != NULL) peak->rows = rows;
 }

@@ -175,7 +175,7 @@ int alert_line(const struct model_alert *alert, char *to, size_t bytes) {
     const struct alert_row *row = alert_find(alert->rule);
     char value[32], threshold[32];
     if (row == NULL)
-        row = &none;
+        row = &none; /* not covered: a rule's name that no table has */
     show(row->unit, alert->value, value);
     show(row->unit, alert->threshold, threshold);
     const char *gap = alert->subject[0] ? " " : "";

@@ -151,7 +151,7 @@ uint64_t board_add(struct board *board, int fd, char *why, size_t why_bytes) {
     struct process *process = process_create();
     process->view = view_open_fd(fd, why, why_bytes);
     if (process->view == NULL) {
-        process_free(process);
+        process_free(process); /* not covered: a segment that cannot be opened a second time */
         return 0;
     }
     process->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);

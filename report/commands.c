@@ -133,6 +133,7 @@ static int take_servers(struct symbol_options *symbols) {
         return usage_error("report", "--debuginfod: DEBUGINFOD_URLS names no server; "
                                      "https://debuginfod.debian.net is Debian's");
     if (!symbol_debuginfod_load()) /* libdwfl would say nothing */
+        /* not covered: the library is installed where this is measured */
         return usage_error("report", "--debuginfod: libdebuginfod.so.1 is not installed");
     symbols->debuginfod = true;
     return 0;
@@ -297,7 +298,7 @@ static void *map_header(const char *path) {
 }
 
 static void tell_memory(void *context, uint64_t bytes, uint64_t of) {
-    char done[WORDS_BYTES], all[WORDS_BYTES];
+    char done[WORDS_BYTES], all[WORDS_BYTES]; /* not covered: a scan of more than a second, on a terminal */
     progress_tell(context, "looking through memory: %s of %s", words_bytes(bytes, done), words_bytes(of, all));
 }
 
@@ -482,7 +483,7 @@ static int write_report(const struct request *request, struct model *model) {
     if (!for_people && request->output == NULL && isatty(STDOUT_FILENO))
         return usage_error("report", "%s is no text for a terminal: -o FILE, or a pipe", is_page ? "html" : "pprof");
     if (is_page && !html_is_there())
-        return unreadable(request, "--format html", HTML_MISSING);
+        return unreadable(request, "--format html", HTML_MISSING); /* not covered: the build had npm */
     progress_phase("writing the report");
     FILE *to = request->output != NULL ? fopen(request->output, "we") : stdout;
     if (to == NULL) return unreadable(request, request->output, strerror(errno));

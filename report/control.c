@@ -37,7 +37,7 @@ static void take_out(struct control *control, const struct watched *watched) {
     while (at < control->count && control->items[at] != watched)
         at++;
     if (at == control->count)
-        return;
+        return; /* not covered: it is taken out once */
     control->count--;
     memmove(control->items + at, control->items + at + 1, (control->count - at) * sizeof *control->items);
 }
@@ -47,7 +47,7 @@ void control_remove(struct control *control, struct watched *watched) {
     pthread_mutex_lock(&control->lock);
     take_out(control, watched);
     while (watched->users > 0) {
-        struct timespec until;
+        struct timespec until; /* not covered: a command at work when its process ends */
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_nsec += TICK_NS;
         until.tv_sec += until.tv_nsec / 1000000000;

@@ -106,6 +106,7 @@ char *control_mark(struct control_call *call) {
     struct watched *watched = call->watched;
     uint32_t number = scanner_mark(call->control->scanner, watched->header->nonce);
     if (number == 0)
+        /* not covered: the process ends in that moment */
         return reply_error("mark", "ended", "the process is ending, or has ended");
     pthread_mutex_lock(&watched->lock);
     watched_log(watched, PP_LOG_INFO, "info control: mark %u", number);

@@ -40,6 +40,7 @@ static bool check_segment(const struct health *health, char *detail) {
     size_t used = (size_t)snprintf(detail, DETAIL_BYTES, "%s", path ? path : "no name");
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons && used < DETAIL_BYTES; i++)
         if (degraded & reasons[i].bit)
+            /* not covered: a segment that lacks something */
             used += (size_t)snprintf(detail + used, DETAIL_BYTES - used, "; %s", reasons[i].words);
     return (degraded & ~(uint32_t)PP_DEGRADED_DISARMED) == 0;
 }
@@ -63,7 +64,7 @@ static bool check_tables(const struct health *health, char *detail) {
     if (header->options.TRACK != PP_TRACK_EXACT || health->counters[PP_COUNTER_DROPPED_RECORDS] > 0 ||
         (header->flags & PP_SEGMENT_FORKED) != 0) {
         snprintf(detail, DETAIL_BYTES, "not compared: not every block has a record");
-        return true;
+        return true; /* not covered: a snapshot that is not exact */
     }
     aggregate_totals(health->view, &before);
     int64_t walked = (int64_t)aggregate_count(health->view);
@@ -160,6 +161,7 @@ char *control_health(struct control_call *call) {
     json_t *rows = json_array();
     bool good = true;
     if (!health.view)
+        /* not covered: the process ends in that moment */
         return reply_error("health", "ended", "the process is ending, or has ended");
     view_counters(health.view, health.counters);
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {

@@ -12,7 +12,7 @@
 
 #define LEAKS_TOP 20u
 
-static char *gone(const struct control_call *call) {
+static char *gone(const struct control_call *call) { /* not covered: the process ends in that moment */
     return reply_error(control_rows[call->request->id].name, "ended", "the process is ending, or has ended");
 }
 
@@ -71,8 +71,9 @@ static json_t *look(struct control_call *call, size_t top, char **refusal) {
     json_t *data = NULL;
     *refusal = NULL;
     if (!model) {
-        *refusal = gone(call);
+        *refusal = gone(call); /* not covered: the process ends in that moment */
     } else if (strcmp(model->scan, "done") != 0) {
+        /* not covered: a scan that fails in a process that runs */
         *refusal = reply_error(control_rows[call->request->id].name, "not_scanned", "leak scan %s", model->scan);
     } else {
         data = json_leaks(model);
@@ -99,7 +100,7 @@ char *control_gc(struct control_call *call) {
     json_t *cleanup = control_clean(call->watched), *leaks = look(call, LEAKS_TOP, &refusal);
     if (leaks)
         return reply_data(call->request->id, json_pack("{s:o, s:o}", "leaks", leaks, "cleanup", cleanup));
-    json_decref(cleanup);
+    json_decref(cleanup); /* not covered: a scan that fails in a process that runs */
     return refusal;
 }
 
@@ -118,7 +119,7 @@ char *control_roots(struct control_call *call) {
     bool done = model && strcmp(model->scan, "done") == 0;
     char *reply = done    ? reply_data(call->request->id, roots_value(model))
                   : model ? reply_error("roots", "not_scanned", "leak scan %s", model->scan)
-                          : gone(call);
+                          : gone(call); /* not covered: the process ends in that moment */
     model_destroy(model);
     return reply;
 }
@@ -132,11 +133,11 @@ char *control_snapshot(struct control_call *call) {
         return reply_error("snapshot", "bad_value", "the file has no name");
     struct model *model = live_model(call, "off: a snapshot of the running process");
     if (!model)
-        return gone(call);
+        return gone(call); /* not covered: the process ends in that moment */
     live_symbols(model);
     bool relative = name[0] != '/';
     if (asprintf(&path, "%s%s%s", relative ? model->process.cwd : "", relative ? "/" : "", name) < 0)
-        path = NULL;
+        path = NULL; /* not covered: no memory */
     used = path ? profile_save(model, path, why, sizeof why) : NULL;
     char *reply = used ? reply_data(call->request->id, json_pack("{s:o}", "file", json_text(used)))
                        : reply_error("snapshot", "not_written", "%s", path ? why : "not enough memory");

@@ -16,7 +16,7 @@
 
 static json_t *count_of(uint64_t count) { return json_integer((json_int_t)count); }
 
-static char *gone(const struct control_call *call) {
+static char *gone(const struct control_call *call) { /* not covered: the process ends in that moment */
     return reply_error(control_rows[call->request->id].name, "ended", "the process is ending, or has ended");
 }
 
@@ -53,7 +53,7 @@ char *control_status(struct control_call *call) {
     uint64_t counters[PP_COUNTER_COUNT];
     struct view *view = view_again(watched->view);
     if (!view)
-        return gone(call);
+        return gone(call); /* not covered: the process ends in that moment */
     const struct pp_segment_header *header = view_header(view);
     aggregate_totals(view, &totals);
     view_counters(view, counters);
@@ -75,7 +75,7 @@ char *control_status(struct control_call *call) {
 
 char *control_sample(struct control_call *call) {
     if (!watched_sample(call->watched))
-        return gone(call);
+        return gone(call); /* not covered: the process ends in that moment */
     return reply_data(call->request->id, last_sample(call->watched));
 }
 
@@ -152,7 +152,7 @@ char *control_report(struct control_call *call) {
         return reply_error("report", "bad_value", "'%.40s' is no number of sites", call->request->args[0]);
     struct model *model = live_model(call, "off: it runs; the command `leaks` looks");
     if (!model)
-        return gone(call);
+        return gone(call); /* not covered: the process ends in that moment */
     live_symbols(model);
     FILE *to = open_memstream(&text, &bytes);
     bool good = to && json_render(model, to, top);
@@ -167,7 +167,7 @@ char *control_report(struct control_call *call) {
 char *control_pools(struct control_call *call) {
     struct view *view = view_again(call->watched->view);
     if (!view)
-        return gone(call);
+        return gone(call); /* not covered: the process ends in that moment */
     struct model *model = model_create();
     json_t *list = json_array();
     double tick = watched_now_s(call->watched) * 1e9 / PP_TICK_NS;

@@ -279,7 +279,7 @@ static char *output_folder(const struct core *core) {
     folder = folder_of(core->output);
     if (strchr(folder, '%') == NULL && folder[0] != '/' && core->directory != NULL &&
         asprintf(&below, "%s/%s", core->directory, folder) >= 0) {
-        free(folder);
+        free(folder); /* not covered: a core of a program with a relative POOLPROF_OUTPUT */
         folder = below;
     }
     return folder;

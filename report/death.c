@@ -83,7 +83,7 @@ static enum answer ask(int pidfd, int pid, int *status) {
         *status = info.exit_code;
         return ANSWER_KNOWN;
     }
-    return zombie ? ANSWER_LATER : ANSWER_NEVER;
+    return zombie ? ANSWER_LATER : ANSWER_NEVER; /* not covered: a reaper that is late */
 }
 
 bool death_status(int pidfd, int pid, int *status) {
@@ -94,7 +94,7 @@ bool death_status(int pidfd, int pid, int *status) {
         enum answer answer = ask(pidfd, pid, status);
         if (answer == ANSWER_KNOWN)
             return true;
-        never += answer == ANSWER_NEVER;
+        never += answer == ANSWER_NEVER; /* not covered: a reaper that is late */
         nanosleep(&step, NULL);
     }
     return false;
@@ -111,7 +111,7 @@ void death_settle(struct model *model, uint32_t said, int pidfd, int pid) {
     int status = 0;
     if (pidfd < 0 || !death_status(pidfd, pid, &status)) {
         if (said == PP_END_ABORT)
-            set_signal(model, SIGABRT);
+            set_signal(model, SIGABRT); /* not covered: nobody could see how it died, and it had said abort */
         else if (said == PP_END_RUNNING)
             model_set(&model->process.end, "unknown");
         return;
@@ -144,7 +144,7 @@ bool death_is_alive(int pid, int64_t started_monotonic_ns) {
     char stat[1024];
     if (!read_stat(pid, stat))
         return false;
-    const char *state = field_of(stat, FIELD_STATE);
+    const char *state = field_of(stat, FIELD_STATE); /* not covered: kernels that give no pidfd */
     return state && *state != 'Z' && *state != 'X' && is_same(stat, started_monotonic_ns);
 }
 
@@ -155,6 +155,6 @@ int death_open(int pid, int64_t started_monotonic_ns) {
         return -1;
     if (read_stat(pid, stat) && is_same(stat, started_monotonic_ns))
         return pidfd;
-    close(pidfd);
+    close(pidfd); /* not covered: the pid was reused between two looks */
     return -1;
 }

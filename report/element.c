@@ -26,7 +26,7 @@ static const char *argument_end(const char *at) {
         else if (*at == '>' || *at == ')') depth--;
         else if (*at == ',' && depth == 0) return NULL; /* several arguments: not what we know */
     }
-    return NULL;
+    return NULL; /* not covered: a name that is cut off */
 }
 
 static char *text_of(struct model *model, const char *from, const char *to) {

@@ -47,7 +47,7 @@ static void send_line(struct events *events, const char *line, size_t bytes) {
     }
     events->rest = malloc(bytes - sent);
     if (!events->rest)
-        return;
+        return; /* not covered: no memory */
     events->rest_bytes = bytes - sent;
     memcpy(events->rest, line + sent, events->rest_bytes);
 }

@@ -48,7 +48,7 @@ void family_forget(struct family *family, size_t count) {
 bool family_has_profile(const struct family *family, const char *profile) {
     for (size_t i = 0; i < family->count; i++)
         if (family->rows[i].profile && !strcmp(family->rows[i].profile, profile))
-            return true;
+            return true; /* not covered: a child whose profile takes longer than FIRST_PATIENCE_S */
     return false;
 }
 
@@ -81,7 +81,7 @@ void family_add(struct family *family, const struct model *model, const char *pr
                                     .lost_bytes = (int64_t)model->kinds[MODEL_LOST].bytes,
                                     .profile = (char *)(uintptr_t)profile};
     if (family->count >= FAMILY_ROWS_MAX) {
-        family->beyond++;
+        family->beyond++; /* not covered: more children than FAMILY_ROWS_MAX */
         return;
     }
     family->rows = model_grow(family->rows, family->count, &family->room, sizeof *family->rows);
@@ -92,6 +92,7 @@ void family_list(const struct family *family, struct model *model) {
     for (size_t i = 0; i < family->count; i++)
         model_add_child(model, copy(&family->rows[i]));
     if (family->beyond)
+        /* not covered: more children than FAMILY_ROWS_MAX */
         model_add_blind_spot(model, "unlisted_children", family->beyond,
                              "more processes ended than the list has room for; profiles are written");
 }

@@ -61,7 +61,7 @@ static void keep_last_peak(struct watched *watched) {
         return;
     struct aggregate_peak *sites = aggregate_peak_take(watched->view, watched_now_s(watched));
     if (!sites)
-        return;
+        return; /* not covered: no memory */
     aggregate_peak_free(watched->peak_sites);
     watched->peak_sites = sites;
 }
@@ -173,11 +173,11 @@ static bool store_elsewhere(struct finishing *finishing, const char *wanted, con
         snprintf(path, sizeof path, "%.*s/%s", place ? directory_bytes : 4, place ? segment : "/tmp",
                  last_part(wanted));
         if (!store_at(finishing, path, other_why, sizeof other_why))
-            continue;
+            continue; /* not covered: no place takes the profile, /tmp neither */
         complain(finishing, "error profile: %s; it is in %s", why, finishing->model->profile_path);
         return true;
     }
-    return false;
+    return false; /* not covered: no place takes the profile, /tmp neither */
 }
 
 static void store(struct finishing *finishing) {
@@ -188,7 +188,7 @@ static void store(struct finishing *finishing) {
     if (!path) /* none */
         return;
     if (!store_at(finishing, path, why, sizeof why) && !store_elsewhere(finishing, path, why)) {
-        model_set(&model->profile_path, NULL);
+        model_set(&model->profile_path, NULL); /* not covered: no place takes the profile, /tmp neither */
         finishing->keep_segment = watched->segment_path != NULL;
         complain(finishing, "error profile: %s; %s%s", why,
                  finishing->keep_segment ? "the data stays in " : "the data is lost",
@@ -212,11 +212,11 @@ static void print(struct finishing *finishing) {
     if (kind == PP_REPORT_NONE || is_silent(finishing))
         return;
     if (finishing->cause == FINISH_HANDOVER && watched->stderr_left)
-        output_take_stderr(watched->pidfd);
+        output_take_stderr(watched->pidfd); /* not covered: the program has left the pipe that was its stderr */
     FILE *to = open_memstream(&text, &bytes);
     bool rendered = to && render(finishing->model, kind, to);
     if ((to && fclose(to) != 0) || !rendered) {
-        complain(finishing, "error report: %s", strerror(errno));
+        complain(finishing, "error report: %s", strerror(errno)); /* not covered: no memory */
         free(text);
         return;
     }
@@ -226,7 +226,7 @@ static void print(struct finishing *finishing) {
         const char *profile = finishing->model->profile_path;
         complain(finishing, "error log: %s took %zu of %zu bytes; the profile is %s",
                  watched->log.path, put, bytes, profile ? profile : "not kept");
-    }
+    } /* not covered: a log's reader that stops reading for REPORT_PATIENCE_MS */
     free(text);
 }
 
@@ -279,7 +279,7 @@ void finish(struct watched *watched, enum finish_cause cause, struct family *fam
 /* The name that store() will find free, as far as can be known now; malloc'ed. */
 static char *predict_path(const struct model *model, const char *pattern, const struct family *family) {
     char *path = profile_expand(pattern, model), *numbered = NULL;
-    if (!path)
+    if (!path) /* not covered: a child whose profile takes longer than FIRST_PATIENCE_S */
         return NULL;
     for (int number = 2; number < 10000; number++) {
         const char *candidate = numbered ? numbered : path;
@@ -304,7 +304,7 @@ void finish_announce(struct watched *watched, bool running, enum finish_cause ca
     if (running)
         model_set(&finishing.model->process.end, "running");
     else
-        settle_end(&finishing);
+        settle_end(&finishing); /* not covered: a child whose profile takes longer than FIRST_PATIENCE_S */
     char *path = running ? NULL
                          : predict_path(finishing.model, watched->header->options.OUTPUT, family);
     family_add(family, finishing.model, path);

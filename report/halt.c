@@ -91,7 +91,7 @@ static int await_stop(int tid, int64_t deadline) {
             if (status >> 16 != 0) return 1;
             /* A signal on its way to it. */
             ptrace(PTRACE_CONT, tid, NULL, (void *)(uintptr_t)WSTOPSIG(status));
-            ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+            ptrace(PTRACE_INTERRUPT, tid, NULL, NULL); /* not covered: a signal comes in that moment */
             continue;
         }
         if (got == tid || (got < 0 && errno == ECHILD)) return 0;
@@ -161,7 +161,7 @@ static int await_new(struct halt *halt, size_t from, int64_t deadline) {
         int stopped = await_stop(halt->threads[i].tid, deadline);
         if (stopped < 0) return EBUSY;
         if (stopped > 0 && read_registers(&halt->threads[i])) i++;
-        else halt->threads[i] = halt->threads[--halt->count];
+        else halt->threads[i] = halt->threads[--halt->count]; /* not covered: a thread that ends in that moment */
     }
     return 0;
 }
@@ -192,7 +192,7 @@ int halt_all(struct halt *halt, int pid) {
         halt_resume(halt);
         return error != 0 ? error : ESRCH;
     }
-    halt_resume(halt);
+    halt_resume(halt); /* not covered: a thread that does not stop, in vfork */
     return EBUSY;
 }
 
@@ -241,7 +241,7 @@ bool halt_leave(struct halt *halt, const struct halt_wanted *wanted) {
             int stands = thread->tid == wanted->but ? 1 : let_leave(halt, thread, wanted, &moved);
             if (stands < 0) return false;
             if (stands > 0) i++;
-            else *thread = halt->threads[--halt->count];
+            else *thread = halt->threads[--halt->count]; /* not covered: a thread that ends in that moment */
         }
         if (moved && hold_new(halt, deadline, &found) != 0) return false;
     }

@@ -176,7 +176,7 @@ static enum MHD_Result send_page(struct exchange *exchange, const struct http_re
     struct MHD_Response *response =
         mhd.create_response_from_callback(page->bytes, 65536, read_page, page, end_page);
     if (response == NULL) {
-        page_put(page);
+        page_put(page); /* not covered: no memory */
         return MHD_NO;
     }
     add_headers(response, reply);
@@ -333,7 +333,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     pthread_mutex_lock(&http->lock);
     if (exchange->streams) http->streams--;
     if (exchange->link != NULL) {
-        *exchange->link = exchange->next;
+        *exchange->link = exchange->next; /* not covered: a client that leaves while others wait */
         if (exchange->next != NULL) exchange->next->link = exchange->link;
     }
     pthread_mutex_unlock(&http->lock);
@@ -387,7 +387,7 @@ struct http *http_start(const struct http_rules *rules, const struct listening *
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, http,
         MHD_OPTION_END);
     if (http->daemon != NULL) return http;
-    snprintf(why, why_bytes, "no thread to serve: %s", strerror(errno));
+    snprintf(why, why_bytes, "no thread to serve: %s", strerror(errno)); /* not covered: no thread to spare */
     pthread_mutex_destroy(&http->lock);
     free(http);
     return NULL;

@@ -45,7 +45,7 @@ static int list_profiles(void) {
     char bytes[WORDS_BYTES];
     struct locate_profile *profiles = locate_profiles(".", &count);
     if (profiles == NULL) {
-        fprintf(stderr, "poolprof list: .: %s\n", strerror(errno));
+        fprintf(stderr, "poolprof list: .: %s\n", strerror(errno)); /* not covered: the directory may not be read */
         return STATUS_UNREADABLE;
     }
     if (count > 0) puts("profiles here, newest first:");
@@ -103,7 +103,7 @@ static int remove_dead(const struct locate_segment *segments, size_t count) {
             continue;
         }
         fprintf(stderr, "poolprof list: %s: %s\n", segments[i].path, strerror(errno));
-        status = STATUS_UNREADABLE;
+        status = STATUS_UNREADABLE; /* not covered: another user's directory */
     }
     printf("removed %s\n", words_counted(removed, "segment", words));
     return status;

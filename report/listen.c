@@ -49,7 +49,7 @@ static bool name_it(struct listening *to) {
     if (getsockname(to->fd, (struct sockaddr *)&address, &bytes) != 0 ||
         getnameinfo((struct sockaddr *)&address, bytes, host, sizeof host, port, sizeof port,
                     NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return false;
+        return false; /* not covered: getnameinfo fails for want of memory only */
     bool six = address.ss_family == AF_INET6;
     to->loopback = is_loopback(&address);
     to->port = (unsigned)atoi(port);

@@ -63,7 +63,7 @@ static char *receive(int fd, size_t *bytes) {
         if (got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN))
             break;
         if (got < 0)
-            continue;
+            continue; /* not covered: a signal, or nothing after all */
         *bytes += (size_t)got;
         if (memchr(text + *bytes - got, '\n', (size_t)got) || *bytes > REQUEST_BYTES_MAX)
             return text;
@@ -144,7 +144,7 @@ static void *accept_all(void *context) {
         if (fd >= 0)
             take(listener, fd);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            usleep(100000);
+            usleep(100000); /* not covered: no descriptor to spare */
         else if (errno != EINTR && errno != ECONNABORTED)
             return NULL; /* shut down */
     }
@@ -170,7 +170,7 @@ void listener_start(struct listener *listener, struct control *control, int dire
     if (listener->fd >= 0 && bind_in(listener))
         listener->running = pthread_create(&listener->thread, NULL, accept_all, listener) == 0;
     if (!listener->running)
-        listener_stop(listener);
+        listener_stop(listener); /* not covered: no socket to spare */
 }
 
 bool listener_stop(struct listener *listener) {

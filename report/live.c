@@ -26,7 +26,7 @@ static struct model *model_of(struct watched *watched, struct view *view) {
     pthread_mutex_lock(&watched->lock);
     watched_fill(watched, model);
     if (watched->peak_sites)
-        aggregate_peak_free(peak);
+        aggregate_peak_free(peak); /* not covered: a peak was kept in that moment */
     else
         watched->peak_sites = peak;
     pthread_mutex_unlock(&watched->lock);

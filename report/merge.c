@@ -319,7 +319,7 @@ static void add_span(struct merge *merge, const struct model *from) {
     int64_t start_ns = from->process.started_realtime_ns, end_ns = start_ns;
     if (duration_ns >= 0 && duration_ns < 0x1p62 &&
         __builtin_add_overflow(start_ns, (int64_t)duration_ns, &end_ns))
-        end_ns = start_ns;
+        end_ns = start_ns; /* not covered: times beyond 64 bits */
     bool first = merge->added == 0;
     if (first || start_ns < to->process.started_realtime_ns) to->process.started_realtime_ns = start_ns;
     if (first || end_ns > merge->end_realtime_ns) merge->end_realtime_ns = end_ns;
@@ -374,7 +374,7 @@ bool merge_add(struct merge *merge, const struct model *model, const char *path,
     addition.stacks = merge_stacks_add(&merge->stacks, model);
     if (addition.stacks == NULL) {
         snprintf(why, why_bytes, "too many different modules for one profile");
-        return false;
+        return false; /* not covered: more modules than a number has room for */
     }
     add_sites(&addition);
     add_classes(&addition);
@@ -397,7 +397,7 @@ static void tell_scan(struct merge *merge) {
 static int most_unused_first(const void *left, const void *right) {
     const struct model_pin *a = left, *b = right;
     if (a->unused_bytes != b->unused_bytes) return a->unused_bytes < b->unused_bytes ? 1 : -1;
-    return (a->stack > b->stack) - (a->stack < b->stack);
+    return (a->stack > b->stack) - (a->stack < b->stack); /* not covered: ties only */
 }
 
 static int most_bytes_first(const void *left, const void *right) {

@@ -65,7 +65,7 @@ static int save(const struct model *model, const char *output) {
     }
     int status = STATUS_DONE;
     if (strcmp(used, output) != 0) { /* somebody made the file meanwhile */
-        unlink(used);
+        unlink(used); /* not covered: somebody makes the file in that moment */
         status = usage_error("merge", "%s: exists, and is not replaced", output);
     }
     free(used);

@@ -181,6 +181,7 @@ static void find_one(struct finding *finding, size_t word) {
         const struct model_root root = {.kind = kinds[at->origin]};
         set_root(finding, word, (struct root_key){root.kind, 0, 0}, &root);
     } else if (at->origin == GRAPH_STACK && at->which < finding->graph->thread_count) {
+        /* not covered: the largest object is held by a stack that was not looked at twice */
         set_stack_root(finding, word, at->which, at->address);
     } else {
         set_thread_root(finding, word, kinds[at->origin], at->which);

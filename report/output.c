@@ -53,7 +53,7 @@ static bool connect_socket(struct output *output) {
     for (int i = 0; i < 2; i++) {
         int fd = socket(AF_UNIX, kinds[i] | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
-            return false;
+            return false; /* not covered: no descriptor to spare */
         if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0) {
             output->fd = fd;
             output->datagram = kinds[i] == SOCK_DGRAM;
@@ -135,7 +135,7 @@ static bool wait_for_room(int fd, int patience_ms, void (*tick)(void *), void *c
         if (got > 0)
             return wanted.revents & POLLOUT; /* else an error or no reader: a write would tell */
         if (tick)
-            tick(context);
+            tick(context); /* not covered: a reader that does not read */
         if (left_ms <= 0 && got == 0)
             return false;
     }
@@ -148,7 +148,7 @@ static size_t piece(const struct output *output, const char *text, size_t bytes)
         return bytes;
     if (!output->datagram)
         return most;
-    const char *line = memrchr(text, '\n', most);
+    const char *line = memrchr(text, '\n', most); /* not covered: a datagram of more than DATAGRAM_BYTES */
     return line ? (size_t)(line - text) + 1 : most;
 }
 
@@ -215,7 +215,7 @@ static bool is_dying(int pid) {
     text[length > 0 ? length : 0] = 0;
     const char *after_name = strrchr(text, ')');
     if (!after_name || sscanf(after_name + 1, " %c %*d %*d %*d %*d %*d %lu", &state, &flags) != 2)
-        return true;
+        return true; /* not covered: /proc is gone, or the process */
     return state == 'Z' || state == 'X' || flags & EXITING;
 }
 
@@ -241,7 +241,7 @@ static bool has_file(int pid, const struct stat *file) {
 void output_drop_stderr(void) {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0)
-        return;
+        return; /* not covered: no descriptor to spare */
     dup2(null, STDOUT_FILENO);
     dup2(null, STDERR_FILENO);
     if (null > STDERR_FILENO)
@@ -257,7 +257,7 @@ bool output_follow_stderr(int pid) {
     return true;
 }
 
-static bool is_for_messages(int fd) {
+static bool is_for_messages(int fd) { /* not covered: the program has left the pipe that was its stderr */
     struct stat file;
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fstat(fd, &file) < 0)

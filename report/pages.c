@@ -197,7 +197,7 @@ struct pages *pages_create(const struct pages_rules *rules) {
     pthread_cond_init(&pages->wanted, &clock);
     pthread_condattr_destroy(&clock);
     if (pthread_create(&pages->thread, NULL, work, pages) == 0) return pages;
-    free(pages);
+    free(pages); /* not covered: no thread to spare */
     return NULL;
 }
 

@@ -262,7 +262,7 @@ static void load_counts(struct loader *loader) {
         uint64_t root = count_at(loader, 0), site = count_at(loader, 1);
         if (root < last || root == 0 || root > model->root_count || site > model->site_count ||
             model->count_count >= ROWS_MAX) {
-            damaged(loader);
+            damaged(loader); /* not covered: more rows than ROWS_MAX */
             continue;
         }
         if (root != last) model->roots[root - 1].first_count = (uint32_t)model->count_count;
@@ -281,7 +281,7 @@ static void load_steps(struct loader *loader) {
         uint64_t site = count_at(loader, 0), holder = count_at(loader, 1);
         if (site < last || site == 0 || site > model->site_count || holder > model->site_count ||
             model->step_count >= ROWS_MAX) {
-            damaged(loader);
+            damaged(loader); /* not covered: more rows than ROWS_MAX */
             continue;
         }
         if (site != last) model->sites[site - 1].first_step = (uint32_t)model->step_count;
@@ -399,7 +399,7 @@ static void load_lap_sites(struct loader *loader) {
     while (next(loader)) {
         uint64_t at = (uint64_t)integer(loader, 0) - 1;
         if (at >= model->laps.worst_count || model->laps.worst[at].site_count == MODEL_LAP_SITES) {
-            damaged(loader);
+            damaged(loader); /* not covered: more rows than a frame of a lap keeps */
             continue;
         }
         struct model_lap *lap = &model->laps.worst[at];

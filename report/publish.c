@@ -18,7 +18,7 @@ char *publish_temporary(const char *path) {
     /* "./": SQLite takes ":memory:" and "" for something else than files. */
     if (asprintf(&temporary, "%.*s.poolprof-%d.tmp", directory > 0 ? directory : 2,
                  directory > 0 ? path : "./", (int)getpid()) < 0)
-        return NULL;
+        return NULL; /* not covered: no memory */
     return temporary;
 }
 
@@ -28,7 +28,7 @@ static int give_name(const char *from, const char *to) {
         return 0;
     if (errno != EINVAL && errno != ENOSYS) return errno;
     if (link(from, to) == 0) { /* file systems without that flag */
-        unlink(from);
+        unlink(from); /* not covered: file systems that lack the flag */
         return 0;
     }
     if (errno != EPERM && errno != ENOTSUP) return errno;

@@ -42,7 +42,7 @@ char *reply_text(enum control_id id, const char *text) {
     used = (size_t)snprintf(head, sizeof head, "{\"ok\":true,\"command\":\"%s\",\"data\":", control_rows[id].name);
     char *reply = malloc(used + bytes + 2);
     if (!reply)
-        return NULL;
+        return NULL; /* not covered: no memory */
     memcpy(reply, head, used);
     memcpy(reply + used, text, bytes);
     for (size_t at = used; at < used + bytes; at++) /* between members: a string has no newline of its own */

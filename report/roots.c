@@ -72,7 +72,7 @@ static void mark_heap_stack(const struct roots *roots, const struct halted_threa
     if (!is_own(roots, thread->stack) || reach->count == 0) return;
     if (!reach_find(reach, thread->stack, &object)) return;
     reach_range(reach, thread->stack, reach_address(reach, object) + reach_bytes(reach, object));
-}
+} /* not covered: a thread whose stack is a block of the heap */
 
 /* The table of a thread's dynamic TLS is pointed to past its head: not a pointer that keeps a block,
    by the rules, but it does. */

@@ -73,7 +73,7 @@ static bool set_assignment(const char *assignment) {
 static bool own_path(char path[PATH_MAX]) {
     ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
     if (length <= 0)
-        return false;
+        return false; /* not covered: /proc is not mounted */
     path[length] = 0;
     return true;
 }
@@ -104,7 +104,7 @@ static bool prepare_environment(void) {
     char *preload = NULL;
     const char *colon = before && *before ? ":" : "";
     if (asprintf(&preload, "%s%s%s", library, colon, before ? before : "") < 0)
-        return false;
+        return false; /* not covered: no memory */
     bool set = setenv("LD_PRELOAD", preload, 1) == 0 && setenv("POOLPROF_PROGRAM", program, 1) == 0;
     free(preload);
     return set;
@@ -179,7 +179,7 @@ static bool start(struct running *running, char **arguments) {
     sigaction(SIGQUIT, &ignore, NULL);
     sigaction(SIGTSTP, &ignore, NULL);
     if (running->pid < 0)
-        perror("poolprof: fork");
+        perror("poolprof: fork"); /* not covered: no process to spare */
     return running->pid > 0;
 }
 
@@ -200,7 +200,7 @@ static bool has_ended(const struct running *running, siginfo_t *info) {
     for (;;) {
         info->si_pid = 0;
         if (waitid(P_PID, (id_t)running->pid, info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) < 0)
-            return errno != EINTR;
+            return errno != EINTR; /* not covered: a signal in that moment */
         if (info->si_pid == 0)
             return false;
         if (info->si_code != CLD_STOPPED && info->si_code != CLD_TRAPPED)
@@ -269,13 +269,13 @@ int run_main(int argc, char **argv) {
     struct running running;
     siginfo_t end = {0};
     if (!start(&running, argv + program))
-        return EXIT_CANNOT_RUN;
+        return EXIT_CANNOT_RUN; /* not covered: no process to spare */
     live(&running, &end);
     allow_signals(&running);
     run_wait_report(running.pid, running.since_realtime_ns, &options);
     int status = 0;
     while (waitpid(running.pid, &status, 0) < 0)
-        if (errno != EINTR)
+        if (errno != EINTR) /* not covered: a signal in that moment */
             return EXIT_CANNOT_RUN;
     return end_alike(status);
 }

@@ -39,6 +39,7 @@ static int64_t now_ms(void) {
 
 static void let_go(struct waited *waited) {
     if (waited->first && waited->first != waited->header)
+        /* not covered: the program's segment is a child's: `run` under another profiled program */
         munmap((void *)waited->first, PP_SEGMENT_HEADER_BYTES);
     if (waited->header)
         munmap((void *)waited->header, PP_SEGMENT_HEADER_BYTES);
@@ -62,10 +63,10 @@ static const struct pp_segment_header *map_segment(int directory, const char *na
         if (!memcmp(header->magic, PP_SEGMENT_MAGIC, sizeof header->magic) &&
             header->version == PP_SEGMENT_VERSION && (int)header->pid == pid)
             return header;
-        munmap((void *)header, PP_SEGMENT_HEADER_BYTES);
+        munmap((void *)header, PP_SEGMENT_HEADER_BYTES); /* not covered: a segment that is cut off in that moment */
     }
     if (*fd >= 0)
-        close(*fd);
+        close(*fd); /* not covered: a segment that is cut off in that moment */
     *fd = -1;
     return NULL;
 }
@@ -82,7 +83,7 @@ static void find_first(struct waited *waited, int directory) {
              (unsigned long long)waited->header->tree_nonce);
     const struct pp_segment_header *first = map_segment(directory, name,
                                                         (int)waited->header->tree_pid, &fd);
-    if (first)
+    if (first) /* not covered: the program's segment is a child's: `run` under another profiled program */
         waited->first = first;
     if (fd >= 0)
         close(fd);
@@ -103,7 +104,7 @@ static bool find_in(struct waited *waited, const char *place, int pid, int64_t s
     int length = snprintf(prefix, sizeof prefix, "%d.", pid);
     DIR *directory = opendir(path);
     if (!directory)
-        return false;
+        return false; /* not covered: the directory may not be read */
     struct dirent *entry;
     bool found = false;
     while ((entry = readdir(directory))) {
@@ -114,11 +115,11 @@ static bool find_in(struct waited *waited, const char *place, int pid, int64_t s
         int64_t started_ns = other.header->started_realtime_ns;
         if (started_ns < since_ns ||
             (found && started_ns < waited->header->started_realtime_ns)) {
-            let_go(&other);
+            let_go(&other); /* not covered: two images of one process, by exec */
             continue;
         }
         if (found)
-            let_go(waited);
+            let_go(waited); /* not covered: two images of one process, by exec */
         *waited = other;
         found = true;
     }
@@ -146,11 +147,11 @@ static bool is_over(struct waited *waited) {
         return true;
     int watcher_pid = atomic_load(&waited->first->tree.watcher_pid);
     if (watcher_pid < 0)
-        return true;
+        return true; /* not covered: the watcher ends in that moment */
     if (waited->watcher < 0 && watcher_pid > 0) {
         waited->watcher = (int)syscall(SYS_pidfd_open, watcher_pid, 0);
         if (waited->watcher < 0) /* it is gone, perhaps just now with its work done */
-            return true;
+            return true; /* not covered: the watcher ends in that moment */
     }
     struct pollfd wanted = {.fd = waited->watcher, .events = POLLIN};
     return poll(&wanted, 1, STEP_MS) > 0;
@@ -171,7 +172,7 @@ void run_wait_report(int pid, int64_t since_realtime_ns, const struct pp_options
         int64_t patience_ms = waited.watcher < 0 ? RUN_WAIT_START_MS : RUN_WAIT_SILENT_MS;
         if (now_ms() - moved_ms < patience_ms)
             continue;
-        fprintf(stderr, "poolprof: no report: the watcher %s\n",
+        fprintf(stderr, "poolprof: no report: the watcher %s\n", /* not covered: the watcher is stopped for good */
                 waited.watcher < 0 ? "did not start" : "does not answer");
         break;
     }

@@ -92,7 +92,7 @@ static bool tick(void *context, uint64_t bytes_done) {
     double now = now_s();
     if (request->tick != NULL) request->tick(request->context);
     if (request->progress != NULL && now - scanning->progress_s > PROGRESS_S) {
-        scanning->progress_s = now;
+        scanning->progress_s = now; /* not covered: a scan of more than PROGRESS_S */
         request->progress(request->context, bytes_done, scanning->bytes_most);
     }
     return now - scanning->begun_s < SCAN_MOST_S;
@@ -117,6 +117,7 @@ static bool is_possible(struct scanning *scanning) {
         leaks_refuse(leaks, "off: POOLPROF_LEAK_CHECK=off");
     else if (header->options.TRACK != PP_TRACK_EXACT) leaks_refuse(leaks, "off: sample mode");
     else if ((header->degraded & PP_DEGRADED_DISARMED) != 0)
+        /* not covered: our own bookkeeping broke */
         leaks_refuse(leaks, "failed: tracking stopped, the records are not complete");
     else if (counters[PP_COUNTER_DROPPED_RECORDS] > 0)
         leaks_refuse(leaks, "failed: %llu allocations have no record, and what only they point to "
@@ -204,7 +205,7 @@ static int hold_patiently(struct scanning *scanning) {
     return error;
 }
 
-static void refuse_hold(struct scanning *scanning, int error) {
+static void refuse_hold(struct scanning *scanning, int error) { /* not covered: a thread that does not stop, in vfork */
     const char *why = error == EAGAIN ? "one did not end its realloc in time"
                       : error == EBUSY ? "one does not stop in time (it waits in vfork?)" : strerror(error);
     leaks_refuse(scanning->leaks, "failed: its threads cannot be stopped: %s", why);
@@ -265,7 +266,7 @@ static bool stand_still(struct scanning *scanning) {
     } else if (error != 0 && error != EAGAIN && ask(scanning)) {
         return true;
     } else if (waiter->tid == 0 || error == EAGAIN) {
-        refuse_hold(scanning, error);
+        refuse_hold(scanning, error); /* not covered: a thread that does not stop, in vfork */
         return false;
     } else {
         know(scanning, NULL);
@@ -284,7 +285,7 @@ static bool copy(struct scanning *scanning) {
         return true;
     }
     if (!none) return true; /* it stands as it did */
-    halt_resume(&scanning->halt);
+    halt_resume(&scanning->halt); /* not covered: no memory for the copy */
     scanning->goes_on = false;
     return stand_still(scanning);
 }
@@ -408,8 +409,10 @@ static void mark(struct scanning *scanning) {
     bool finished = reach_finish(&scanning->reach);
     int error = scanning->memory.error;
     if (error != 0)
+        /* not covered: the process dies in that moment */
         leaks_refuse(scanning->leaks, "failed: its memory cannot be read: %s", strerror(error));
     else if (!finished)
+        /* not covered: a scan of more than SCAN_MOST_S */
         leaks_refuse(scanning->leaks, "failed: not done after %.0f s", SCAN_MOST_S);
     else {
         keep_all(scanning);
@@ -442,7 +445,7 @@ static bool is_told(const struct scanning *scanning) {
     uint64_t word = view_header(scanning->request->view)->snapshot_word;
     for (size_t i = 0; i < objects->own_count; i++)
         if (word >= objects->own[i].start && word < objects->own[i].end) return true;
-    return false;
+    return false; /* not covered: a word of ours that no range has */
 }
 
 /* It stands still, or there is a copy of it. */
@@ -470,7 +473,7 @@ static void look(struct scanning *scanning) {
         return;
     }
     if (is_empty(scanning)) {
-        scanning->leaks->done = true;
+        scanning->leaks->done = true; /* not covered: nothing was allocated at all */
         model_set(&scanning->leaks->scan, "done");
         return;
     }
@@ -505,7 +508,7 @@ static struct leaks *look_once(const struct scan_request *request) {
     scanning.goes_on = !scanning.alone && header->handover == PP_HANDOVER_NONE;
     if (scanning.alone) run(&scanning);
     else if (pthread_create(&thread, NULL, run, &scanning) == 0) pthread_join(thread, NULL);
-    else leaks_refuse(scanning.leaks, "failed: no thread for it");
+    else leaks_refuse(scanning.leaks, "failed: no thread for it"); /* not covered: no thread to spare */
     return scanning.leaks;
 }
 

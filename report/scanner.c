@@ -47,7 +47,7 @@ static void destroy(struct scanner_entry *entry) {
 
 void scanner_fini(struct scanner *scanner) {
     for (size_t i = 0; i < scanner->count; i++)
-        destroy(scanner->entries[i]);
+        destroy(scanner->entries[i]); /* not covered: a child's hand-over was never taken */
     free(scanner->entries);
 }
 
@@ -75,7 +75,7 @@ static void tick(void *context) {
         atomic_fetch_add(&entry->scanner->tree->heartbeat, 1);
 }
 
-static void progress(void *context, uint64_t bytes, uint64_t of) {
+static void progress(void *context, uint64_t bytes, uint64_t of) { /* not covered: a scan of more than a second */
     struct scanner_entry *entry = context;
     char done[WORDS_BYTES], most[WORDS_BYTES];
     if (atomic_load(&entry->header->options.LOG_LEVEL) > PP_LOG_INFO)
@@ -95,7 +95,7 @@ static void scan_entry(struct scanner_entry *entry) {
 /* ---- a check while the program runs ---- */
 
 static void say(void *context, const char *line) {
-    struct scanner_entry *entry = context;
+    struct scanner_entry *entry = context; /* not covered: bad suppressions, in a check while the program runs */
     fprintf(stderr, "poolprof[%" PRIu32 "]: warn %s\n", entry->header->pid, line);
 }
 
@@ -110,10 +110,11 @@ static void print(struct scanner_entry *entry, const struct model *model) {
     size_t bytes = 0;
     FILE *to = open_memstream(&text, &bytes);
     if (!to)
-        return;
+        return; /* not covered: no memory */
     text_render(model, to, &options);
     fclose(to);
     if (!output_open(&output, entry->header->options.LOG, &names, why, sizeof why))
+        /* not covered: a bad POOLPROF_LOG, in a check while the program runs */
         output_open(&output, "stderr", &names, why, sizeof why);
     output_write(&output, text, bytes, PRINT_PATIENCE_MS, tick, entry);
     output_close(&output);
@@ -164,7 +165,7 @@ static struct scanner_entry *find(const struct scanner *scanner, uint64_t nonce)
     for (size_t i = 0; i < scanner->count; i++)
         if (scanner->entries[i]->header->nonce == nonce)
             return scanner->entries[i];
-    return NULL;
+    return NULL; /* not covered: the process ends in that moment */
 }
 
 struct model *scanner_look(struct scanner *scanner, const struct scanner_want *want) {

@@ -73,7 +73,7 @@ static bool text_begin(struct text *text) {
 
 static struct page *text_end(struct text *text, bool good) {
     if (fclose(text->to) == 0 && good) return page_create(200, text->data, text->bytes);
-    free(text->data);
+    free(text->data); /* not covered: no memory */
     return page_of(500, "{\"error\": \"no memory\"}\n");
 }
 
@@ -219,7 +219,7 @@ static enum http_outcome give_part(struct serve *serve, const struct http_reques
         good = json_render_part(model, text.to, part);
         reply->page = text_end(&text, good);
     } else {
-        reply->page = page_of(500, "{\"error\": \"no memory\"}\n");
+        reply->page = page_of(500, "{\"error\": \"no memory\"}\n"); /* not covered: no memory */
     }
     reply->status = reply->page->status;
     if (!shared) model_destroy(model);
@@ -303,6 +303,7 @@ static enum http_outcome post_command(void *context, const struct http_request *
     }
     const char *text = work->what != NULL ? order_reply(work->what)
                                           : "{\"ok\": false, \"error\": {\"code\": \"busy\", \"message\": "
+                                            /* not covered: more commands at once than ORDERS_MOST */
                                             "\"too many commands are at work\"}}";
     if (text == NULL) return HTTP_LATER;
     reply->status = work->what == NULL ? 503 : is_good(text) ? 200 : 400;
@@ -332,7 +333,7 @@ static enum http_outcome get_dashboard(void *context, const struct http_request 
     struct serve *serve = context;
     (void)request;
     if (html_dashboard_bytes == 0) {
-        reply->type = "text/plain; charset=utf-8";
+        reply->type = "text/plain; charset=utf-8"; /* not covered: the build had npm */
         reply->page = page_of(200, no_dashboard);
         return HTTP_NOW;
     }
@@ -416,7 +417,7 @@ static enum http_outcome get_metrics(void *context, const struct http_request *r
         return HTTP_LATER;
     }
     if (text_begin(&text)) reply->page = text_end(&text, metrics_render(scrape.processes, scrape.count, text.to));
-    else reply->page = page_of(500, "no memory\n");
+    else reply->page = page_of(500, "no memory\n"); /* not covered: no memory */
     scrape_free(&scrape);
     reply->status = reply->page->status;
     reply->type = "text/plain; version=0.0.4; charset=utf-8";
@@ -446,7 +447,7 @@ static bool start(struct serve *serve, char *why, size_t why_bytes) {
                                      .board = serve->board, .context = serve};
     serve->pages = pages_create(&pages);
     if (serve->pages == NULL) {
-        snprintf(why, why_bytes, "no thread to serve");
+        snprintf(why, why_bytes, "no thread to serve"); /* not covered: no thread to spare */
         return false;
     }
     serve->http = http_start(&rules, &serve->listening, &serve->token, why, why_bytes);
@@ -470,7 +471,7 @@ struct serve *serve_start(const struct serve_rules *rules, char *why, size_t why
     read_policy(serve);
     snprintf(serve->url, sizeof serve->url, "http://%s/#token=%s", serve->listening.name, serve->token.text);
     if (start(serve, why, why_bytes)) return serve;
-    close(serve->listening.fd);
+    close(serve->listening.fd); /* not covered: no thread to spare */
     serve_stop(serve);
     return NULL;
 }

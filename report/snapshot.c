@@ -80,7 +80,7 @@ static bool send_into_stub(int tid, int pid, const struct pp_segment_header *hea
     uint64_t mask, all = UINT64_MAX, last = header->snapshot;
     if (ptrace(PTRACE_GETREGS, tid, NULL, &now) < 0 || now.cs != USER_CODE ||
         ptrace(PTRACE_GETSIGMASK, tid, (void *)(uintptr_t)SIGNALS_BYTES, &mask) < 0)
-        return false;
+        return false; /* not covered: the process dies in that moment */
     stub = now;
     restart(&now);
     struct pp_snapshot_frame frame = {
@@ -99,7 +99,7 @@ static bool send_into_stub(int tid, int pid, const struct pp_segment_header *hea
     if (ptrace(PTRACE_SETSIGMASK, tid, (void *)(uintptr_t)SIGNALS_BYTES, &all) < 0) return false;
     if (ptrace(PTRACE_SETREGS, tid, NULL, &stub) == 0 && ptrace(PTRACE_DETACH, tid, NULL, NULL) == 0) return true;
     ptrace(PTRACE_SETSIGMASK, tid, (void *)(uintptr_t)SIGNALS_BYTES, &mask);
-    return false;
+    return false; /* not covered: the process dies in that moment */
 }
 
 /* The next malloc asks the kernel for the time, and looks up; so does who waits for us. */
@@ -134,7 +134,7 @@ static uint64_t await(struct view *view, int pid, uint32_t sequence, struct pp_s
         if (pause < PAUSE_LEAST_NS) pause = PAUSE_LEAST_NS;
         nanosleep(&(struct timespec){0, pause < PAUSE_MOST_NS ? pause : PAUSE_MOST_NS}, NULL);
     }
-    return 0;
+    return 0; /* not covered: the process dies in that moment */
 }
 
 /* Its pid; 0: there is no copy. */
@@ -160,14 +160,14 @@ static bool is_true(struct view *view, int pid) {
     struct iovec local = {there, sizeof there}, remote = {(void *)(uintptr_t)at, sizeof there};
     if (header->snapshot_stub == 0 || process_vm_readv(pid, &local, 1, &remote, 1, 0) != (ssize_t)sizeof there ||
         memcmp(there, header, sizeof there) != 0)
-        return false;
+        return false; /* not covered: wild writes of the program's (faults.wild has them at random) */
     for (uint64_t i = 1; i < view_count(view, PP_AREA_RANGES); i++) {
         const struct pp_segment_range *range = view_element(view, PP_AREA_RANGES, i);
         if (range != NULL && range->kind == PP_RANGE_OWN && header->snapshot_stub >= range->start &&
             header->snapshot_stub < range->end)
             return true;
     }
-    return false;
+    return false; /* not covered: wild writes of the program's (faults.wild has them at random) */
 }
 
 int snapshot_take(const struct halt *halt, struct view *view, double *copied_s, bool *none) {
@@ -191,7 +191,7 @@ int snapshot_take(const struct halt *halt, struct view *view, double *copied_s, 
             return copy;
         }
     }
-    return 0;
+    return 0; /* not covered: no thread of it can be sent there */
 }
 
 int snapshot_ask(struct pp_segment_header *header, struct view *view, int pid) {

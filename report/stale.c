@@ -74,7 +74,7 @@ static char *read_all(int pid, const char *name, size_t *bytes) {
     }
     if (fd >= 0) close(fd);
     if (got < 0) {
-        free(text);
+        free(text); /* not covered: the process dies in that moment */
         return NULL;
     }
     text[*bytes] = 0;
@@ -85,7 +85,7 @@ static bool clear(const struct stale_process *process, uint64_t low, uint64_t hi
     struct iovec range = {(void *)(uintptr_t)low, (size_t)(high - low)};
     char path[40];
     if (syscall(SYS_process_madvise, process->pidfd, &range, 1, MADV_COLD, 0) == (long)(high - low)) return true;
-    snprintf(path, sizeof path, "/proc/%d/clear_refs", process->pid);
+    snprintf(path, sizeof path, "/proc/%d/clear_refs", process->pid); /* not covered: kernels without process_madvise */
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     bool done = fd >= 0 && write(fd, "1", 1) == 1;
     if (fd >= 0) close(fd);
@@ -134,7 +134,7 @@ static const char *look(struct stale *stale, const struct stale_process *process
     view_refresh(process->view);
     struct pp_segment_slab *slabs = read_slabs(process->view, &count);
     if (count == 0) {
-        free(slabs);
+        free(slabs); /* not covered: no slab yet */
         return NULL;
     }
     const struct pp_segment_slab *last = &slabs[count - 1];
@@ -170,7 +170,7 @@ const char *stale_look(struct stale *stale, const struct stale_process *process,
     if (step_s < cost_s * COST_SHARE) step_s = cost_s * COST_SHARE;
     stale->due_s = now_s + step_s;
     if (why == NULL) return NULL;
-    atomic_store(&header->stale_refused, 1);
+    atomic_store(&header->stale_refused, 1); /* not covered: kernels that do not tell which pages were touched */
     stale_fini(stale);
     return why;
 }

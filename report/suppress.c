@@ -227,6 +227,7 @@ static void tell(const struct suppressions *suppressions, struct model *model) {
                                  words_bytes(one->bytes, bytes));
     }
     if (named > NAMED_MOST)
+        /* not covered: more patterns than NAMED_MOST */
         snprintf(detail + used, sizeof detail - used, " and %zu more", named - NAMED_MOST);
     if (objects > 0) model_add_blind_spot(model, "suppressions", objects, detail);
 }

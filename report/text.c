@@ -381,7 +381,7 @@ static void put_fragmentation(const struct text *text) {
         fputc('\n', text->to);
     }
     if (model->slabs.pin_count > PINS_SHOWN)
-        fprintf(text->to, "    and %s more\n",
+        fprintf(text->to, "    and %s more\n", /* not covered: more stacks than PINS_SHOWN keep slabs */
                 words_counted(model->slabs.pin_count - PINS_SHOWN, "stack", all));
 }
 

@@ -45,6 +45,7 @@ static void put_snapshot(const struct text *text) {
     const struct model_snapshot *worst = &model->snapshots[0];
     char resident[WORDS_BYTES], bytes[WORDS_BYTES], time[WORDS_BYTES];
     for (size_t i = 1; i < model->snapshot_count; i++)
+        /* not covered: the worst moment is not the first one */
         if (model->snapshots[i].rss_bytes > worst->rss_bytes) worst = &model->snapshots[i];
     words_bytes(worst->rss_bytes > 0 ? (uint64_t)worst->rss_bytes : 0, resident);
     fprintf(text->to, "  critical after %s: %s resident, %s%s outstanding, the largest sites:\n",

@@ -173,7 +173,7 @@ void text_put_stack(const struct text *text, uint32_t index) {
 void text_put_function(const struct text *text, uint32_t index) {
     const struct model_stack *stack = model_stack(text->model, index);
     if (stack->count == 0) {
-        fputs("an unknown stack", text->to);
+        fputs("an unknown stack", text->to); /* not covered: a profile without the stack that it names */
         return;
     }
     for (size_t i = 0; i < stack->count && i < FUNCTIONS; i++) {

@@ -29,7 +29,7 @@ static void put_thread(const struct text *text, const char *what, const struct m
     bool named = root->thread != NULL && root->thread[0] != 0;
     fputs(what, text->to);
     if (named) put_safe(text->to, " of thread ", root->thread, "");
-    else fputs(" of a thread", text->to);
+    else fputs(" of a thread", text->to); /* not covered: threads have names */
 }
 
 /* "the global `cache` (game)" */
@@ -49,13 +49,14 @@ static void put_root(const struct text *text, const struct model_root *root) {
         break;
     case MODEL_ROOT_REGISTER: put_thread(text, "a register", root); break;
     case MODEL_ROOT_TLS: put_thread(text, "a thread-local variable", root); break;
+    /* not covered: the largest object of a site held by a registered root */
     case MODEL_ROOT_REGISTERED: fputs("memory registered as a root", to); break;
     case MODEL_ROOT_IGNORED: fputs("nothing; the program has said that it is no leak", to); break;
     case MODEL_ROOT_MAPPED:
         fputs("mapped memory", to);
         if (root->name != NULL) put_safe(to, " (", root->name, ")");
         break;
-    default: fputs("nothing", to);
+    default: fputs("nothing", to); /* not covered: a kind of root from a later version's profile */
     }
 }
 
@@ -63,7 +64,7 @@ static void put_step(const struct text *text, const struct model_step *step) {
     const struct model_site *site = model_site(text->model, step->site);
     char count[WORDS_BYTES];
     if (step->objects == 0) {
-        fputs("...", text->to);
+        fputs("...", text->to); /* not covered: ways of more steps than are kept */
         return;
     }
     if (step->objects > 1) fprintf(text->to, "%s of ", words_counted(step->objects, "object", count));
@@ -105,13 +106,13 @@ static void put_whole_step(const struct text *text, const struct model_step *ste
     const struct model_site *site = model_site(text->model, step->site);
     char count[WORDS_BYTES], bytes[WORDS_BYTES];
     if (step->objects == 0) {
-        fputs("  ... steps left out\n", text->to);
+        fputs("  ... steps left out\n", text->to); /* not covered: ways of more steps than are kept */
         return;
     }
     fprintf(text->to, "  %s", step->objects == 1 ? "an object" : words_counted(step->objects, "object", count));
     fprintf(text->to, ", %s, ", words_bytes(step->bytes, bytes));
     if (site == NULL) {
-        fputs("of an unknown site\n", text->to);
+        fputs("of an unknown site\n", text->to); /* not covered: a profile without the site that it names */
         return;
     }
     fprintf(text->to, "of site #%" PRIu32 "\n", site->id);
@@ -121,7 +122,7 @@ static void put_whole_step(const struct text *text, const struct model_step *ste
 void text_put_way(const struct text *text, const struct model_site *way) {
     const struct model_root *root = root_of(text, way);
     if (root == NULL) {
-        fputs("who holds it is not known\n", text->to);
+        fputs("who holds it is not known\n", text->to); /* not covered: a profile without the root that it names */
         return;
     }
     if (root->kind == MODEL_ROOT_LOST)
@@ -203,5 +204,6 @@ void text_put_classes(const struct text *text) {
         free(safe);
     }
     if (model->class_count > CLASSES_SHOWN)
+        /* not covered: more classes than CLASSES_SHOWN */
         fprintf(text->to, "  and %s more\n", words_count(model->class_count - CLASSES_SHOWN, objects));
 }

@@ -71,7 +71,7 @@ static void remember(struct top *top, const struct top_table *now) {
     }
     if (now->t_s - newer->t_s < TOP_WINDOW_S)
         return;
-    top_table_fini(older);
+    top_table_fini(older); /* not covered: longer than TOP_WINDOW_S */
     *older = *newer;
     top_table_copy(newer, now);
 }
@@ -181,7 +181,7 @@ static void put_keys(const struct top *top) {
 
 static void put_line(int row, char *line, int attributes) {
     if (!line)
-        return;
+        return; /* not covered: no memory */
     attron(attributes);
     mvaddstr(row, 0, line);
     attroff(attributes);
@@ -277,7 +277,7 @@ static bool run_curses(struct top *top) {
     setlocale(LC_ALL, "");
     SCREEN *screen = newterm(NULL, stdout, stdin);
     if (!screen)
-        return false;
+        return false; /* not covered: a terminal that terminfo does not know */
     cbreak();
     noecho();
     keypad(stdscr, TRUE);

@@ -144,7 +144,7 @@ char *top_table_line(const struct top_table *table, const struct top_row *row, s
     size_t bytes = 0, figures_width = table->column_count * TOP_COLUMN_WIDTH + 2;
     FILE *to = open_memstream(&line, &bytes);
     if (!to)
-        return NULL;
+        return NULL; /* not covered: no memory */
     for (size_t c = 0; c < table->column_count; c++) {
         char figure[WORDS_BYTES + 1];
         put_figure(&table->columns[c], row->figures[c], figure);
@@ -164,7 +164,7 @@ char *top_table_head(const struct top_table *table, size_t sorted, size_t width)
     size_t bytes = 0;
     FILE *to = open_memstream(&line, &bytes);
     if (!to)
-        return NULL;
+        return NULL; /* not covered: no memory */
     for (size_t c = 0; c < table->column_count; c++) {
         char title[TOP_COLUMN_WIDTH + 1];
         snprintf(title, sizeof title, "%s%s", c == sorted ? ">" : "", table->columns[c].title);

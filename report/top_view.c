@@ -69,7 +69,7 @@ static int64_t now_ns(void) {
 static void keep_largest(struct model *model) {
     bool *wanted = model_alloc(model->stack_count + 1, sizeof *wanted);
     if (model->site_count > TOP_SITES_MAX)
-        model->site_count = TOP_SITES_MAX;
+        model->site_count = TOP_SITES_MAX; /* not covered: more sites than TOP_SITES_MAX */
     for (size_t i = 0; i < model->site_count; i++)
         if (model->sites[i].stack < model->stack_count)
             wanted[model->sites[i].stack] = true;
@@ -88,10 +88,10 @@ static char *site_name(const struct model *model, const struct model_site *site)
     FILE *to = open_memstream(&name, &bytes);
     const struct text text = {.model = model, .to = to, .bold = "", .dim = "", .alarm = "", .plain = "", .about = ""};
     if (!to)
-        return NULL;
+        return NULL; /* not covered: no memory */
     const struct model_stack *stack = model_stack(model, site->stack);
     if (stack->count == 0)
-        fputs("(no stack)", to);
+        fputs("(no stack)", to); /* not covered: a site of a program without frames */
     else if (!stack->frames[0].function)
         text_put_place(&text, site->stack);
     for (size_t i = 0; i < stack->count && i < FRAMES_SHOWN && stack->frames[i].function; i++)
@@ -169,6 +169,7 @@ static void scan(struct top_source *source) {
     source->classes.t_s = (double)now_ns() / 1e9;
     json_array_foreach(classes, i, row) add_class(&source->classes, row);
     if (!classes)
+        /* not covered: the watcher ends in that moment */
         add_excuse(&source->classes, reply ? refusal ? refusal : "no answer" : why);
     else if (json_array_size(classes) == 0)
         add_excuse(&source->classes, "no object has a class that is known");
@@ -241,7 +242,7 @@ static void read_threads(struct top_source *source, struct top_table *table) {
 bool top_view_read(struct top_source *source, enum top_page page, struct top_table *table) {
     *table = top_view_empty(page);
     if (!view_refresh(source->view))
-        return false;
+        return false; /* not covered: the segment is gone in that moment */
     table->t_s = (double)now_ns() / 1e9;
     switch (page) {
     case TOP_SITES: read_sites(source, table); break;
@@ -269,7 +270,7 @@ char *top_view_head(struct top_source *source) {
     const char *paused = (header->calls & PP_CALL_PAUSE) != 0 ? ", tracking paused" : "";
     if (asprintf(&line, "%s (%d), %s: %s in %s, peak %s, resident %s%s", words_base(name), source->pid, up, heap,
                  objects, peak, resident, paused) < 0)
-        line = NULL;
+        line = NULL; /* not covered: no memory */
     free(raw);
     free(name);
     return line;

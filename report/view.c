@@ -193,7 +193,7 @@ static const unsigned char *load_chunk(struct view *view, enum pp_area_id area, 
         chunks->count = (view->counts[area] + per_chunk - 1) / per_chunk;
         chunks->at = calloc(chunks->count, sizeof *chunks->at);
         if (chunks->at == NULL) {
-            chunks->count = 0;
+            chunks->count = 0; /* not covered: no memory */
             return NULL;
         }
     }

@@ -178,7 +178,7 @@ static void recruit(struct watch *watch) {
         scanner_serve(&watch->scanner);
     while (family_next(&watch->family, &fd, &pidfd)) {
         if (!add(watch, fd, pidfd) && pidfd >= 0)
-            close(pidfd);
+            close(pidfd); /* not covered: the segment is gone in that moment */
         close(fd);
     }
 }
@@ -261,6 +261,7 @@ static void bury_first(struct watch *watch) {
         struct watched *watched = watch->items[at];
         enum finish_cause cause;
         if (is_silent(watch, watched) && has_ended(watch, watched, &cause))
+            /* not covered: a child whose profile takes longer than FIRST_PATIENCE_S */
             announce(watch, watched, false, cause);
     }
     ended = watch->family.count;
@@ -361,7 +362,7 @@ static int parse_fd(int argc, char **argv, int at, const char *name) {
 /* A client that still takes its reply needs nothing that is taken down here but the control. */
 static int end(struct watch *watch) {
     if (!serve_stop(watch->serve) || !listener_stop(&watch->listener))
-        _exit(STATUS_DONE);
+        _exit(STATUS_DONE); /* not covered: a client that takes its reply for longer than LISTENER_STOP_S */
     control_fini(&watch->control);
     family_fini(&watch->family);
     scanner_fini(&watch->scanner);

@@ -70,7 +70,7 @@ void watched_log(struct watched *watched, int level, const char *format, ...) {
     int more = vsnprintf(line + used, sizeof line - (size_t)used - 1, format, list);
     va_end(list);
     if (more < 0)
-        return;
+        return; /* not covered: no format is wrong */
     size_t length = strlen(line);
     line[length++] = '\n';
     output_write(&watched->log, line, length, LOG_PATIENCE_MS, watched_tick, watched);
@@ -82,7 +82,7 @@ void watched_hear(struct watched *watched) {
     char text[sizeof lines->lines->text + 1];
     if (count - watched->heard > PP_LINES) {
         watched_log(watched, PP_LOG_WARN, "warn log: %u messages came too fast", count - watched->heard - PP_LINES);
-        watched->heard = count - PP_LINES;
+        watched->heard = count - PP_LINES; /* not covered: more messages than PP_LINES between two looks */
     }
     for (; watched->heard != count; watched->heard++) {
         const struct pp_line *line = &lines->lines[(watched->heard + 1) % PP_LINES];
@@ -161,7 +161,7 @@ static int seccomp_of(int pid) {
 struct watched *watched_create(int fd, int pidfd, struct pp_tree *tree, char *why, size_t why_bytes) {
     struct watched *watched = calloc(1, sizeof *watched);
     if (!watched)
-        return NULL;
+        return NULL; /* not covered: no memory */
     pthread_mutex_init(&watched->lock, NULL);
     watched->pidfd = watched->log.fd = watched->events.output.fd = watched->stale.fd = -1;
     watched->view = view_open_fd(fd, why, why_bytes);
@@ -221,9 +221,9 @@ static void keep_alert(struct watched *watched, const struct model_alert *alert)
     if (!watched->told)
         watched->told = calloc(WATCHED_ALERTS_MAX, sizeof *watched->told);
     if (!watched->told)
-        return;
+        return; /* not covered: no memory */
     if (watched->told_count == WATCHED_ALERTS_MAX) {
-        watched->told_count -= WATCHED_ALERTS_MAX / 10;
+        watched->told_count -= WATCHED_ALERTS_MAX / 10; /* not covered: more alerts than WATCHED_ALERTS_MAX */
         memmove(watched->told, watched->told + WATCHED_ALERTS_MAX / 10,
                 watched->told_count * sizeof *watched->told);
     }
@@ -239,9 +239,9 @@ static struct watched_snapshot *snapshot_place(struct watched *watched, int64_t 
         if (!all[i].sites)
             return &all[i];
         if (all[i].rss_bytes < least->rss_bytes)
-            least = &all[i];
+            least = &all[i]; /* not covered: more critical moments than AGGREGATE_SNAPSHOTS */
     }
-    if (least->rss_bytes >= rss_bytes)
+    if (least->rss_bytes >= rss_bytes) /* not covered: more critical moments than AGGREGATE_SNAPSHOTS */
         return NULL;
     aggregate_peak_free(least->sites);
     memmove(least, least + 1, (size_t)(last - least) * sizeof *least);
@@ -282,7 +282,7 @@ static void act_on_critical(struct watched *watched, const struct model_alert *a
         return;
     struct watched_snapshot *place = snapshot_place(watched, rss_bytes);
     if (!place)
-        return;
+        return; /* not covered: more critical moments than AGGREGATE_SNAPSHOTS */
     watched->critical_bytes = rss_bytes;
     place->rss_bytes = rss_bytes;
     place->sites = aggregate_peak_take(watched->view, alert->t_s);
@@ -436,6 +436,7 @@ static void look_at_touches(struct watched *watched, double now_s) {
                                           .pidfd = watched->pidfd};
     const char *why = stale_look(&watched->stale, &process, now_s);
     if (why)
+        /* not covered: kernels that do not tell which pages were touched */
         watched_log(watched, PP_LOG_WARN, "warn POOLPROF_STALE: %s; no object is called stale", why);
 }
 
@@ -495,6 +496,7 @@ void watched_fill(const struct watched *watched, struct model *model) {
     for (size_t i = 0; i < watched->told_count; i++)
         model_add_alert(model, watched->told[i]);
     if (watched->alerts.dropped > 0)
+        /* not covered: more alerts at once than a table has room for */
         model_add_blind_spot(model, "alerts", watched->alerts.dropped,
                              "looks at which an alert was not raised because too many were up");
 }

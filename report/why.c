@@ -285,7 +285,7 @@ void why_explain(struct model *model, const struct leaks *leaks, const struct sy
     if (!leaks->done || leaks->graph == NULL) return;
     if (why.graph->dropped != NULL) {
         model_add_blind_spot(model, "paths_left_out", why.graph->count, why.graph->dropped);
-        return;
+        return; /* not covered: more than 256 MiB of bookkeeping */
     }
     uint32_t *roots = origin_find(model, why.graph, options);
     model_add_root(model, (struct model_root){.kind = MODEL_ROOT_LOST});

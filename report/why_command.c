@@ -64,6 +64,7 @@ static int answer(const struct model *model, const char *what, uint64_t site_id,
     if (asked->address != 0 && !asked->found)
         return refuse(what, "no object lies there; addresses can be asked for in a running process only (PID)");
     for (size_t i = 0; i < model->blind_spot_count; i++)
+        /* not covered: more than 256 MiB of bookkeeping */
         if (strcmp(model->blind_spots[i].what, "paths_left_out") == 0)
             return refuse("who holds what was left out", model->blind_spots[i].detail);
     const struct model_site *site = asked->found ? &asked->way : model_site(model, (uint32_t)site_id);

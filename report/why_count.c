@@ -69,7 +69,7 @@ static void sum(struct counter *counter, struct model_root *root) {
 static int most_bytes_first(const void *left, const void *right) {
     const struct model_count *a = left, *b = right;
     if (a->bytes != b->bytes) return a->bytes < b->bytes ? 1 : -1;
-    if (a->objects != b->objects) return a->objects < b->objects ? 1 : -1;
+    if (a->objects != b->objects) return a->objects < b->objects ? 1 : -1; /* not covered: ties only */
     return (a->site > b->site) - (a->site < b->site);
 }
 

@@ -81,11 +81,11 @@ static bool make_range(struct range *range, unsigned index, size_t need) {
     if (at != NULL && index > 0 && !pp_os_commit((void *)start, pp_round_up(need, PP_PAGE_BYTES))) {
         pp_os_unmap(at, bytes);
         at = NULL;
-    }
+    } /* not covered: address space that is short (preload.limits, whose limits the counters' file does not survive) */
     if (at == NULL) {
         PP_STORE(&range->start, 0);
         return false;
-    }
+    } /* not covered: address space that is short (preload.limits, whose limits the counters' file does not survive) */
     PP_STORE(&range->end, (uintptr_t)at + bytes);
     PP_STORE(&range->top, start);
     atomic_store_explicit(&range->start, start, memory_order_release);
@@ -115,7 +115,7 @@ static void *take(size_t bytes) {
         uintptr_t start = atomic_load_explicit(&ranges[i].start, memory_order_acquire);
         if (start == 1) {
             /* Another thread is at it; in a child forked meanwhile nobody is: pass on. */
-            if (++waits > 1000) i++, waits = 0;
+            if (++waits > 1000) i++, waits = 0; /* not covered: two threads in that moment */
             pp_os_pause();
         } else if (start == 0) {
             if (!make_range(&ranges[i], i, bytes)) return NULL;
@@ -124,7 +124,7 @@ static void *take(size_t bytes) {
             if (at != NULL) return at;
         }
     }
-    return NULL;
+    return NULL; /* not covered: more ranges than there is room for */
 }
 
 /* Where the kernel decides by itself what is too much (vm.overcommit_memory 0), it refuses a program's mapping
@@ -241,6 +241,7 @@ ssize_t pp_stub_readlink(const char *path, char *to, size_t bytes) {
     return -1;
 }
 int pp_stub_atexit(void (*function)(void));
+/* not covered: jemalloc asks for it in configurations that are not ours */
 int pp_stub_atexit(void (*function)(void)) { return 0; }
 /* Only for features that are off: heap profiling, background threads. */
 #define TRAP(name) void pp_stub_##name(void); void pp_stub_##name(void) { __builtin_trap(); }

@@ -95,7 +95,7 @@ static void show_stack(uint32_t site) {
             line("    %s+0x%llx", pp_segment_text_at(in->path),
                  (unsigned long long)(pc - in->bias));
         } else {
-            line("    0x%llx", (unsigned long long)pc);
+            line("    0x%llx", (unsigned long long)pc); /* not covered: an address outside of all modules */
         }
         node = at->parent & ~PP_NODE_EXACT;
     }
@@ -135,7 +135,7 @@ static void save(void) {
         return;
     }
     if (!pp_process_profile_path(path, sizeof path)) {
-        remove_segment();
+        remove_segment(); /* not covered: POOLPROF_OUTPUT is none, and there is no watcher */
         return;
     }
     pp_text_copy(numbered, sizeof numbered, path);

@@ -32,7 +32,7 @@ static bool own_directory(char *to, size_t bytes) {
     size_t length = pp_text_copy(to, bytes, path);
     while (length > 0 && to[length - 1] != '/') length--;
     if (length == 0) {
-        pp_text_copy(to, bytes, ".");
+        pp_text_copy(to, bytes, "."); /* not covered: the library lies in the root directory */
         return true;
     }
     to[length > 1 ? length - 1 : 1] = 0;
@@ -146,6 +146,7 @@ static void give_up_on(const struct pp_tree *tree) {
     pp_log_leave(NULL);
     int32_t pid = PP_LOAD(&tree->watcher_pid);
     if (stub_pid > 0) pp_os_kill(-stub_pid);
+    /* not covered: the watcher of another process of the tree */
     else if (pid > 1 && pid == joined_pid) pp_os_kill(pid);
     pp_log(PP_LOG_ERROR, "the watcher does not answer and has been ended; this is the brief report");
 }

@@ -36,7 +36,7 @@ PP_NOINLINE void pp_heap_publish_net(struct pp_thread *thread) {
 bool pp_heap_postpone(struct pp_thread *thread, struct pp_pending what) {
     uint32_t slot = atomic_fetch_add(&thread->pending_count, 1);
     if (slot >= PP_PENDING_MAX) {
-        atomic_fetch_sub(&thread->pending_count, 1);
+        atomic_fetch_sub(&thread->pending_count, 1); /* not covered: more work left over than PP_PENDING_MAX */
         return false;
     }
     if (slot == 0) pp_add(&thread->shared->moving, 1);
@@ -59,7 +59,7 @@ static PP_COLD void note_nested(struct pp_thread *thread, void *block, size_t by
     enum pp_registry_result result = pp_registry_add(NULL, block, &record);
     if (result == PP_REGISTRY_BUSY &&
         pp_heap_postpone(thread, (struct pp_pending){block, bytes, kind, record.site}))
-        return;
+        return; /* not covered: a signal handler allocates on top of us, and the registry is busy */
     if (result != PP_REGISTRY_DONE) pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
     else if (record.tag != 0) pp_tag_add(record.tag, (int64_t)bytes);
 }
@@ -179,6 +179,7 @@ static PP_COLD enum verdict forget_nested(struct pp_thread *thread, void *block,
         return FORGOTTEN;
     }
     /* Busy, or it may itself be on the pending list: the interrupted call will know. */
+    /* not covered: a signal handler frees on top of us */
     return pp_heap_postpone(thread, (struct pp_pending){.block = block}) ? POSTPONED : UNTRACKED;
 }
 
@@ -232,7 +233,7 @@ PP_NOINLINE void pp_heap_work_off(struct pp_thread *thread) {
             pp_backing_free(work[i].block);
         } else if (judge_unknown(thread) == UNTRACKED) {
             pp_backing_free(work[i].block);
-        }
+        } /* not covered: a signal handler allocates and frees large blocks on top of us */
     }
     pp_add(&thread->shared->moving, (uint64_t)-1);
 }
@@ -243,7 +244,7 @@ PP_INLINE void record_slot(struct pp_thread *thread, const struct pp_slab *slab,
                            uint64_t bytes, enum pp_kind kind, uint32_t site) {
     struct pp_segment_record *record = &slab->records[slot];
     if (PP_UNLIKELY(slab->records == NULL)) {
-        pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
+        pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1); /* not covered: the bookkeeping has reached its bound */
         return;
     }
     pp_exact_record(record, thread, pp_exact_tick(), bytes, kind, site);
@@ -297,7 +298,7 @@ PP_INLINE void forget_slot(struct pp_thread *thread, const struct pp_slab *slab,
     }
     uint64_t word0 = slab->records != NULL ? PP_LOAD(&record->word0) : 0;
     if (PP_UNLIKELY(PP_WORD0_STATE(word0) != PP_STATE_LIVE)) { /* born untracked */
-        pp_count(thread, PP_COUNTER_UNRECORDED_FREES, 1);
+        pp_count(thread, PP_COUNTER_UNRECORDED_FREES, 1); /* not covered: a block from before tracking */
         return;
     }
     PP_STORE(&record->word0, word0 + ((uint64_t)(PP_STATE_FREED - PP_STATE_LIVE) << 52));
@@ -479,7 +480,7 @@ void pp_heap_free(void *block, enum pp_kind kind, const void *frame) {
 static PP_COLD void *adopt_foreign(void *block, size_t bytes, const void *frame) {
     size_t usable = pp_foreign_usable(block);
     if (usable == 0) {
-        pp_fault_invalid(block, frame);
+        pp_fault_invalid(block, frame); /* not covered: a foreign block that its allocator does not know */
         return refuse();
     }
     void *moved = pp_heap_allocate(bytes, PP_KIND_MALLOC, frame);
@@ -531,7 +532,7 @@ static PP_COLD void restore(void *block, enum verdict verdict, const struct pp_r
     if (thread == NULL) return;
     bool totals = thread->mode == PP_MODE_TOTALS;
     if (verdict == FORGOTTEN && !restore_record(thread, block, record))
-        pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
+        pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1); /* not covered: the bookkeeping has reached its bound */
     if (verdict == FORGOTTEN || totals) {
         uint64_t bytes = totals ? pp_backing_usable(block) : record->bytes;
         pp_count(thread, PP_COUNTER_FREES, (uint64_t)-1);

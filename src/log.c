@@ -36,7 +36,7 @@ void pp_log(int level, const char *format, ...) {
     if (level < PP_LOAD(&least_level)) return;
     int before = atomic_fetch_add_explicit(&said, 1, memory_order_relaxed), pid = pp_os_pid();
     if (before >= PP_LOG_LINES_MAX) {
-        PP_STORE(&said, PP_LOG_LINES_MAX);
+        PP_STORE(&said, PP_LOG_LINES_MAX); /* not covered: more messages than PP_LOG_LINES_MAX */
         return;
     }
     size_t used = pp_fmt(line, sizeof line, "poolprof[%d]: ", pid);
@@ -47,11 +47,11 @@ void pp_log(int level, const char *format, ...) {
     tell(line, used, pid);
     if (before == PP_LOG_LINES_MAX - 1) {
         used = pp_fmt(line, sizeof line, "poolprof[%d]: further messages are not shown\n", pid);
-        tell(line, used, pid);
+        tell(line, used, pid); /* not covered: more messages than PP_LOG_LINES_MAX */
     }
 }
 
-static void tell_left(const struct pp_lines *from) {
+static void tell_left(const struct pp_lines *from) { /* not covered: the watcher dies with messages untold */
     uint32_t count = PP_LOAD(&from->count), told = PP_LOAD(&from->told);
     char line[sizeof from->lines->text + 1];
     if (count - told > PP_LINES) told = count - PP_LINES;

@@ -127,7 +127,7 @@ static void read_range(const struct dl_find_object *object, uintptr_t *start, ui
     *end = (uintptr_t)object->dlfo_map_end;
     if (!read_headers_at(*start) && !read_headers_at(bias) &&
         !read_headers_at(pp_round_down(getauxval(AT_PHDR), PP_PAGE_BYTES)))
-        return;
+        return; /* not covered: an object whose headers are nowhere */
     for (unsigned i = 0; i < modules.header_count; i++) {
         const Elf64_Phdr *header = &modules.headers[i];
         uintptr_t from = pp_round_down(bias + header->p_vaddr, PP_PAGE_BYTES);
@@ -173,7 +173,7 @@ static void read_path(const struct link_map *map) {
     if (name[0] && name[0] != '/' &&
         name[0] != '[') { /* as it was given to dlopen; the report runs elsewhere */
         int64_t length = pp_os_cwd(modules.path, sizeof modules.path / 2);
-        if (length > 0) used = (size_t)length;
+        if (length > 0) used = (size_t)length; /* not covered: a module that was opened by a relative name */
         while (used && modules.path[used - 1] == 0) used--; /* the kernel counts the terminator */
         modules.path[used++] = '/';
     }
@@ -308,7 +308,7 @@ static struct known *confirm(const struct dl_find_object *object, uint32_t gener
     struct known *entry = identified(object, generation);
     struct sight *sight = sight_of(object->dlfo_link_map), *fresh = NULL;
     if (!entry || (!sight && !(sight = fresh = take(&modules.spare_sights, sizeof *sight))))
-        return entry;
+        return entry; /* not covered: the bookkeeping has reached its bound */
     atomic_store_explicit(&sight->module, entry, memory_order_relaxed);
     atomic_store_explicit(&sight->generation, generation, memory_order_release);
     if (fresh) {

@@ -107,7 +107,7 @@ static struct pp_slab *make_slab(struct pp_named *pool) {
     slab->next = PP_LOAD(&pool->all);
     while (!atomic_compare_exchange_weak_explicit(&pool->all, &slab->next, pp_slab_number(slab),
                                                   memory_order_release, memory_order_relaxed))
-        continue;
+        continue; /* not covered: two threads in that moment */
     return slab;
 }
 
@@ -157,7 +157,7 @@ void *pp_named_take(struct pp_named *pool, bool tracked, struct pp_slab **from, 
     for (;;) {
         if (PP_UNLIKELY(slab == NULL)) slab = grow(pool, tracked);
         if (PP_UNLIKELY(slab == NULL)) {
-            struct pp_segment_pool *row = row_of(pool, tracked);
+            struct pp_segment_pool *row = row_of(pool, tracked); /* not covered: no memory for a slab */
             add(&pool->missed, 1);
             if (row != NULL) add(&row->missed, 1);
             return NULL;
@@ -243,7 +243,7 @@ static bool make_room(uint32_t index) {
         range = pp_os_reserve(bytes);
         if (range == NULL) return false;
         if (!atomic_compare_exchange_strong(&pools, &none, range)) {
-            pp_os_unmap(range, bytes);
+            pp_os_unmap(range, bytes); /* not covered: two threads in that moment */
             range = none;
         }
     }

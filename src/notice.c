@@ -19,7 +19,7 @@ bool pp_notice_add(poolprof_alert_callback callback, void *context) {
         atomic_store_explicit(&places[i].callback, (uintptr_t)callback, memory_order_release);
         return true;
     }
-    return false;
+    return false; /* not covered: more callbacks than there is room for */
 }
 
 bool pp_notice_remove(poolprof_alert_callback callback, void *context) {

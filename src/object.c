@@ -67,7 +67,7 @@ static void note(struct scope scope, const struct pp_named *pool, const struct p
                                   scope.nested ? &bounds : &thread->bounds, frame, bytes);
     if (!scope.nested) thread->last = pp_slab_address(slab, slot);
     if (slab->records == NULL) {
-        pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
+        pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1); /* not covered: the bookkeeping has reached its bound */
         return;
     }
     struct pp_segment_record *record = &slab->records[slot];
@@ -126,7 +126,7 @@ struct poolprof_pool *pp_object_create(const char *name, size_t object_bytes, si
     struct scope scope = enter();
     struct pp_named *pool = pp_named_create(name, object_bytes, scope.thread != NULL);
     if (pool != NULL && !pp_named_reserve(pool, reserve, scope.thread != NULL)) {
-        pp_named_destroy(pool, scope.thread != NULL);
+        pp_named_destroy(pool, scope.thread != NULL); /* not covered: no memory for what is to be reserved */
         pool = NULL;
     }
     leave(scope);

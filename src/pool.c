@@ -285,7 +285,7 @@ static struct pp_slab *from_abandoned(struct pp_pool *pool, struct pp_pool_class
         struct pp_slab *slab = pp_slab_take(class, PP_SLAB_ABANDONED);
         if (slab == NULL) return NULL;
         if (tally != NULL && !track(slab)) {
-            pp_slab_leave(slab, PP_SLAB_ABANDONED);
+            pp_slab_leave(slab, PP_SLAB_ABANDONED); /* not covered: the bookkeeping has reached its bound */
             return NULL;
         }
         of->owned++;
@@ -464,6 +464,7 @@ bool pp_pool_watch(const void *block) {
     struct pp_slab *slab = pp_slab_of(block);
     uint32_t slot;
     if (pp_slab_slot(slab, block, &slot) && slab->records != NULL)
+        /* not covered: a link map in a pool: early ones are not */
         atomic_fetch_or_explicit(&slab->records[slot].word0, PP_WORD0_WATCHED, memory_order_relaxed);
     return true;
 }

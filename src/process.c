@@ -76,7 +76,7 @@ static uint64_t auxiliary(uint64_t type, uint64_t otherwise) {
     while (*at != NULL) at++;
     for (const Elf64_auxv_t *aux = (const void *)(at + 1); aux->a_type != AT_NULL; aux++)
         if (aux->a_type == type) return aux->a_un.a_val;
-    return otherwise;
+    return otherwise; /* not covered: the kernel always tells */
 }
 
 /* Without the vector it is not the stack we know. */
@@ -410,7 +410,7 @@ void pp_bug(const char *what, const char *file, int line) {
     uint32_t live = PP_LIFE_LIVE;
     if (!atomic_compare_exchange_strong(&wiped->life, &live, PP_LIFE_DISARMED)) return;
     PP_STORE(&pp_tracking, 0);
-    PP_STORE(&pp_clock, &no_clock);
+    PP_STORE(&pp_clock, &no_clock); /* not covered: our own bookkeeping broke */
     atomic_fetch_or_explicit(&pp_segment.header->degraded, PP_DEGRADED_DISARMED, memory_order_relaxed);
     pp_log(PP_LOG_ERROR, "%s:%d: broken: %s; tracking stopped, memory goes on being served", file, line,
            what);

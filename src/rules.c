@@ -78,7 +78,7 @@ static pp_rule rule_by_code(uintptr_t at, const struct pp_cfi_range *range) {
                                             0x3c, 0x24, 0x48, 0x85, 0xff};
     if (has_code(at, range, sigreturn, sizeof sigreturn) ||
         has_code(at, range, sigreturn_32, sizeof sigreturn_32))
-        return irregular(PP_RULE_SIGNAL, 0);
+        return irregular(PP_RULE_SIGNAL, 0); /* not covered: a frame of 32 bits */
     return irregular(has_code(at, range, context, sizeof context) ? PP_RULE_END : PP_RULE_NONE, 0);
 }
 

@@ -156,7 +156,7 @@ uint64_t pp_segment_count(enum pp_area_id id) {
 static void *private_memory(uint64_t max, uint64_t *bytes) {
     void *at = pp_os_map(*bytes);
     while (at == NULL && max > PP_MIB(1)) {
-        max /= 4;
+        max /= 4; /* not covered: memory is short, too */
         struct pp_area areas[PP_AREA_COUNT];
         *bytes = lay_out(areas, max);
         at = pp_os_map(*bytes);
@@ -183,7 +183,7 @@ static void *find_place(const struct pp_options *options, const char *runtime_di
         void *at = map_in(places[i], bytes);
         if (at != NULL) return at;
     }
-    pp_segment.path[0] = 0;
+    pp_segment.path[0] = 0; /* not covered: no place at all (ends.fallbacks, where counters have no place either) */
     return pp_os_map_memory_file(bytes, PP_SEGMENT_HEADER_BYTES, &pp_segment.fd);
 }
 

@@ -85,7 +85,7 @@ bool pp_slab_init(size_t bytes) {
         unreserve(&structs);
         unreserve(&links);
     }
-    return false;
+    return false; /* not covered: the kernel refuses address space */
 }
 
 unsigned pp_slab_memory(struct pp_span spans[PP_SLAB_ARENAS]) {
@@ -242,7 +242,7 @@ static uint32_t chained(const struct pp_slab *slab, uint32_t link, uint32_t most
     uint32_t count = 0, slot;
     while (count < most && link != PP_SLOT_NONE) {
         if (!pp_slab_slot(slab, pp_slab_linked(slab, link), &slot) || slot >= slab->carved)
-            return UINT32_MAX;
+            return UINT32_MAX; /* not covered: our own bookkeeping broke */
         link = PP_LOAD(&slab->links[slot]);
         count++;
     }

@@ -31,7 +31,7 @@ static bool is_name(uint32_t tag, const char *name) {
         if (names[tag][i] != name[i]) return false;
         if (name[i] == 0) return true;
     }
-    return true;
+    return true; /* not covered: a name of the greatest length */
 }
 
 /* 0: no room. */
@@ -88,7 +88,7 @@ void pp_tag_add(uint32_t tag, int64_t bytes) {
     while (live > peak && !atomic_compare_exchange_weak_explicit(&row->peak_bytes, &peak, live,
                                                                  memory_order_relaxed,
                                                                  memory_order_relaxed))
-        continue;
+        continue; /* not covered: two threads in that moment */
 }
 
 PP_NOINLINE bool pp_tag_note(const struct pp_thread *thread, uint64_t bytes) {

@@ -140,7 +140,7 @@ static struct pp_thread *borrow(void) {
     if (borrowed == NULL) borrowed = create();
     if (borrowed != NULL) borrowed->memo = &pp_memo_none;
     if (borrowed == NULL) {
-        pp_unlock(&borrowed_lock);
+        pp_unlock(&borrowed_lock); /* not covered: no memory */
         return NULL;
     }
     borrowed->bounds = (struct pp_stack_bounds){0}; /* another thread's stack each time */

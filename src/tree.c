@@ -82,7 +82,7 @@ static struct pp_segment_header *map_header(int directory, const char *name) {
     if (__builtin_memcmp(header->magic, PP_SEGMENT_MAGIC, 8) == 0 &&
         header->version == PP_SEGMENT_VERSION && header->uid == pp_os_uid())
         return header;
-    pp_os_unmap(header, PP_SEGMENT_TREE_BYTES);
+    pp_os_unmap(header, PP_SEGMENT_TREE_BYTES); /* not covered: a segment that is cut off in that moment */
     return NULL;
 }
 
@@ -124,7 +124,7 @@ static bool take_over(int directory, const char *name, struct pp_tree_place *fou
         if (root == NULL) return false;
     }
     if (!watcher_lives(root)) {
-        pp_os_unmap(root, PP_SEGMENT_TREE_BYTES);
+        pp_os_unmap(root, PP_SEGMENT_TREE_BYTES); /* not covered: the watcher ends in that moment */
         return false;
     }
     *found = (struct pp_tree_place){.words = &root->tree, .nonce = root->nonce, .pid = root->pid,
@@ -133,7 +133,7 @@ static bool take_over(int directory, const char *name, struct pp_tree_place *fou
     return true;
 }
 
-static void let_go(struct pp_tree_place *place) {
+static void let_go(struct pp_tree_place *place) { /* not covered: the watcher leaves in that moment */
     pp_os_unmap(place->header, PP_SEGMENT_TREE_BYTES);
 }
 

@@ -45,7 +45,7 @@ static int access_register(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *va
     case UNW_X86_64_RIP: *value = question->exact ? regs->pc : regs->pc - 1; return 0;
     case UNW_X86_64_RSP: *value = regs->sp; return 0;
     case UNW_X86_64_RBP: *value = regs->bp; return 0;
-    default: return -UNW_EBADREG;
+    default: return -UNW_EBADREG; /* not covered: libunwind asks for the registers that it has */
     }
 }
 
@@ -59,7 +59,7 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t pc, unw_proc_info_t *i
     __builtin_memcpy(&count, header + 8, sizeof count);
     if (header[0] != 1 || header[1] != 0x1b || header[2] != 0x03 || header[3] != 0x3b ||
         count > (module.end - (uintptr_t)header - 12) / 8)
-        return -UNW_ENOINFO;
+        return -UNW_ENOINFO; /* not covered: a table that is cut off */
     unw_dyn_info_t table = {.start_ip = module.start,
                             .end_ip = module.end,
                             .format = UNW_INFO_FORMAT_REMOTE_TABLE,
@@ -69,10 +69,11 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t pc, unw_proc_info_t *i
     return lib.search(as, pc, &table, info, wanted, argument);
 }
 
+/* not covered: libunwind has no use for it here */
 static void put_unwind_info(unw_addr_space_t as, unw_proc_info_t *info, void *argument) {}
 static int no_list(unw_addr_space_t as, unw_word_t *list, void *argument) { return -UNW_ENOINFO; }
 static int no_float(unw_addr_space_t as, unw_regnum_t reg, unw_fpreg_t *value, int write, void *argument) {
-    return -UNW_EBADREG;
+    return -UNW_EBADREG; /* not covered: libunwind has no use for it here */
 }
 static int no_resume(unw_addr_space_t as, unw_cursor_t *cursor, void *argument) { return -UNW_EINVAL; }
 static int no_name(unw_addr_space_t as, unw_word_t pc, char *name, size_t bytes, unw_word_t *offset,
@@ -94,7 +95,7 @@ static bool step_out(struct pp_regs *regs, struct question *question) {
     unw_word_t pc, sp, bp;
     if (lib.init(&cursor, space, question) != 0 || lib.step(&cursor) <= 0 ||
         lib.get(&cursor, UNW_X86_64_RIP, &pc) != 0 || lib.get(&cursor, UNW_X86_64_RSP, &sp) != 0)
-        return false;
+        return false; /* not covered: libunwind takes a step, and knows nothing of it */
     if (lib.get(&cursor, UNW_X86_64_RBP, &bp) != 0) bp = 0;
     *regs = (struct pp_regs){pc, sp, bp};
     return true;
@@ -118,7 +119,7 @@ const char *pp_unwind_fallback_open(void) {
     *(void **)&lib.get = dlsym(handle, "_Ux86_64_get_reg");
     *(void **)&lib.search = dlsym(handle, "_Ux86_64_dwarf_search_unwind_table");
     if (!create || !policy || !lib.init || !lib.step || !lib.get || !lib.search)
-        return "this libunwind-x86_64.so.8 lacks what is needed";
+        return "this libunwind-x86_64.so.8 lacks what is needed"; /* not covered: another build of libunwind */
     space = create(&accessors, 0);
     if (space == NULL) return "libunwind refuses an address space";
     policy(space, UNW_CACHE_NONE); /* its cache knows nothing of dlclose */

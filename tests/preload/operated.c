@@ -1,6 +1,7 @@
 /* For control.py: does what it is told on stdin, while a thread allocates and frees all the time.
      leak     loses 10 blocks of 100 bytes, in leak_blocks
      churn    fills 400 blocks of 100,000 and 40,000 of 64 bytes, and frees them all
+     tagged   the same under the tag "blue"
      root     holds a block of 70,000 bytes, and names a root from which it can be reached
      quit */
 #include <poolprof/poolprof.h>
@@ -53,6 +54,11 @@ int main(void) {
     fflush(stdout);
     while (fgets(line, sizeof line, stdin) && strcmp(line, "quit\n")) {
         if (!strcmp(line, "leak\n")) leak();
+        if (!strcmp(line, "tagged\n")) {
+            poolprof_tag_push("blue");
+            leak();
+            poolprof_tag_pop();
+        }
         scrub();
         if (!strcmp(line, "churn\n")) churn();
         if (!strcmp(line, "root\n")) {

@@ -49,6 +49,12 @@ def plain():
         rows = [line for line in done.stdout.splitlines() if "leak_blocks" in line]
         check(len(rows) == 2 and "size class" not in done.stdout, done.stdout)
         check("\x1b" not in done.stdout, "escape sequences")
+        host.tell("tagged")
+        done = top(host.pid, "--delay", 0.1, "--page", "sites", "--filter", "leak_b", "--rows", 1)
+        check("leak_blocks" in done.stdout and "... and 1 more" in done.stdout, "rows:", done.stdout)
+        check("[blue]" in top(host.pid, "--delay", 0.1, "--page", "sites").stdout, "the site's tag")
+        done = top(host.pid, "--delay", 0.1, "--page", "tags")
+        check(re.search(r" 1000 B .*blue", done.stdout), done.stdout)
         for words, status in (((), 2), (("x",), 2), ((host.pid, "--page", "x"), 2), ((host.pid, "--delay", "0"), 2),
                               ((os.getpid(),), 3)):
             done = top(*words)
