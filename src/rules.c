@@ -19,9 +19,9 @@ enum { ENTRIES_FIRST = 256, ENTRIES_MAX = 1 << 20 };
 static struct { struct pp_lock lock; /* PP_RANK_RULES */ } rules;
 
 /* Matches nothing: look-ups before the first insert, or without memory, fail on it. */
-static struct {
+static union {
     struct pp_rules_table table;
-    struct pp_rules_entry entries[1 + PP_RULES_PROBES];
+    char room[sizeof(struct pp_rules_table) + (1 + PP_RULES_PROBES) * sizeof(struct pp_rules_entry)];
 } nothing;
 
 struct pp_rules_table *_Atomic pp_rules_table = &nothing.table;

@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../preload"))
-from driver import PROGRAM, PROGRAMS, Sandbox, check, main, read_report, sites_of
+from driver import PROGRAM, PROGRAMS, Sandbox, check, looked_at, main, read_report, sites_of
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PTRACE_SEIZE = 0x4206
@@ -119,19 +119,6 @@ def no_scan():
             check(report["leaks"]["scan"] == why, report["leaks"]["scan"])
             check(all(site["kind"] == "outstanding" for site in report["sites"]), report["sites"])
             check(report["leaks"]["lost_objects"] == 0, report["leaks"])
-
-
-LOOKS = 10
-
-
-def looked_at(tell):
-    """What `tell` returns, once it is true. An end waits for a watcher that shows no sign of life for half a second or two
-    at most, and says that it was not looked at: so much a loaded machine may take."""
-    for _ in range(LOOKS):
-        found = tell()
-        if found:
-            return found
-    check(False, "was not looked at in", LOOKS, "runs")
 
 
 def children():

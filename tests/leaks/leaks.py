@@ -7,7 +7,7 @@ import sys
 import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../preload"))
-from driver import PROGRAMS, Sandbox, check, main, read_report
+from driver import PROGRAMS, Sandbox, check, looked_at, main, read_report
 
 KINDS = ("lost", "indirect", "possible", "reachable")
 VALGRIND_KINDS = {"Leak_DefinitelyLost": "lost", "Leak_IndirectlyLost": "indirect",
@@ -73,10 +73,13 @@ def run(program, case):
     with Sandbox() as box:
         plugin = os.path.join(PROGRAMS, "leaks_plugin.so")
         env = {**box.environment(SUPPRESSIONS_BUILTIN=0), "LEAKS_PLUGIN": plugin}
-        done = box.run(program, case, env=env)
-        check(done.returncode == 0 and not done.err, "status", done.returncode, done.err)
-        report = read_report(box.profile_of(done.pid), case != "busy_threads") # which are cut off in a call
-        check(report["leaks"]["scan"] == "done", "scan:", report["leaks"]["scan"])
+
+        def end():
+            done = box.run(program, case, env=env)
+            check(done.returncode == 0 and not done.err, "status", done.returncode, done.err)
+            report = read_report(box.profile_of(done.pid), case != "busy_threads") # which are cut off in a call
+            return (done, report) if report["leaks"]["scan"] == "done" else None
+        done, report = looked_at(end)
         for kind in KINDS:
             for what in ("objects", "bytes"):
                 total = sum(site[what] for site in report["sites"] if site["kind"] == kind)
