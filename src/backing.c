@@ -308,6 +308,7 @@ size_t pp_backing_good_size(size_t bytes, int lg_alignment) {
 }
 
 void pp_backing_purge(void) {
+    if (inside > 0) return;
     ppje_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
     ppje_mallctl("arena.4096.purge", NULL, NULL, NULL, 0); /* MALLCTL_ARENAS_ALL */
 }
@@ -319,6 +320,16 @@ void pp_backing_decay(void) {
     ppje_mallctl("arena.4096.decay", NULL, NULL, NULL, 0);
     errno = before;
     PP_STORE(&busy, false);
+}
+
+size_t pp_backing_unused(void) {
+    uint64_t epoch = 1;
+    size_t pages = 0, bytes = sizeof epoch;
+    if (inside > 0) return 0;
+    ppje_mallctl("epoch", &epoch, &bytes, &epoch, bytes);
+    bytes = sizeof pages;
+    ppje_mallctl("stats.arenas.4096.pdirty", &pages, &bytes, NULL, 0);
+    return pages * PP_PAGE_BYTES;
 }
 
 void pp_backing_read(struct pp_backing_figures *figures) {

@@ -32,12 +32,16 @@ bool pp_backing_owns(const void *block);
 #define PP_BACKING_RANGES 48u
 unsigned pp_backing_memory(struct pp_span spans[PP_BACKING_RANGES]);
 
-/* Gives all unused memory back to the kernel. */
+/* Gives all unused memory back to the kernel. Does nothing in a signal handler on top of another function of this
+   file. */
 void pp_backing_purge(void);
 
+/* Bytes that could go back, less what threads have at hand. Takes some 10 us. 0 in a signal handler, as above. */
+size_t pp_backing_unused(void);
+
 /* Gives back what has been unused for a while. jemalloc does so by itself, but looks at the clock once in some
-   thousand calls, which are rare where pools serve the small blocks. Does nothing in a signal handler on top of
-   another function of this file, and in two threads at once. */
+   thousand calls, which are rare where pools serve the small blocks. Does nothing in a signal handler, as above,
+   and in two threads at once. */
 void pp_backing_decay(void);
 
 struct pp_backing_figures {

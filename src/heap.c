@@ -23,6 +23,7 @@
 #include "registry.h"
 #include "sampling.h"
 #include "snapshot.h"
+#include "surplus.h"
 #include "tag.h"
 #include "track.h"
 
@@ -64,21 +65,11 @@ static PP_COLD void note_nested(struct pp_thread *thread, void *block, size_t by
     else if (record.tag != 0) pp_tag_add(record.tag, (int64_t)bytes);
 }
 
-#define DECAY_TICKS 10u /* between two looks at what jemalloc has to give back: its own decay takes 0.1 s */
-
-static PP_NOINLINE void decay(uint32_t now) {
-    static _Atomic uint32_t last;
-    uint32_t before = PP_LOAD(&last);
-    /* In a forked child a thread of the parent's may hold its locks for ever. */
-    if (now - before < DECAY_TICKS || (pp_segment.header->flags & PP_SEGMENT_FORKED) != 0) return;
-    if (atomic_compare_exchange_strong(&last, &before, now)) pp_backing_decay();
-}
-
 /* Without exact tracking. */
 static PP_NOINLINE void note_totals(struct pp_thread *thread, void *block, size_t bytes, enum pp_kind kind,
                                     const void *frame) {
     pp_track_allocation(thread, pp_backing_usable(block));
-    decay(pp_segment_tick());
+    pp_surplus_age(pp_segment_tick());
     if (pp_sampled_is_due(&thread->countdown, bytes))
         pp_sampling_note(thread, block, bytes, PP_CLASS_NONE, kind, frame);
 }
@@ -100,7 +91,7 @@ static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame
             pp_count(thread, PP_COUNTER_DROPPED_RECORDS, 1);
         thread->last = block;
         pp_track_allocation(thread, bytes);
-        decay(record.tick);
+        pp_surplus_age(record.tick);
     } else {
         note_totals(thread, block, bytes, kind, frame);
     }
@@ -319,7 +310,7 @@ PP_INLINE void *serve(unsigned class, size_t bytes, enum pp_kind kind, const voi
     void *block = NULL;
     if (PP_UNLIKELY(slab->head == PP_SLOT_NONE)) {
         slab = pp_pool_refill(pp_pool_self, class, thread->tally);
-        decay(pp_segment_tick());
+        pp_surplus_age(pp_segment_tick());
     }
     if (PP_LIKELY(slab != NULL)) {
         uint32_t slot;
@@ -470,6 +461,7 @@ static PP_NOINLINE void give_back(void *block, enum pp_kind kind, const void *fr
     }
     enum verdict verdict = forget(block, kind, frame, &record);
     if (PP_LIKELY(verdict <= UNTRACKED)) pp_backing_free(block);
+    pp_surplus_limit();
 }
 
 void pp_heap_free(void *block, enum pp_kind kind, const void *frame) {

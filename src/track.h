@@ -85,12 +85,14 @@ PP_INLINE void pp_track_allocation(struct pp_thread *thread, uint64_t bytes) {
     pp_count(thread, PP_COUNTER_ALLOCATIONS, 1);
     pp_count(thread, PP_COUNTER_BYTES_ALLOCATED, bytes);
     pp_track_net(thread, (int64_t)bytes);
+    thread->surplus -= bytes < thread->surplus ? bytes : thread->surplus;
 }
 
 PP_INLINE void pp_track_free(struct pp_thread *thread, uint64_t bytes) {
     pp_count(thread, PP_COUNTER_FREES, 1);
     pp_count(thread, PP_COUNTER_BYTES_FREED, bytes);
     pp_track_net(thread, -(int64_t)bytes);
+    thread->surplus += bytes;
 }
 
 #endif

@@ -29,9 +29,9 @@ def faults():
             fault(name, track)
 
 
-def figures(case, **options):
+def figures(case, *arguments, **options):
     with Sandbox() as box:
-        done = box.run("pool_memory", case, options=options)
+        done = box.run("pool_memory", case, *arguments, options=options)
         check(done.returncode == 0, "status", done.returncode, done.err)
         words = done.out.split()
         return int(words[1]), int(words[2])
@@ -48,6 +48,14 @@ def large():
     for track in ("exact", "off"):
         most, left = figures("large", TRACK=track, POOL_HOT="1")
         check(most > 40000 and left < most * 0.1 + 2048, track, "peak of", most, "KiB, then", left)
+
+
+def unpooled():
+    """48 MB of blocks too large for pools go back, though the program makes no further call."""
+    for track in ("exact", "off"):
+        for size in (3000, 5000, 65536, 300000, 2 << 20):
+            most, left = figures("unpooled", str(size), TRACK=track)
+            check(most > 40000 and left < 13 * 1024, track, size, "peak of", most, "KiB, then", left)
 
 
 def threads():
@@ -108,5 +116,6 @@ def switched_off():
 
 
 if __name__ == "__main__":
-    main({"faults": faults, "peak": peak, "large": large, "threads": threads, "hand_over": hand_over,
-          "fragmentation": fragmentation, "own_count": own_count, "switched_off": switched_off})
+    main({"faults": faults, "peak": peak, "large": large, "unpooled": unpooled, "threads": threads,
+          "hand_over": hand_over, "fragmentation": fragmentation, "own_count": own_count,
+          "switched_off": switched_off})

@@ -104,7 +104,20 @@ static void large(void) {
     say("large", most - before, resident_kib() - before);
 }
 
+/* Blocks too large for pools; no call after the last free. */
+static void unpooled(size_t bytes) {
+    static void *blocks[16384];
+    size_t count = (48u << 20) / bytes;
+    memset(blocks, 0, sizeof blocks);
+    long before = resident_kib();
+    for (size_t i = 0; i < count; i++) memset(blocks[i] = malloc(bytes), 1, bytes);
+    long most = resident_kib();
+    for (size_t i = 0; i < count; i++) free(blocks[i]);
+    say("unpooled", most - before, resident_kib() - before);
+}
+
 int main(int argc, char **argv) {
+    if (argc > 2 && strcmp(argv[1], "unpooled") == 0) unpooled(strtoul(argv[2], NULL, 10));
     if (argc > 1 && strcmp(argv[1], "large") == 0) large();
     if (argc > 1 && strcmp(argv[1], "peak") == 0) peak();
     if (argc > 1 && strcmp(argv[1], "threads") == 0) threads();
