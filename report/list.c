@@ -18,6 +18,7 @@
 static const char list_help[] =
     "usage: poolprof list [--prune] [--all]\n"
     "Profiles in this directory, and segments of running or dead processes of yours.\n"
+    "`in use`: by a process of another pid namespace (a container), or by the watcher of one that has ended.\n"
     "  --prune    removes the segments of dead processes\n"
     "  --all      shows all dead ones, not just the newest\n";
 
@@ -61,9 +62,10 @@ static int list_profiles(void) {
 }
 
 static void put_segment(const struct locate_segment *segment) {
+    static const char *const states[] = {
+        [LOCATE_LIVE] = "running", [LOCATE_HELD] = "in use ", [LOCATE_ORPHAN] = "dead   "};
     char why[256];
-    printf("  %s  pid %-8" PRIu32, segment->state == LOCATE_LIVE ? "running" : "dead   ",
-           segment->pid);
+    printf("  %s  pid %-8" PRIu32, states[segment->state], segment->pid);
     put_time(segment->changed);
     struct view *view = view_open_path(segment->path, why, sizeof why);
     if (view == NULL) {

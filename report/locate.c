@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,16 +15,50 @@
 #include <unistd.h>
 
 #include "model.h"
+#include "poolprof/segment.h"
 #include "profile.h"
 
-/* A pid may have been given to another process since: only the mapping proves it is the same. */
+/* 0: no process, of whatever pid namespace, has the file open or mapped for writing, as a program and its watcher
+   have; EAGAIN: one has; else not known. The kernel knows: only then does it grant a lease for reading. Who opens the
+   file meanwhile waits until it is given back at once; that signal is one that is ignored. */
+static int lease(const char *path) {
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return errno;
+    int error = fcntl(fd, F_SETSIG, SIGURG) != 0 || fcntl(fd, F_SETLEASE, F_RDLCK) != 0 ? errno : 0;
+    close(fd);
+    return error;
+}
+
+/* By the time of its start; one whose segment does not say it is taken for it. */
+static bool is_as_old(uint32_t pid, const char *path) {
+    char name[64], line[1024] = "";
+    uint64_t ticks = 0, wanted = 0;
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return true;
+    ssize_t got = pread(fd, &wanted, sizeof wanted, offsetof(struct pp_segment_header, start_ticks));
+    close(fd);
+    snprintf(name, sizeof name, "/proc/%" PRIu32 "/stat", pid);
+    FILE *stat = fopen(name, "re");
+    if (stat == NULL || got != sizeof wanted || wanted == 0) wanted = ticks;
+    else if (fgets(line, sizeof line, stat) != NULL && strrchr(line, ')') != NULL) /* field 2: may hold anything */
+        sscanf(strrchr(line, ')'), ") %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %"
+               SCNu64, &ticks);
+    if (stat != NULL) fclose(stat);
+    return ticks == wanted;
+}
+
+/* The process, which does not show its mappings, may be the segment's. */
+static bool may_be(uint32_t pid, const char *path) { return lease(path) != 0 && is_as_old(pid, path); }
+
+/* A pid may have been given to another process since, or be of another namespace: only the mapping proves it is
+   the same. */
 bool locate_is_live(uint32_t pid, const char *path) {
     char name[64], line[PATH_MAX + 128];
     const char *base = strrchr(path, '/');
     bool found = false, read_any = false;
     snprintf(name, sizeof name, "/proc/%" PRIu32 "/maps", pid);
     FILE *maps = fopen(name, "re");
-    if (maps == NULL) return errno != ENOENT;
+    if (maps == NULL) return errno != ENOENT && may_be(pid, path);
     base = base != NULL ? base : path;
     while (!found && fgets(line, sizeof line, maps) != NULL) {
         read_any = true;
@@ -30,7 +66,12 @@ bool locate_is_live(uint32_t pid, const char *path) {
     }
     bool refused = !read_any && ferror(maps) != 0 && errno != ESRCH;
     fclose(maps);
-    return found || refused;
+    return found || (refused && may_be(pid, path));
+}
+
+static enum locate_state state_of(uint32_t pid, const char *path) {
+    if (locate_is_live(pid, path)) return LOCATE_LIVE;
+    return lease(path) == EAGAIN ? LOCATE_HELD : LOCATE_ORPHAN;
 }
 
 bool locate_segment_name(const char *path, uint32_t *pid, uint64_t *nonce) {
@@ -61,7 +102,7 @@ static void look_into(struct found *found, const char *directory) {
         if (!S_ISREG(status.st_mode)) continue;
         if (asprintf(&segment.path, "%s/%s", directory, entry->d_name) < 0) continue;
         segment.changed = status.st_mtim;
-        segment.state = locate_is_live(segment.pid, segment.path) ? LOCATE_LIVE : LOCATE_ORPHAN;
+        segment.state = state_of(segment.pid, segment.path);
         found->items = model_grow(found->items, found->count, &found->room, sizeof segment);
         found->items[found->count++] = segment;
     }

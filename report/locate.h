@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <time.h>
 
-enum locate_state { LOCATE_LIVE, LOCATE_ORPHAN };
+/* HELD: by a process of another pid namespace, or by the watcher or the tree of one that has ended. */
+enum locate_state { LOCATE_LIVE, LOCATE_HELD, LOCATE_ORPHAN };
 
 struct locate_segment {
     char *path;
@@ -42,7 +43,7 @@ struct locate_profile *locate_profiles(const char *directory, size_t *count);
 void locate_profiles_free(struct locate_profile *profiles, size_t count);
 
 /* Whether process `pid` has the segment at `path` mapped. Where that cannot be read (another user's
-   process) a process of that pid counts as its owner. */
+   process) one of that pid and time of start counts as its owner, if any process has the segment at all. */
 bool locate_is_live(uint32_t pid, const char *path);
 
 #endif

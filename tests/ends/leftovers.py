@@ -5,7 +5,8 @@ import signal
 import subprocess
 import time
 
-from ends import ENDS, PROGRAM, PROGRAMS, Box, check, check_outstanding, main, read_report, wait_until
+from ends import (ENDS, LIBRARY, PROGRAM, PROGRAMS, Box, as_root, check, check_outstanding, main, namespaces,
+                  read_report, wait_until)
 
 HELLO = os.path.join(PROGRAMS, "hello")
 
@@ -65,7 +66,7 @@ def prune_keeps_the_living():
         before = box.segment_files()
         check(before, "no segment of the child")
         check(poolprof(box, "list", "--prune").returncode == 0, "prune")
-        check([p for p in box.segment_files() if f"/{done.pid}." not in p], "the living child's segment was removed:", before)
+        check(box.segment_files() == before, "removed:", before, "left:", box.segment_files())
         for pid in box.processes("tree"):
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: len(box.profiles()) == 2, "the child's profile")
@@ -75,7 +76,37 @@ def prune_keeps_the_living():
         mine = os.path.join(os.path.dirname(path), f"{os.getpid()}.{os.path.basename(path).split('.')[1]}")
         os.rename(path, mine)
         check(poolprof(box, "list", "--prune").returncode == 0, "prune")
+        check(not box.segment_files(), "the pid is another's, and left:", box.segment_files())
         del dead
+
+
+def of_other_namespaces():
+    """The pid of a container's process is another one's here: a living one's segment stays, a dead one's goes, with
+    the socket of the watcher that died with it."""
+    as_root()
+    namespaces("-p", "-f", "-m")
+    inside = ["unshare", "-p", "-f", "--kill-child", "--mount-proc", "env", f"LD_PRELOAD={LIBRARY}"]
+    with Box() as box:
+        env = box.environment()
+        del env["LD_PRELOAD"]
+        process = subprocess.Popen([*inside, HELLO, "wait"], env=env, text=True, cwd=box.directory,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        check(process.stdout.readline() == "ready\n", "did not start")
+        living = box.segment_files()
+        check(len(living) == 1, living)
+        died = subprocess.run([*inside, os.path.join(ENDS, "die"), "segv"], env=env, cwd=box.directory, timeout=30)
+        check(died.returncode != 0, died.returncode)
+        dead = [path for path in box.segment_files() if path not in living]
+        check(len(dead) == 1 and "/1." in dead[0], dead)
+        shown = {line.split()[-1]: line for line in poolprof(box, "list").stdout.splitlines() if "pid 1 " in line}
+        check(shown[living[0]].startswith("  in use "), shown)
+        check(shown[dead[0]].startswith("  dead "), shown)
+        check(read_report(dead[0])["process"]["end"] == "unknown", "its end")
+        check(poolprof(box, "list", "--prune").returncode == 0, "prune")
+        check(box.segment_files() == living, "left:", box.segment_files())
+        check(not os.path.exists(dead[0] + ".ctl"), "the dead watcher's socket is left")
+        process.communicate("go\n", timeout=30)
+        check(not box.segment_files(), "ended, and left:", box.segment_files())
 
 
 def clean_run():
@@ -103,7 +134,7 @@ def clean_run():
         check(len(box.profiles()) >= len(known), "profiles", len(box.profiles()))
 
 
-CASES = {case.__name__: case for case in (listed_and_pruned, prune_keeps_the_living, clean_run)}
+CASES = {case.__name__: case for case in (listed_and_pruned, prune_keeps_the_living, of_other_namespaces, clean_run)}
 
 if __name__ == "__main__":
     main(CASES)

@@ -60,14 +60,15 @@ static size_t found(struct locate_segment *ours, size_t room) {
     return kept;
 }
 
-static pid_t child_that_maps(const char *path) {
+static pid_t child_that_maps(const char *path, int how) {
     int ready[2];
     char byte;
     assert_int_equal(pipe(ready), 0);
     pid_t child = fork();
     if (child == 0) {
-        int fd = open(path, O_RDONLY);
+        int fd = open(path, how);
         if (mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED) _exit(1);
+        close(fd);
         if (write(ready[1], "x", 1) != 1) _exit(1);
         pause();
         _exit(0);
@@ -83,7 +84,7 @@ static void live_is_what_its_process_has_mapped(void **state) {
     char path[128], renamed[128];
     struct locate_segment ours[4];
     put(path, 1, "aa", 1000);
-    pid_t child = child_that_maps(path);
+    pid_t child = child_that_maps(path, O_RDONLY);
     /* The name's pid counts; a process of that pid without the mapping is another one. */
     put(renamed, (uint32_t)child, "bb", 2000);
     assert_false(locate_is_live((uint32_t)child, renamed));
@@ -99,6 +100,29 @@ static void live_is_what_its_process_has_mapped(void **state) {
     char *path_of_dead = locate_segment_of((uint32_t)child);
     assert_string_equal(path_of_dead, renamed);
     free(path_of_dead);
+}
+
+/* By a process whose pid is another one here, or by the watcher; readers are neither. */
+static void held_is_what_another_may_write(void **state) {
+    (void)state;
+    char written[128], read[128];
+    struct locate_segment ours[4];
+    put(read, 999999992, "2", 5000);
+    put(written, 999999991, "1", 3000);
+    pid_t writer = child_that_maps(written, O_RDWR), reader = child_that_maps(read, O_RDONLY);
+    assert_int_equal(found(ours, 4), 2);
+    assert_int_equal(ours[0].state, LOCATE_HELD);
+    assert_string_equal(ours[0].path, written);
+    assert_int_equal(ours[1].state, LOCATE_ORPHAN);
+    kill(writer, SIGKILL);
+    kill(reader, SIGKILL);
+    waitpid(writer, NULL, 0);
+    waitpid(reader, NULL, 0);
+    for (int i = 0; i < 2; i++) free(ours[i].path);
+    assert_int_equal(found(ours, 4), 2);
+    assert_int_equal(ours[0].state, LOCATE_ORPHAN);
+    assert_int_equal(ours[1].state, LOCATE_ORPHAN);
+    for (int i = 0; i < 2; i++) free(ours[i].path);
 }
 
 static void live_ones_come_first_then_the_newest(void **state) {
@@ -153,6 +177,7 @@ static void other_names_are_left_alone(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(live_is_what_its_process_has_mapped),
+        TEST(held_is_what_another_may_write),
         TEST(live_ones_come_first_then_the_newest),
         TEST(other_names_are_left_alone),
     };
