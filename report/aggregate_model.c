@@ -458,6 +458,8 @@ static void fill_blind_spots(struct build *build) {
         add_spot(build, rows[i].what, build->counters[rows[i].counter], rows[i].detail);
     aggregate_pauses(build->view, build->now_tick, build->model);
     const struct pp_segment_header *header = view_header(build->view);
+    add_spot(build, "dropped_records", header->unseen_calls,
+             "calls of which nothing at all is known: there was no memory for the bookkeeping of their thread");
     add_spot(build, "unprofiled_children", header->forks,
              "forked children that went on without exec; they are not profiled");
     if (build->model->sampling_bytes != 0)

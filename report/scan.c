@@ -122,6 +122,9 @@ static bool is_possible(struct scanning *scanning) {
     else if (counters[PP_COUNTER_DROPPED_RECORDS] > 0)
         leaks_refuse(leaks, "failed: %llu allocations have no record, and what only they point to "
                             "cannot be told from lost", (unsigned long long)counters[PP_COUNTER_DROPPED_RECORDS]);
+    else if (header->unseen_calls > 0)
+        leaks_refuse(leaks, "failed: of %llu calls nothing is known, there was no memory for the bookkeeping",
+                     (unsigned long long)header->unseen_calls);
     else if ((header->flags & PP_SEGMENT_FORKED) != 0)
         leaks_refuse(leaks, "off: forked without exec, blocks from before have no records");
     else if ((header->flags & PP_SEGMENT_OWN_MALLOC) != 0)
@@ -426,7 +429,7 @@ static void mark(struct scanning *scanning) {
 /* A process that has allocated nothing has lost nothing, and does not wait to be looked at. */
 static bool is_empty(const struct scanning *scanning) {
     const struct pp_segment_header *header = view_header(scanning->request->view);
-    return view_count(scanning->request->view, PP_AREA_THREADS) <= 1 &&
+    return view_count(scanning->request->view, PP_AREA_THREADS) <= 1 && header->unseen_calls == 0 &&
            header->options.TRACK == PP_TRACK_EXACT && header->options.LEAK_CHECK != PP_LEAK_CHECK_OFF &&
            (header->flags & (PP_SEGMENT_FORKED | PP_SEGMENT_OWN_MALLOC)) == 0;
 }

@@ -74,13 +74,22 @@ static PP_NOINLINE void note_totals(struct pp_thread *thread, void *block, size_
         pp_sampling_note(thread, block, bytes, PP_CLASS_NONE, kind, frame);
 }
 
+/* Where the tracker was not to be entered: in a process that is tracked, there was no memory for it. */
+static PP_NOINLINE void note_unseen(void) {
+    if (pp_self->mode == PP_MODE_NONE && pp_process_tracking())
+        atomic_fetch_add_explicit(&pp_segment.header->unseen_calls, 1, memory_order_relaxed);
+}
+
 static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame) {
     if (PP_UNLIKELY(pp_track_nested(pp_self))) {
         note_nested(pp_self, block, bytes, kind, frame);
         return;
     }
     struct pp_thread *thread = pp_track_enter();
-    if (thread == NULL) return;
+    if (thread == NULL) {
+        note_unseen();
+        return;
+    }
     pp_snapshot_poll();
     if (PP_LIKELY(thread->mode == PP_MODE_EXACT) || pp_tag_note(thread, bytes)) {
         struct pp_record record = {.bytes = bytes, .kind = kind, .tag = thread->tag, .thread = thread->index,
@@ -178,7 +187,10 @@ static enum verdict forget(void *block, enum pp_kind kind, const void *frame, st
     if (PP_UNLIKELY(pp_track_nested(pp_self))) return forget_nested(pp_self, block, kind, frame, record);
     struct pp_thread *thread = pp_track_enter();
     enum verdict verdict = FORGOTTEN;
-    if (PP_UNLIKELY(thread == NULL)) return UNTRACKED;
+    if (PP_UNLIKELY(thread == NULL)) {
+        note_unseen();
+        return UNTRACKED;
+    }
     if (PP_UNLIKELY(thread->mode == PP_MODE_TOTALS)) {
         verdict = forget_totals(thread, &thread->records, block, kind, frame, record);
     } else if (PP_LIKELY(pp_registry_remove(&thread->records, block, record) == PP_REGISTRY_DONE)) {

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -230,6 +231,12 @@ bool pp_os_private_directory(const char *path) {
     if (pp_syscall4(SYS_newfstatat, AT_FDCWD, (int64_t)path, (int64_t)&info, AT_SYMLINK_NOFOLLOW) != 0)
         return false;
     return S_ISDIR(info.st_mode) && info.st_uid == pp_os_uid() && (info.st_mode & 022) == 0;
+}
+
+uint64_t pp_os_room(const char *path) {
+    struct statfs info;
+    if (pp_syscall3(SYS_statfs, (int64_t)path, (int64_t)&info, 0) != 0 || info.f_blocks == 0) return UINT64_MAX;
+    return (uint64_t)info.f_bavail * (uint64_t)info.f_bsize;
 }
 
 int64_t pp_os_readlink(const char *path, char *to, size_t bytes) {

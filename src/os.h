@@ -83,6 +83,8 @@ int pp_os_unlink(const char *path);
 int pp_os_mkdir(const char *path, unsigned mode);
 /* True for a directory of ours (by uid) that nobody else can write. */
 bool pp_os_private_directory(const char *path);
+/* Bytes that we may still write to the file system it is on; UINT64_MAX: not known. */
+uint64_t pp_os_room(const char *path);
 /* Length, or negative errno. Not terminated beyond what the kernel writes. */
 int64_t pp_os_readlink(const char *path, char *to, size_t bytes);
 int64_t pp_os_cwd(char *to, size_t bytes);

@@ -15,10 +15,13 @@
 #define CHUNK_MAX PP_KIB(512)
 #define DOUBLED_UP_TO PP_KIB(64)
 #define PRIVATE_CHUNK PP_KIB(64)
+#define REFUSED_TICKS 50u
+#define PLACE_LEAST PP_MIB(4) /* a place with less room is full */
 
 struct pp_segment pp_segment;
 static struct pp_lock lock;
 static char *private_at, *private_end;
+static uint32_t refused; /* tick of the last refusal of memory for an area, + 1; protected by lock */
 
 /* How an area is cut: memory at first, and its share (in 64ths) of TRACKER_MAX as room. */
 static const struct {
@@ -76,7 +79,7 @@ static void *map_in(const char *directory, uint64_t bytes) {
     size_t used = pp_fmt(pp_segment.path, sizeof pp_segment.path, "%s/poolprof-%u", directory,
                          pp_os_uid());
     pp_os_mkdir(pp_segment.path, 0700);
-    if (!pp_os_private_directory(pp_segment.path)) return NULL;
+    if (!pp_os_private_directory(pp_segment.path) || pp_os_room(pp_segment.path) < PLACE_LEAST) return NULL;
     size_t more = pp_fmt(pp_segment.path + used, sizeof pp_segment.path - used, "/%d.%016llx",
                          pp_os_pid(), (unsigned long long)nonce);
     if (used + more + 1 >= sizeof pp_segment.path) return NULL;
@@ -99,8 +102,10 @@ static bool add_tracker_bytes(uint64_t bytes) {
    shared file mappings (bit 3 of /proc/PID/coredump_filter): the report then needs nothing else. */
 static void dump(void *at, uint64_t bytes) { pp_os_advise(at, bytes, 17 /* MADV_DODUMP */); }
 
-/* Puts memory behind at least element `need` - 1. Under the lock. */
+/* Puts memory behind at least element `need` - 1. Under the lock. After a refusal the kernel is left alone for a
+   moment: each allocation would ask it anew. */
 static bool grow(enum pp_area_id id, uint64_t need) {
+    if (refused != 0 && pp_segment_tick() + 1 - refused < REFUSED_TICKS) return false;
     uint64_t stride = plans[id].stride, limit = pp_segment.limit[id];
     uint64_t ready_bytes = pp_round_up(PP_LOAD(&pp_segment.ready[id]) * stride, PP_PAGE_BYTES);
     uint64_t limit_bytes = pp_round_up(limit * stride, PP_PAGE_BYTES);
@@ -117,8 +122,10 @@ static bool grow(enum pp_area_id id, uint64_t need) {
         }
         if (!add_tracker_bytes(chunk)) return false;
         if (!pp_os_populate(pp_segment.area_base[id] + ready_bytes, chunk)) {
+            atomic_fetch_sub_explicit(&pp_segment.header->tracker_bytes, chunk, memory_order_relaxed);
             atomic_fetch_or_explicit(&pp_segment.header->degraded, PP_DEGRADED_MEMORY,
                                      memory_order_relaxed);
+            refused = pp_segment_tick() + 1;
             return false;
         }
         dump(pp_segment.area_base[id] + ready_bytes, chunk);
@@ -226,6 +233,7 @@ void pp_segment_reset(void) {
     pp_segment = (struct pp_segment){0};
     lock = (struct pp_lock){0};
     private_at = private_end = NULL;
+    refused = 0;
 }
 
 void pp_segment_publish(void) {

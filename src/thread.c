@@ -14,6 +14,7 @@
 #include "tag.h"
 
 #define CHUNK PP_KIB(64)
+#define REFUSED_TICKS 50u
 #define REUSE_FROM 384u /* names of ended threads stay known until that many entries exist */
 
 static const struct pp_thread nobody = {.mode = PP_MODE_NONE};
@@ -47,6 +48,18 @@ void pp_thread_set_tag(struct pp_thread *thread, uint32_t tag) {
     pp_thread_set_exact(thread);
 }
 
+/* Under the lock. After a refusal the kernel is left alone for a moment: each call would ask it anew. */
+static char *new_chunk(void) {
+    static uint32_t refused; /* tick + 1 */
+    uint32_t now = pp_segment_tick() + 1;
+    if (refused != 0 && now - refused < REFUSED_TICKS) return NULL;
+    char *chunk = pp_os_map(CHUNK);
+    refused = chunk == NULL ? now : 0;
+    if (chunk == NULL)
+        atomic_fetch_or_explicit(&pp_segment.header->degraded, PP_DEGRADED_MEMORY, memory_order_relaxed);
+    return chunk;
+}
+
 static struct pp_thread *new_struct(void) {
     size_t bytes = pp_round_up(sizeof(struct pp_thread), 2 * PP_CACHE_LINE); /* lines come in pairs */
     struct pp_thread *thread = free_list;
@@ -55,7 +68,7 @@ static struct pp_thread *new_struct(void) {
         return thread;
     }
     if ((size_t)(chunk_end - chunk_at) < bytes) {
-        char *chunk = pp_os_map(CHUNK);
+        char *chunk = new_chunk();
         if (chunk == NULL) return NULL;
         if (!pp_os_wipe_on_fork(chunk, CHUNK)) {
             pp_os_unmap(chunk, CHUNK);
@@ -160,8 +173,7 @@ struct pp_thread *pp_thread_slow(void) {
         if (pp_process_passes()) pp_self = (struct pp_thread *)&pass;
         return NULL;
     }
-    if (pp_self == &ended) return borrow();
-    struct pp_thread *thread = create();
+    struct pp_thread *thread = pp_self != &ended ? create() : NULL;
     if (thread == NULL) return borrow();
     PP_STORE(&thread->busy, 1);
     pp_self = thread;

@@ -62,6 +62,15 @@ def shm_small():
             check_outstanding(report, "leak_many", 2200000, 35200000)
 
 
+def shm_nearly_full():
+    """Too little room for anything: the next place is taken."""
+    for size in ("16k", "64k", "1m"):
+        with Box() as box:
+            done = mounted(box, f"mount -t tmpfs -o size={size} none /dev/shm", "host", "many", 200000)
+            host_is_itself(done)
+            check_outstanding(read_report(box.only_profile("host")), "leak_many", 200000, 3200000)
+
+
 def shm_none():
     with Box() as box:
         setup = "mkdir dev; touch dev/null dev/zero dev/urandom; for i in null zero urandom; do mount --bind /dev/$i dev/$i; " \
@@ -187,6 +196,16 @@ def limits_after_start():
                 report = exact_or_said(box, done)
                 if watch:
                     exact(report)
+
+
+def address_space_after_start():
+    """Less than is set apart already, before the first malloc: nothing can be recorded, and that is said."""
+    with Box() as box:
+        done = box.run("host", "as", 8 << 30)
+        check(done.returncode == 6 and done.out == "done\n", "status", done.returncode, done.err)
+        report = box.report(done.pid)
+        check(blind(report, "dropped_records") >= 11 and blind(report, "segment_degraded"), report["blind_spots"])
+        check(report["leaks"]["scan"].startswith("failed: of "), report["leaks"]["scan"])
 
 
 def processes():
@@ -337,8 +356,8 @@ def setuid_program():
 
 
 CASES = {case.__name__: case for case in (
-    shm_small, shm_none, shm_read_only, nowhere, full_in_the_middle, no_proc, in_chroot, chroots_itself, limits_at_start,
-    no_descriptor_at_all, limits_after_start, processes, tracker_full, filters_inherited, filter_of_a_profiled_launcher,
+    shm_small, shm_nearly_full, shm_none, shm_read_only, nowhere, full_in_the_middle, no_proc, in_chroot, chroots_itself, limits_at_start,
+    no_descriptor_at_all, limits_after_start, address_space_after_start, processes, tracker_full, filters_inherited, filter_of_a_profiled_launcher,
     filters_after_start,
     filters_without_watcher, user_namespace, first_of_namespace, gives_rights_up, setuid_program)}
 

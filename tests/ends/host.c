@@ -1,6 +1,6 @@
 /* A host that takes something away from itself after start, then allocates (leak_after: 6 x 90, and one of
    3,000,000), prints "done" and ends with status 6. `host WHAT`:
-     plain, chroot DIR, setuid UID, userns, nofile N, fsize N, kill_open, kill_clone, errno_open, sandbox (a list of what
+     plain, as BYTES (of address space, before it allocates), chroot DIR, setuid UID, userns, nofile N, fsize N, kill_open, kill_clone, errno_open, sandbox (a list of what
      glibc's own malloc, stdio and exit need, and our getpid and prctl; all else kills), many N (N blocks of 16 bytes outstanding), fill FILE
      (fills a file system in the middle of many) */
 #include <errno.h>
@@ -79,7 +79,13 @@ static void take_away(const char *what, const char *argument) {
     }
 }
 
+static void limit_space(rlim_t bytes) {
+    struct rlimit limit = {bytes, bytes};
+    CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
 int main(int argc, char **argv) {
+    if (argc > 2 && !strcmp(argv[1], "as")) limit_space((rlim_t)atol(argv[2]));
     for (int i = 0; i < 4; i++) sink = leak_before();
     take_away(argc > 1 ? argv[1] : "plain", argc > 2 ? argv[2] : NULL);
     for (int i = 0; i < 6; i++) sink = leak_after();
