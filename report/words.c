@@ -46,7 +46,7 @@ const char *words_exact(uint64_t bytes, char to[2 * WORDS_BYTES]) {
     char rounded[WORDS_BYTES], exact[WORDS_BYTES];
     words_bytes(bytes, rounded);
     if (bytes < 1024) snprintf(to, 2 * WORDS_BYTES, "%s", rounded);
-    else snprintf(to, 2 * WORDS_BYTES, "%s (%s bytes)", rounded, words_count(bytes, exact));
+    else snprintf(to, 2 * WORDS_BYTES, "%.40s (%.40s bytes)", rounded, words_count(bytes, exact));
     return to;
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -98,8 +99,7 @@ static void files_left_open_are_bounded(void **state) {
 /* Overwritten in place while it is left open: its pages are gone. */
 static void a_file_left_open_may_change(void **state) {
     (void)state;
-    static const off_t sizes[] = {0, 4096, 100000};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    for (size_t i = 0; i < 3; i++) {
         char *copy = copy_of_self("");
         if (copy == NULL) skip();
         struct symbol_cache *cache = symbol_cache_create();
@@ -108,7 +108,9 @@ static void a_file_left_open_may_change(void **state) {
         model_set(&model->modules[1].path, copy);
         resolve_by(cache, model);
         expect_function(model, "plain_function");
-        assert_int_equal(truncate(copy, sizes[i]), 0);
+        struct stat whole;
+        assert_int_equal(stat(copy, &whole), 0);
+        assert_int_equal(truncate(copy, i == 0 ? 0 : i == 1 ? 4096 : whole.st_size / 2), 0);
         outer_function();
         model = model_of("", &caller, 1);
         model_set(&model->modules[1].path, copy);
