@@ -56,7 +56,7 @@ static uint32_t skip_own_frames(const struct aggregate_stacks *stacks, uint32_t 
         if ((stacks->model->modules[frame.module].flags & PP_MODULE_SELF) == 0 || parent >= node) return node;
         node = parent;
     }
-    return node;
+    return node; /* not covered: chains of more own frames than FRAMES_MAX */
 }
 
 /* Adds `count` nodes of the segment, innermost first, below what is outwards of them. */

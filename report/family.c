@@ -139,7 +139,7 @@ static void recruit(struct family *family, int directory, const char *name, uint
     struct pp_segment_header header;
     int fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return;
+        return; /* not covered: the segment is gone in that moment */
     bool readable = read_identity(fd, &header);
     if (readable)
         note_seen(family, pid, nonce); /* another tree's too: it need not be read again */
@@ -203,7 +203,7 @@ void family_search(struct family *family) {
         scan(family, directory);
         closedir(directory);
     } else if (fd >= 0) {
-        close(fd);
+        close(fd); /* not covered: the segment is gone in that moment */
     }
     pthread_mutex_unlock(&family->lock);
 }

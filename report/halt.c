@@ -64,7 +64,7 @@ static char state_of(int pid, int tid) {
     return name_end != NULL && name_end[1] == ' ' ? name_end[2] : 0;
 }
 
-bool halt_any_runs(int pid) {
+bool halt_any_runs(int pid) { /* not covered: a copy that is late, on a loaded machine */
     bool runs = false;
     DIR *tasks = open_tasks(pid);
     if (tasks == NULL) return false;
@@ -249,7 +249,7 @@ bool halt_leave(struct halt *halt, const struct halt_wanted *wanted) {
 }
 
 /* It will stop once it comes to run. */
-static bool await_late(int pid, int tid) {
+static bool await_late(int pid, int tid) { /* not covered: a thread that gets no processor for long */
     int stopped = -1;
     for (unsigned i = 0; i < LATE_TRIES && stopped < 0; i++) {
         stopped = await_stop(tid, now_ns() + LATE_NS);
@@ -267,7 +267,7 @@ void halt_release(const struct halt *halt) {
         struct halted_thread thread = {.tid = halt->threads[i].tid};
         if (halt->threads[i].stands || !await_late(halt->pid, thread.tid)) continue;
         if (read_registers(&thread)) ptrace(PTRACE_DETACH, thread.tid, NULL, NULL);
-    }
+    } /* not covered: a thread that gets no processor for long */
 }
 
 void halt_resume(struct halt *halt) {

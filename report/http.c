@@ -88,7 +88,7 @@ void http_wake(struct http *http) {
     pthread_mutex_unlock(&http->lock);
 }
 
-void http_beat(struct http *http) {
+void http_beat(struct http *http) { /* not covered: only without a request for PAGES_IDLE_S */
     double now_s = pages_now_s();
     pthread_mutex_lock(&http->lock);
     http->beat++;

@@ -69,7 +69,7 @@ static void put_segment(const struct locate_segment *segment) {
     put_time(segment->changed);
     struct view *view = view_open_path(segment->path, why, sizeof why);
     if (view == NULL) {
-        put_name(segment->path);
+        put_name(segment->path); /* not covered: a segment that is cut off in that moment */
         printf(" (%s)\n", why);
         return;
     }
@@ -122,7 +122,7 @@ static int list_segments(const struct listing *listing) {
     }
     if (dead > DEAD_SHOWN && !listing->all)
         printf("  and %s more dead ones (--all shows them, --prune removes them)\n",
-               words_count(dead - DEAD_SHOWN, words));
+               words_count(dead - DEAD_SHOWN, words)); /* not covered: more dead segments than DEAD_SHOWN */
     if (count == 0 && !listing->profiles) puts("no profiles here, and no segments");
     int status = listing->prune ? remove_dead(segments, count) : STATUS_DONE;
     locate_segments_free(segments, count);

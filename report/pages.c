@@ -136,7 +136,7 @@ static struct slot *next_wanted(struct pages *pages) {
 }
 
 /* Without a reader a page of a large program is memory for nothing. */
-static void forget_old(struct pages *pages) {
+static void forget_old(struct pages *pages) { /* not covered: only without a request for PAGES_IDLE_S */
     double now_s = pages_now_s();
     size_t made = 0;
     for (size_t i = 0; i < SLOT_COUNT; i++) {

@@ -41,7 +41,7 @@ void progress_tell(struct progress *progress, const char *format, ...) {
     double now = progress->terminal ? now_s() : 0;
     va_list list;
     if (!progress->terminal || now < progress->started_s + AFTER_S || now < progress->told_s + BETWEEN_S) return;
-    progress->told_s = now;
+    progress->told_s = now; /* not covered: more than a second of work, on a terminal */
     progress->shown = true;
     phase.told = true;
     fputs("\rpoolprof: ", stderr);

@@ -49,6 +49,6 @@ char *publish_file(const char *from, const char *path, int *error) {
         if (made < 0) name = NULL;
     }
     if (*error == 0) return name;
-    free(name);
+    free(name); /* not covered: no name is free */
     return NULL;
 }

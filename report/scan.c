@@ -199,7 +199,7 @@ static int hold_patiently(struct scanning *scanning) {
     if (!scanning->goes_on) return hold(scanning, LEAVE_NS);
     for (unsigned tries = 0; tries < LIVE_TRIES && error == EAGAIN; tries++) {
         if (tries > 0) {
-            halt_resume(&scanning->halt);
+            halt_resume(&scanning->halt); /* not covered: a realloc is under way in that moment */
             nanosleep(&(struct timespec){0, LIVE_PAUSE_NS}, NULL);
         }
         scanning->stopped_s = now_s();
@@ -473,7 +473,7 @@ static void look(struct scanning *scanning) {
     struct view *view = scanning->request->view;
     if (!view_refresh(view)) {
         leaks_refuse(scanning->leaks, "failed: its segment is gone");
-        return;
+        return; /* not covered: the segment is gone in that moment */
     }
     if (is_empty(scanning)) {
         scanning->leaks->done = true; /* not covered: nothing was allocated at all */

@@ -158,7 +158,7 @@ static void wake(void *context) {
     if (http != NULL) http_wake(http);
 }
 
-static void when_idle(void *context) {
+static void when_idle(void *context) { /* not covered: only without a request for PAGES_IDLE_S */
     struct serve *serve = context;
     struct http *http = serve->http;
     if (pages_now_s() - serve->model_s > PAGES_IDLE_S) drop_model(serve);

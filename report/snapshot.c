@@ -148,7 +148,7 @@ static void await_permission(int copy, uint64_t address) {
     struct iovec local = {&word, sizeof word}, remote = {(void *)(uintptr_t)address, sizeof word};
     int64_t deadline = now_ns() + PERMISSION_NS;
     while (process_vm_readv(copy, &local, 1, &remote, 1, 0) < 0 && errno == EPERM && now_ns() < deadline)
-        nanosleep(&(struct timespec){0, 100000}, NULL);
+        nanosleep(&(struct timespec){0, 100000}, NULL); /* not covered: the copy's permission is late */
 }
 
 /* The program's code and word are where its header says, which its own wild writes may have hit: the word must be in

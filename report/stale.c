@@ -134,7 +134,7 @@ static const char *look(struct stale *stale, const struct stale_process *process
     view_refresh(process->view);
     struct pp_segment_slab *slabs = read_slabs(process->view, &count);
     if (count == 0) {
-        free(slabs); /* not covered: no slab yet */
+        free(slabs);
         return NULL;
     }
     const struct pp_segment_slab *last = &slabs[count - 1];

@@ -47,6 +47,7 @@ static void put_root(const struct text *text, const struct model_root *root) {
         else if (root->module != 0) fputs(", in a function", to);
         put_module(text, root, root->name != NULL ? " (" : " of ", root->name != NULL ? ")" : "");
         break;
+    /* not covered: the largest object of a site is held by a register alone */
     case MODEL_ROOT_REGISTER: put_thread(text, "a register", root); break;
     case MODEL_ROOT_TLS: put_thread(text, "a thread-local variable", root); break;
     /* not covered: the largest object of a site held by a registered root */

@@ -445,7 +445,7 @@ static double look(struct watched *watched) {
     if (now_s >= watched->glance_s) {
         watched_hear(watched);
         if (watched->seccomp == 0 && seccomp_of(watched->pid) > 0)
-            atomic_store(&watched->header->sandboxed, 1);
+            atomic_store(&watched->header->sandboxed, 1); /* not covered: a filter that came later, seen by a sample */
         if (!watched->stderr_left && !watched->is_child)
             watched->stderr_left = output_follow_stderr(watched->pid);
         if (!keep_peak(watched, now_s)) /* while it grows, keep looking as often */

@@ -60,7 +60,7 @@ static void find_sites(struct why *why) {
         if (why->site_of_group[i] != 0) continue;
         uint32_t row = keys_number(&keys, key, sizeof key, &is_new);
         if (!is_new && row < model->site_count) why->site_of_group[i] = rows[row];
-    }
+    } /* not covered: a suppressed site of which there are two groups */
     free(rows);
     keys_fini(&keys);
 }

@@ -34,7 +34,7 @@ static void raise(_Atomic uint64_t *peak, uint64_t live) {
     uint64_t most = PP_LOAD(peak);
     while (live > most && !atomic_compare_exchange_weak_explicit(peak, &most, live, memory_order_relaxed,
                                                                  memory_order_relaxed))
-        continue;
+        continue; /* not covered: two threads in that moment */
 }
 
 static void count_memory(struct pp_named *pool, const struct pp_slab *slab, bool more, bool tracked) {

@@ -339,7 +339,7 @@ void *pp_os_map_shared(int fd, size_t bytes) {
     struct stat info;
     if (pp_syscall4(SYS_newfstatat, fd, (int64_t) "", (int64_t)&info, 0x1000 /* AT_EMPTY_PATH */) != 0 ||
         !S_ISREG(info.st_mode) || (uint64_t)info.st_size < bytes)
-        return NULL;
+        return NULL; /* not covered: a segment that is cut off in that moment */
     int64_t at = pp_syscall6(SYS_mmap, 0, (int64_t)bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     return failed(at) ? NULL : (void *)at;
 }

@@ -169,7 +169,7 @@ static enum pp_life begin(bool forked) {
 static void find_watcher(void) {
     struct pp_segment_header *header = pp_segment.header;
     if (tree.words != NULL && PP_LOAD(&tree.words->watcher_pid) < 0) { /* it was about to leave */
-        tree.words = NULL;
+        tree.words = NULL; /* not covered: the watcher leaves in that moment */
         header->tree_pid = header->pid;
         header->tree_nonce = header->nonce;
     }

@@ -65,7 +65,7 @@ static void *take(struct arena *arena, size_t bytes) {
     if (make_ready(arena, at + bytes)) return arena->base + at;
     at += bytes; /* give it back if nobody came after us; else it stays a hole */
     atomic_compare_exchange_strong_explicit(&arena->used, &at, at - bytes, memory_order_relaxed,
-                                            memory_order_relaxed);
+                                            memory_order_relaxed); /* not covered: the kernel refuses memory */
     return NULL;
 }
 
@@ -110,7 +110,7 @@ static void raise_top(uintptr_t end) {
     uintptr_t top = PP_LOAD(&pp_slab_range.top);
     while (top < end && !atomic_compare_exchange_weak_explicit(
                             &pp_slab_range.top, &top, end, memory_order_release, memory_order_relaxed))
-        continue;
+        continue; /* not covered: two threads in that moment */
 }
 
 static struct pp_slab *create(unsigned class, uint32_t object, uint32_t bytes) {

@@ -58,7 +58,7 @@ static PP_NOINLINE void make(struct pp_segment_header *header, uint32_t sequence
         pp_os_prctl(PR_SET_DUMPABLE, (const unsigned long[4]){1});
         pp_snapshot_child(&frame);
     }
-    pp_os_set_signals(mask);
+    pp_os_set_signals(mask); /* not covered: the counters know no second return of a clone */
     PP_STORE(&header->snapshot, (uint64_t)sequence << 32 | (uint32_t)copy);
 }
 

@@ -112,7 +112,7 @@ static bool take_over(int directory, const char *name, struct pp_tree_place *fou
     struct pp_segment_header *header = map_header(directory, name), *root = header;
     if (header == NULL) return false;
     if (!is_of_living(header)) {
-        pp_os_unmap(header, PP_SEGMENT_TREE_BYTES);
+        pp_os_unmap(header, PP_SEGMENT_TREE_BYTES); /* not covered: the parent ends in that moment */
         return false;
     }
     if (header->tree_nonce != header->nonce) {
