@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "fmt.h"
+#include "pattern.h"
 
 #define PP_START false
 #define PP_LIVE true
@@ -104,6 +105,10 @@ static bool set_text(struct pp_options *options, const struct pp_option *row, co
     return true;
 }
 
+static bool set_pattern(struct pp_options *options, const struct pp_option *row, const char *text) {
+    return pp_pattern_is_valid(text) && set_text(options, row, text);
+}
+
 bool pp_config_budget(const char **list, char name[PP_BUDGET_NAME_BYTES], int64_t *bytes) {
     const char *at = *list;
     char number[32];
@@ -179,6 +184,7 @@ bool pp_config_set(struct pp_options *options, const struct pp_option *row, cons
                    char *why, size_t why_bytes) {
     char range[160];
     bool good = row->type == PP_TYPE_TEXT      ? set_text(options, row, text)
+                : row->type == PP_TYPE_PATTERN ? set_pattern(options, row, text)
                 : row->type == PP_TYPE_BUDGETS ? set_budgets(options, row, text)
                 : row->type == PP_TYPE_MODE    ? set_mode(options, row, text)
                                                : set_number(options, row, text);
@@ -271,11 +277,13 @@ size_t pp_config_show(const struct pp_options *options, const struct pp_option *
 
 size_t pp_config_range(const struct pp_option *row, char *to, size_t bytes) {
     static const char *const nouns[] = {"0 or 1", "a count", "a percentage", "bytes", "a time",
-                                        "one of", "one of", "a list", "a text"};
+                                        "one of", "one of", "a list", "a text", "a pattern"};
     char low[32], high[32];
     if (row->type == PP_TYPE_FLAG) return pp_fmt(to, bytes, "0 or 1");
     if (row->type == PP_TYPE_WORD) return pp_fmt(to, bytes, "one of %s", row->words);
     if (row->type == PP_TYPE_BUDGETS) return pp_fmt(to, bytes, "a list like ui=4M,audio=16M, or none");
+    if (row->type == PP_TYPE_PATTERN)
+        return pp_fmt(to, bytes, "a file's name, in which %%n, %%p, %%t, %%h and %%%% stand for others");
     if (row->type == PP_TYPE_TEXT)
         return pp_fmt(to, bytes, "a text of 1 to %u printable characters", (unsigned)row->high);
     show_number(row->type, row->low, low, sizeof low);

@@ -9,7 +9,8 @@
 #include "poolprof/options.h"
 
 enum pp_option_type { PP_TYPE_FLAG, PP_TYPE_COUNT, PP_TYPE_PERCENT, PP_TYPE_BYTES, PP_TYPE_TIME,
-                      PP_TYPE_WORD, PP_TYPE_MODE, PP_TYPE_BUDGETS, PP_TYPE_TEXT };
+                      PP_TYPE_WORD, PP_TYPE_MODE, PP_TYPE_BUDGETS, PP_TYPE_TEXT,
+                      PP_TYPE_PATTERN };
 
 struct pp_option {
     const char *name;           /* without POOLPROF_ */

@@ -37,6 +37,16 @@ static size_t expand_one(char letter, const struct pp_pattern *with, char *to, s
     }
 }
 
+bool pp_pattern_is_valid(const char *pattern) {
+    const char *at = pattern;
+    for (; *at != 0; at++)
+        if (*at == '%') {
+            at++;
+            if (*at != 'n' && *at != 'p' && *at != 'h' && *at != 't' && *at != '%') return false;
+        }
+    return at != pattern && at[-1] != '/';
+}
+
 bool pp_pattern_expand(const char *pattern, const struct pp_pattern *with, char *to, size_t bytes) {
     size_t used = 0;
     if (pattern[0] != '/' && with->directory != NULL && with->directory[0] != 0)

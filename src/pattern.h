@@ -15,6 +15,9 @@ struct pp_pattern {
     int64_t started_s;      /* seconds since 1970; shown as YYYYMMDD-HHMMSS in UTC */
 };
 
+/* No unknown % letter, and a name at the end, not a directory's. */
+bool pp_pattern_is_valid(const char *pattern);
+
 /* false: does not fit into `bytes`, or an unknown % letter. */
 bool pp_pattern_expand(const char *pattern, const struct pp_pattern *with, char *to, size_t bytes);
 

@@ -21,6 +21,7 @@
 #define PP_FIELD_MODE(name) _Atomic int64_t name;
 #define PP_FIELD_BUDGETS(name) char name[PP_OPTION_TEXT_BYTES];
 #define PP_FIELD_TEXT(name) char name[PP_OPTION_TEXT_BYTES];
+#define PP_FIELD_PATTERN(name) char name[PP_OPTION_TEXT_BYTES];
 
 struct pp_options {
 #define PP_OPTION(name, type, def, low, high, words, when, help) PP_FIELD_##type(name)

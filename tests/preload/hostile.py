@@ -19,6 +19,8 @@ def bad_values(row):
     name, kind, _, low, high, words, _ = row
     if kind == "TEXT":
         return ["x" * (int(high) + 1)]
+    if kind == "PATTERN":
+        return ["x" * (int(high) + 1), "%x.profile", "%", "a%n%", "directory/"]
     values = ["rubbish!", "", "-1", "1e", "99999999999999999999999999", "12 apples", "0x"]
     if kind in ("BYTES", "TIME", "COUNT"):
         values += ["5Q", "K", "nan", "inf", ".", "1M1"]

@@ -114,11 +114,12 @@ static void refusals(void **state) {
     refuse("TRACK", "1024", "from 1K to 1T");
     refuse("ENABLE", "2", "0 or 1");
     refuse("ENABLE", "yes", "0 or 1");
-    refuse("OUTPUT", "", "a text");
-    refuse("OUTPUT", "a\nb", "a text");
+    refuse("OUTPUT", "", "a file's name");
+    refuse("OUTPUT", "%q", "a file's name");
+    refuse("LOG", "a\nb", "a text");
     memset(longest, 'x', sizeof longest);
     longest[sizeof longest - 1] = 0;
-    refuse("OUTPUT", longest, "a text");
+    refuse("LOG", longest, "a text");
 }
 
 static void environment(void **state) {

@@ -46,7 +46,14 @@ static void refuses(void **state) {
     assert_true(pp_pattern_expand("1234567", &with, to, sizeof to));
 }
 
+static void valid(void **state) {
+    static const char *const good[] = {"%n.%p.poolprof", "100%%", "/a b/%t%h", "a"};
+    static const char *const bad[] = {"%x.pp", "%N", "foo%", "%", "x%n%", "dd/", "", "%%%"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) assert_true(pp_pattern_is_valid(good[i]));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_false(pp_pattern_is_valid(bad[i]));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(expands), cmocka_unit_test(refuses)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(expands), cmocka_unit_test(refuses), cmocka_unit_test(valid)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
