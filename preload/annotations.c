@@ -1,10 +1,12 @@
-/* What a program says of its leaks: include/poolprof/poolprof.h, and LeakSanitizer's names for the same. */
+/* What a program says of its leaks: include/poolprof/poolprof.h, and LeakSanitizer's names for the same. What
+   it says of blocks of its own allocators: heaptrack's names. */
 #include <unistd.h>
 
 #include "poolprof/poolprof.h"
 
 #include "leak.h"
 #include "names.h"
+#include "reported.h"
 
 PP_EXPORT void poolprof_ignore_now(const void *block) { pp_leak_ignore(block); }
 PP_EXPORT void poolprof_ignore_scope_now(int on) { pp_leak_ignore_scope(on != 0); }
@@ -44,3 +46,21 @@ PP_EXPORT int __lsan_do_recoverable_leak_check(void) {
     __builtin_unwind_init();
     return pp_leak_check(PP_FRAME()) > 0;
 }
+
+void heaptrack_report_alloc(const void *block, size_t bytes);
+PP_EXPORT void heaptrack_report_alloc(const void *block, size_t bytes) { pp_reported_add(block, bytes, PP_FRAME()); }
+
+void heaptrack_report_free(const void *block);
+PP_EXPORT void heaptrack_report_free(const void *block) { pp_reported_remove(block); }
+
+/* What heaptrack_api.h's macros of those names call. */
+void heaptrack_malloc(const void *block, size_t bytes);
+PP_EXPORT void heaptrack_malloc(const void *block, size_t bytes) { pp_reported_add(block, bytes, PP_FRAME()); }
+
+void heaptrack_realloc(const void *block, size_t bytes, const void *to);
+PP_EXPORT void heaptrack_realloc(const void *block, size_t bytes, const void *to) {
+    pp_reported_move(block, to, bytes, PP_FRAME());
+}
+
+void heaptrack_free(const void *block);
+PP_EXPORT void heaptrack_free(const void *block) { pp_reported_remove(block); }

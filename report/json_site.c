@@ -24,9 +24,8 @@ struct member {
 };
 
 static const char *allocator_name(unsigned makers) {
-    static const char *const names[] = {"unknown", "mixed", "malloc", "mixed", "new",
-                                        "mixed",   "mixed", "mixed",  "new[]"};
-    return makers == 0 ? names[0] : makers < sizeof names / sizeof *names ? names[makers] : "mixed";
+    static const char *const names[] = {[0] = "unknown", [2] = "malloc", [4] = "new", [8] = "new[]", [16] = "reported"};
+    return makers < sizeof names / sizeof *names && names[makers] != NULL ? names[makers] : "mixed";
 }
 
 /* NULL: it does not grow, as far as has been seen. */

@@ -14,9 +14,9 @@
  * stacks        tree: a row is a frame and the frames outwards of it (parent; NULL at the outer end).
  *               A stack is named by its innermost row
  * sites         (kind, stack, tag) with what is outstanding; stack NULL: not known; truncated = 1: outer
- *               frames are missing; makers: bits 2 malloc, 4 new, 8 new[]; growth_bytes_per_s: of the stack, 0:
- *               it does not grow; growth_confidence: 0 to 1; recent_objects, recent_bytes: allocated since the
- *               last mark, where there was one
+ *               frames are missing; makers: bits 2 malloc, 4 new, 8 new[], 16 reported by the program;
+ *               growth_bytes_per_s: of the stack, 0: it does not grow; growth_confidence: 0 to 1;
+ *               recent_objects, recent_bytes: allocated since the last mark, where there was one
  * ages          a site's objects and bytes by age: younger than under_s, not younger than the row before
  * roots         what objects are reached from: variables, stacks, ...; those on a site's way, and those that
  *               retain most; retained: what only they hold. kind "named": poolprof_root of the program;

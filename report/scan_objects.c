@@ -23,7 +23,7 @@
 struct block {
     uint64_t address, bytes;
     uint32_t record;
-    bool ignored, uncertain;
+    bool ignored, uncertain, reported;
 };
 
 struct reading {
@@ -31,6 +31,7 @@ struct reading {
     const struct view *view;
     struct block *blocks;
     size_t block_count, block_room;
+    size_t given_room;
     size_t room, large_room, ignored_room, uncertain_room;
     bool unsorted;
 };
@@ -71,7 +72,8 @@ static bool add(struct reading *reading, const struct block *block) {
 
 static int by_address(const void *left, const void *right) {
     const struct block *a = left, *b = right;
-    return (a->address > b->address) - (a->address < b->address);
+    if (a->address == b->address) return a->reported - b->reported;
+    return a->address > b->address ? 1 : -1;
 }
 
 /* Room with pages behind it, so that copying is quick. */
@@ -116,7 +118,8 @@ static void take_blocks(struct reading *reading, bool earlier) {
         if (earlier && same) continue;
         struct block block = {.address = blocks[i].address, .bytes = PP_BLOCK_BYTES(blocks[i].bytes),
                               .record = (uint32_t)(i + 1), .ignored = (word0 & PP_WORD0_IGNORED) != 0,
-                              .uncertain = to->earlier != NULL && !same};
+                              .uncertain = to->earlier != NULL && !same,
+                              .reported = PP_WORD0_KIND(word0) == PP_KIND_REPORTED};
         reading->unsorted |= reading->block_count > 0 &&
                              reading->blocks[reading->block_count - 1].address >= block.address;
         reading->blocks = model_grow(reading->blocks, reading->block_count, &reading->block_room,
@@ -137,11 +140,23 @@ static void read_blocks(struct reading *reading) {
     to->block_records = model_alloc(reading->block_count, sizeof *to->block_records);
 }
 
+/* A block that an allocator of the program's has made into blocks, which it reports, is a root, as memory from mmap
+   would be: objects do not overlap. */
+static bool is_divided(struct reading *reading, size_t at) {
+    struct scan_objects *to = reading->objects;
+    const struct block *block = &reading->blocks[at], *next = block + 1;
+    if (at + 1 >= reading->block_count || !next->reported || next->address - block->address >= block->bytes)
+        return false;
+    to->given = model_grow(to->given, to->given_count, &reading->given_room, sizeof *to->given);
+    to->given[to->given_count++] = (struct span){block->address, block->address + block->bytes};
+    return true;
+}
+
 /* Those below `end`, from the `at`th on; returns the next. */
 static size_t add_blocks(struct reading *reading, size_t at, uint64_t end) {
     struct scan_objects *to = reading->objects;
     for (; at < reading->block_count && reading->blocks[at].address < end; at++)
-        if (add(reading, &reading->blocks[at]))
+        if (!is_divided(reading, at) && add(reading, &reading->blocks[at]))
             to->block_records[to->count - 1 - (to->slots_end - to->slots_begin)] = reading->blocks[at].record;
     return at;
 }
@@ -262,7 +277,7 @@ void scan_ranges_read(struct scan_objects *to, const struct view *view) {
 }
 
 void scan_objects_read(struct scan_objects *to, const struct view *view) {
-    struct reading reading = {.objects = to, .view = view};
+    struct reading reading = {.objects = to, .view = view, .given_room = to->given_count};
     struct pp_segment_record *records = model_buffer(CHUNK, sizeof *records);
     read_blocks(&reading);
     read_slabs(to, view);

@@ -30,7 +30,8 @@ struct scan_objects {
     uint32_t *ignored;          /* items that the program has said are no leaks */
     size_t ignored_count;
     uint64_t bytes;
-    struct span *own, *given;   /* by address, disjoint */
+    struct span *own;           /* by address, disjoint */
+    struct span *given;
     size_t own_count, given_count;
     struct graph_named *named;  /* what the program wants counted */
     size_t named_count;

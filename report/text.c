@@ -197,9 +197,9 @@ static void put_mode(const struct text *text) {
 /* ---- sites ---- */
 
 static const char *makers_text(unsigned makers) {
-    static const char *const names[] = {"malloc", "new", "new[]"};
+    static const char *const names[] = {"malloc", "new", "new[]", "an allocator of the program's"};
     if ((makers & (makers - 1)) != 0) return "malloc and new";
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (makers == 2u << i) return names[i];
     return NULL;
 }

@@ -192,7 +192,12 @@ static void read_record(const struct pp_segment_block *record, struct pp_record 
                              .tick = PP_WORD1_TICK(word1)};
 }
 
-enum pp_registry_result pp_registry_remove(struct pp_record_cache *cache, const void *block,
+PP_INLINE bool is_at(const struct pp_segment_block *record, const void *block, bool reported) {
+    return PP_LOAD(&record->address) == (uintptr_t)block &&
+           (PP_WORD0_KIND(PP_LOAD(&record->word0)) == PP_KIND_REPORTED) == reported;
+}
+
+PP_INLINE enum pp_registry_result take_out(struct pp_record_cache *cache, const void *block, bool reported,
                                            struct pp_record *to) {
     uint64_t hash = hash_of(block);
     struct shard *shard = shard_of(hash);
@@ -207,7 +212,7 @@ enum pp_registry_result pp_registry_remove(struct pp_record_cache *cache, const 
         }
         struct pp_segment_block *record = PP_SEGMENT_BLOCK(index);
         uint32_t next = link_of(record);
-        if (PP_LIKELY(PP_LOAD(&record->address) == (uintptr_t)block)) {
+        if (PP_LIKELY(is_at(record, block, reported))) {
             if (before == NULL) *head = next;
             else set_link(before, next);
             uint64_t word0 = PP_LOAD(&record->word0);
@@ -223,6 +228,16 @@ enum pp_registry_result pp_registry_remove(struct pp_record_cache *cache, const 
     }
     pp_unlock(&shard->lock);
     return PP_REGISTRY_UNKNOWN;
+}
+
+enum pp_registry_result pp_registry_remove(struct pp_record_cache *cache, const void *block,
+                                           struct pp_record *to) {
+    return take_out(cache, block, false, to);
+}
+
+enum pp_registry_result pp_registry_remove_reported(struct pp_record_cache *cache, const void *block,
+                                                    struct pp_record *to) {
+    return take_out(cache, block, true, to);
 }
 
 /* The record of a block, under its shard's lock; NULL. */

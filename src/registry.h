@@ -41,6 +41,10 @@ enum pp_registry_result pp_registry_add(struct pp_record_cache *cache, const voi
                                         const struct pp_record *record);
 enum pp_registry_result pp_registry_remove(struct pp_record_cache *cache, const void *block,
                                            struct pp_record *record);
+/* The same of what was added with PP_KIND_REPORTED, which pp_registry_remove does not see: memory of the program's
+   own, but it may be part of a block of ours and start where that does. */
+enum pp_registry_result pp_registry_remove_reported(struct pp_record_cache *cache, const void *block,
+                                                    struct pp_record *record);
 enum pp_registry_result pp_registry_find(const void *block, struct pp_record *record);
 
 /* Marks a block so that its removal shows in pp_record.watched. No-op if it is not recorded. */

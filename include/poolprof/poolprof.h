@@ -229,6 +229,10 @@ POOLPROF_INLINE int poolprof_sample(struct poolprof_sample *sample) {
  *
  * LeakSanitizer's names for the same (__lsan_ignore_object, __lsan_disable and _enable,
  * __lsan_register_root_region, __lsan_do_leak_check, ...) work too.
+ *
+ * A program that has allocators of its own can report their blocks by heaptrack's functions (heaptrack_api.h, or
+ * void heaptrack_report_alloc(void *, size_t) and void heaptrack_report_free(void *)): they are then blocks like
+ * any, with stack, tag and thread, in POOLPROF_TRACK=exact. Their memory stays the program's.
  */
 
 extern void poolprof_ignore_now(const void *) POOLPROF_WEAK;

@@ -299,7 +299,7 @@ enum pp_range_kind {
 };
 
 enum pp_state { PP_STATE_EMPTY, PP_STATE_LIVE, PP_STATE_FREED };
-enum pp_kind { PP_KIND_MALLOC = 1, PP_KIND_NEW, PP_KIND_NEW_ARRAY };
+enum pp_kind { PP_KIND_MALLOC = 1, PP_KIND_NEW, PP_KIND_NEW_ARRAY, PP_KIND_REPORTED /* not ours: src/reported.h */ };
 
 #define PP_WORD0(site, kind, tag, state, flags)                                                    \
     ((uint64_t)(site) | (uint64_t)(kind) << 39 | (uint64_t)(tag) << 42 | (uint64_t)(state) << 52 | \

@@ -40,6 +40,23 @@ def annotations():
         check(sites_of(report, "leak_one")[0]["kind"] == "lost", report["sites"])
 
 
+def reported():
+    """What a program reports of its own allocators, by heaptrack's functions."""
+    with Sandbox() as box:
+        done = box.run("annotated", "reported", options={"ON_ERROR": "abort"})
+        check(done.returncode == 3, "status", done.returncode, done.err)
+        report = box.report(done.pid)
+        found = sorted((site["kind"], site["allocator"], site["objects"], site["bytes"]) for site in report["sites"]
+                       if site["bytes"] > 0 and any("report" in frame["function"] for frame in site["stack"]))
+        wanted = [("lost", "reported", 1, 50), ("lost", "reported", 1, 54), ("lost", "reported", 1, 64),
+                  ("lost", "reported", 1, 65), ("lost", "reported", 1, 66), ("reachable", "malloc", 1, 70),
+                  ("reachable", "malloc", 1, 100000), ("reachable", "reported", 1, 51)]
+        check(found == wanted, found)
+        for options in ({"TRACK": "off"}, {"TRACK": "sample:1K"}, {"ENABLE": 0}):
+            done = box.run("annotated", "reported", options=options)
+            check(done.returncode == 3, options, "status", done.returncode, done.err)
+
+
 def checks():
     with Sandbox() as box:
         done = box.run("annotated", "checks", options={"REPORT": "text"})
@@ -245,7 +262,7 @@ def delta():
 CASES = {"delta": delta, "annotations": annotations, "checks": checks, "exitcode": exitcode, "check_option": check_option,
          "suppressions": suppressions, "no_scan": no_scan, "children": children, "live": lambda: live(int(os.environ.get("LIVE_SCANS", "10"))),
          "refused": refused, "refused_live": lambda: refused_live(int(os.environ.get("REFUSED_SCANS", "2"))),
-         "not_to_be_read": not_to_be_read, "asked_by_nobody": asked_by_nobody}
+         "not_to_be_read": not_to_be_read, "asked_by_nobody": asked_by_nobody, "reported": reported}
 
 if __name__ == "__main__":
     main(CASES)

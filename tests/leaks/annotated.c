@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +22,11 @@ void __lsan_register_root_region(const void *at, size_t bytes) __attribute__((we
 void __lsan_unregister_root_region(const void *at, size_t bytes) __attribute__((weak));
 void __lsan_do_leak_check(void) __attribute__((weak));
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+void heaptrack_report_alloc(void *block, size_t bytes) __attribute__((weak));
+void heaptrack_report_free(void *block) __attribute__((weak));
+void heaptrack_malloc(void *block, size_t bytes) __attribute__((weak));
+void heaptrack_realloc(void *block, size_t bytes, void *to) __attribute__((weak));
+void heaptrack_free(void *block) __attribute__((weak));
 
 static volatile unsigned long hidden_block;
 
@@ -69,6 +75,43 @@ NOINLINE static void annotations(void) {
     ignore_scope();
     register_region();
     wipe_stack();
+}
+
+/* Blocks of allocators of our own: of memory that is a root (one lost, one held, one moved, two gone), and of a block
+   of malloc's, with one that starts where that does. */
+static void *volatile held_block;
+
+NOINLINE static void *report(char *block, size_t bytes) {
+    heaptrack_report_alloc(block, bytes);
+    return block;
+}
+
+NOINLINE static void report_divided(void) {
+    char *chunk = malloc(100000);
+    void **holder = report(chunk, 64);
+    *holder = malloc(70);
+    report(chunk + 128, 65);
+    hidden_block = hidden(chunk);
+    for (int i = 0; i < 2; i++) report(chunk + 256, 66); /* the first of these counts as freed */
+    char *given_back = malloc(100000);
+    heaptrack_report_alloc(given_back, 67);
+    free(given_back);
+    heaptrack_report_free(given_back);
+    heaptrack_report_free(chunk + 4096);
+}
+
+NOINLINE static void reported(void) {
+    char *arena = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    report(arena, 50);
+    held_block = report(arena + 104, 51);
+    heaptrack_report_free(report(arena + 208, 52));
+    heaptrack_report_alloc(NULL, 1);
+    heaptrack_report_free(NULL);
+    heaptrack_malloc(arena + 304, 53);
+    heaptrack_realloc(arena + 304, 54, arena + 400);
+    heaptrack_malloc(arena + 512, 55);
+    heaptrack_free(arena + 512);
+    report_divided();
 }
 
 NOINLINE static void checks(void) {
@@ -176,6 +219,7 @@ int main(int argc, char **argv) {
         if (strcmp(argv[i], "unreadable") == 0) prctl(PR_SET_DUMPABLE, 0);
         else if (strcmp(argv[i], "annotations") == 0) annotations();
         else if (strcmp(argv[i], "unregister") == 0) __lsan_unregister_root_region(shown(hidden_block), 4000);
+        else if (strcmp(argv[i], "reported") == 0) reported();
         else if (strcmp(argv[i], "checks") == 0) checks();
         else if (strcmp(argv[i], "leak") == 0) leak_one();
         else if (strcmp(argv[i], "wild") == 0) ask_for_nothing();
