@@ -17,6 +17,8 @@
 
 #define SEARCH_S 0.2 /* between searches where nobody has joined */
 
+static const char unprofiled_images[] = "unprofiled_images";
+
 static void note_seen(struct family *family, uint32_t pid, uint64_t nonce) {
     family->seen = model_grow(family->seen, family->seen_count, &family->seen_room, sizeof *family->seen);
     family->seen[family->seen_count++] =
@@ -73,6 +75,13 @@ static struct model_child copy(const struct model_child *row) {
     return to;
 }
 
+void family_tell_unprofiled(struct model *model, uint64_t count) {
+    if (count)
+        model_add_blind_spot(model, unprofiled_images, count,
+                             "programs that a process became by exec and that are not profiled: static, setuid, "
+                             "without the preload in their environment, or left out by POOLPROF_CHILDREN or _ONLY");
+}
+
 void family_add(struct family *family, const struct model *model, const char *profile) {
     const struct model_child row = {.pid = model->process.pid,
                                     .exe = model->process.exe,
@@ -80,6 +89,9 @@ void family_add(struct family *family, const struct model *model, const char *pr
                                     .status = model->process.status,
                                     .lost_bytes = (int64_t)model->kinds[MODEL_LOST].bytes,
                                     .profile = (char *)(uintptr_t)profile};
+    for (size_t i = 0; i < model->blind_spot_count; i++)
+        if (!strcmp(model->blind_spots[i].what, unprofiled_images))
+            family->unprofiled += model->blind_spots[i].count;
     if (family->count >= FAMILY_ROWS_MAX) {
         family->beyond++; /* not covered: more children than FAMILY_ROWS_MAX */
         return;
@@ -91,6 +103,7 @@ void family_add(struct family *family, const struct model *model, const char *pr
 void family_list(const struct family *family, struct model *model) {
     for (size_t i = 0; i < family->count; i++)
         model_add_child(model, copy(&family->rows[i]));
+    family_tell_unprofiled(model, family->unprofiled);
     if (family->beyond)
         /* not covered: more children than FAMILY_ROWS_MAX */
         model_add_blind_spot(model, "unlisted_children", family->beyond,
@@ -137,16 +150,22 @@ static bool is_seen(struct family *family, uint32_t pid, uint64_t nonce) {
 static void recruit(struct family *family, int directory, const char *name, uint32_t pid,
                     uint64_t nonce) {
     struct pp_segment_header header;
-    int fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return; /* not covered: the segment is gone in that moment */
     bool readable = read_identity(fd, &header);
-    if (readable)
-        note_seen(family, pid, nonce); /* another tree's too: it need not be read again */
-    if (!readable || header.version != PP_SEGMENT_VERSION || header.tree_nonce != family->nonce) {
-        close(fd);
+    close(fd);
+    if (!readable)
+        return;
+    if (header.version != PP_SEGMENT_VERSION || header.tree_nonce != family->nonce) {
+        note_seen(family, pid, nonce); /* another tree's: it need not be read again */
         return;
     }
+    /* Ours only: who has it open for writing, keeps it (locate.h). */
+    fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return; /* not covered: `poolprof list` looks at it in this moment; found at the next search */
+    note_seen(family, pid, nonce);
     if (family->scanner)
         scanner_add(family->scanner, fd);
     family->recruits = model_grow(family->recruits, family->recruit_count, &family->recruit_room,

@@ -30,6 +30,7 @@ struct family {
     struct model_child *rows;
     size_t count, room;
     uint64_t beyond;        /* ended processes that got no row */
+    uint64_t unprofiled;    /* of those that ended, what they had become by exec was not profiled */
     size_t others;          /* members watched besides the one that is being finished */
     char *root_path;        /* the first segment, kept for those who look for the tree; NULL: not kept */
     struct scanner *scanner; /* is told of each member; NULL: none */
@@ -56,8 +57,11 @@ void family_add(struct family *family, const struct model *model, const char *pr
 bool family_has_profile(const struct family *family, const char *profile);
 /* Takes the newest rows back, down to `count`. */
 void family_forget(struct family *family, size_t count);
-/* All rows so far into the first process's model. */
+/* All rows so far into the first process's model, and what they became that was not profiled. */
 void family_list(const struct family *family, struct model *model);
+
+/* A blind spot, of an image or of all. */
+void family_tell_unprofiled(struct model *model, uint64_t count);
 
 /* Looks for segments of the tree that are new and keeps each with a pidfd of its process, for
    family_next; if a process has joined since the last search, or that is a while ago (one may have died

@@ -50,6 +50,8 @@ static void settle_end(struct finishing *finishing) {
         model_set(&model->process.end, "exec"); /* how the next image ended says nothing of this one */
     else if (finishing->cause != FINISH_HANDOVER) /* then the segment says it, and so does the model */
         death_settle(model, said, watched->pidfd, watched->pid);
+    if (said == PP_END_EXEC && finishing->cause == FINISH_DEATH)
+        family_tell_unprofiled(model, 1); /* or what it became would have joined */
 }
 
 /* ---- the model ---- */

@@ -9,7 +9,8 @@
 #include <stdint.h>
 #include <time.h>
 
-/* HELD: by a process of another pid namespace, or by the watcher or the tree of one that has ended. */
+/* HELD, open or mapped for writing: by a process of another pid namespace, or by the watcher or the tree of one
+   that has ended. */
 enum locate_state { LOCATE_LIVE, LOCATE_HELD, LOCATE_ORPHAN };
 
 struct locate_segment {

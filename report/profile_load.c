@@ -431,7 +431,8 @@ static void load_rest(struct loader *loader) {
         "other",           "dropped_records",  "unprofiled_children", "foreign_heap",
         "missing_symbols", "segment_degraded", "truncated_stacks",    "thread_registers",
         "suppressions",    "unrecorded_frees", "nested_calls",         "sampling",
-        "staleness",       "paths_left_out",   "alerts"};
+        "staleness",       "paths_left_out",   "alerts",              "paused",
+        "unlisted_children", "unprofiled_images"};
     if (!begin(loader, "children", PROFILE_CHILD_COLUMNS, "rowid")) return;
     while (next(loader)) {
         struct model_child child = {.pid = (uint32_t)integer(loader, 0),

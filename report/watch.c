@@ -156,6 +156,17 @@ static void seat(struct watch *watch, struct watched *watched, int fd) {
     watched->seat = board_add(watched->board, fd, why, sizeof why);
 }
 
+/* Images of one process: either may be found first. */
+static void note_replaced(struct watch *watch, struct watched *added) {
+    for (size_t i = 0; i < watch->count; i++) {
+        struct watched *other = watch->items[i];
+        int64_t later_ns = (int64_t)(other->header->started_realtime_ns - added->header->started_realtime_ns);
+        if (other->pid != added->pid || later_ns == 0)
+            continue;
+        (later_ns > 0 ? added : other)->replaced = true;
+    }
+}
+
 static bool add(struct watch *watch, int fd, int pidfd) {
     char why[512] = "no memory";
     struct watched *watched = watched_create(fd, pidfd, watch->tree, why, sizeof why);
@@ -165,6 +176,7 @@ static bool add(struct watch *watch, int fd, int pidfd) {
     }
     watch->items = model_grow(watch->items, watch->count, &watch->room, sizeof *watch->items);
     watch->items[watch->count++] = watched;
+    note_replaced(watch, watched);
     ticker_add(&watch->ticker, watched->header);
     seat(watch, watched, fd);
     control_add(&watch->control, watched);
@@ -200,32 +212,27 @@ static bool has_died(const struct watched *watched) {
     return poll(&wanted, 1, 0) > 0;
 }
 
-/* A later image of the same process is being watched: this one's exec succeeded. */
-static bool was_replaced(const struct watch *watch, const struct watched *watched) {
-    for (size_t i = 0; i < watch->count; i++) {
-        const struct watched *other = watch->items[i];
-        if (other != watched && other->pid == watched->pid &&
-            other->header->started_realtime_ns > watched->header->started_realtime_ns)
-            return true;
-    }
-    return false;
-}
-
 /* How it ended, if it has. Asked, then killed: the kernel's word counts. A child does not wait for us,
    so that it asked and is dead is as it should be, and its own word counts. */
-static bool has_ended(const struct watch *watch, const struct watched *watched,
-                      enum finish_cause *cause) {
+static bool has_ended(const struct watched *watched, enum finish_cause *cause) {
     bool asked = atomic_load(&watched->header->handover) == PP_HANDOVER_REQUESTED;
     bool died = has_died(watched);
     *cause = asked && (watched->is_child || !died) ? FINISH_HANDOVER
-             : was_replaced(watch, watched)        ? FINISH_EXEC
+             : watched->replaced                   ? FINISH_EXEC
                                                    : FINISH_DEATH;
     return asked || died || *cause == FINISH_EXEC;
 }
 
-static bool is_silent(const struct watch *watch, const struct watched *watched) {
-    return watched->is_child || was_replaced(watch, watched);
+/* What it became by exec may have joined, and died with it, since the last search. */
+static enum finish_cause look_again(struct watch *watch, const struct watched *watched, enum finish_cause cause) {
+    if (cause != FINISH_DEATH || atomic_load(&watched->header->end) != PP_END_EXEC)
+        return cause;
+    family_doubt(&watch->family);
+    recruit(watch);
+    return watched->replaced ? FINISH_EXEC : cause; /* not covered: it joins in that moment */
 }
+
+static bool is_silent(const struct watched *watched) { return watched->is_child || watched->replaced; }
 
 /* Ends those that have ended: the tree's other processes, or the first. New members are looked for
    before each: who dies soon after its start must be caught while it can be seen how. Until `until_s`;
@@ -234,10 +241,11 @@ static void bury(struct watch *watch, bool silent, double until_s) {
     for (size_t at = 0; at < watch->count && now_s() < until_s;) {
         struct watched *watched = watch->items[at];
         enum finish_cause cause;
-        if (is_silent(watch, watched) != silent || !has_ended(watch, watched, &cause)) {
+        if (is_silent(watched) != silent || !has_ended(watched, &cause)) {
             at++;
             continue;
         }
+        cause = look_again(watch, watched, cause);
         watch->family.others = watch->count - 1;
         control_remove(&watch->control, watched);
         finish(watched, cause, &watch->family);
@@ -260,13 +268,13 @@ static void bury_first(struct watch *watch) {
     for (size_t at = 0; at < watch->count; at++) {
         struct watched *watched = watch->items[at];
         enum finish_cause cause;
-        if (is_silent(watch, watched) && has_ended(watch, watched, &cause))
+        if (is_silent(watched) && has_ended(watched, &cause))
             /* not covered: a child whose profile takes longer than FIRST_PATIENCE_S */
             announce(watch, watched, false, cause);
     }
     ended = watch->family.count;
     for (size_t at = 0; at < watch->count; at++)
-        if (is_silent(watch, watch->items[at]) && !watch->items[at]->announced)
+        if (is_silent(watch->items[at]) && !watch->items[at]->announced)
             announce(watch, watch->items[at], true, FINISH_DEATH);
     bury(watch, false, INFINITY);
     family_forget(&watch->family, ended);
@@ -275,7 +283,7 @@ static void bury_first(struct watch *watch) {
 static bool first_has_ended(const struct watch *watch) {
     enum finish_cause cause;
     for (size_t at = 0; at < watch->count; at++)
-        if (!is_silent(watch, watch->items[at]) && has_ended(watch, watch->items[at], &cause))
+        if (!is_silent(watch->items[at]) && has_ended(watch->items[at], &cause))
             return true;
     return false;
 }

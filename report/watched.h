@@ -32,6 +32,7 @@ struct watched {
     struct pp_tree *tree;             /* words of its tree, in the first process's header */
     bool announced;                   /* its row is in the first process's report already */
     bool is_child;                    /* prints nothing, waits for nothing: tree.h */
+    bool replaced;                    /* a later image of the same process has joined: its exec succeeded */
     int pid, pidfd;                   /* pidfd -1: it was dead before we came */
     char *segment_path;               /* NULL: already removed, or not to be found */
     char *name, *cwd, *host;           /* as at start: at the end /proc may be closed to us */

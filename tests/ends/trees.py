@@ -227,7 +227,31 @@ def chain():
         check(reports[0]["process"]["end"] == "exec" and reports[1]["process"]["end"] == "exit", "ends")
         check_outstanding(reports[1], "leak_leaf", 3, 120)
         check_outstanding(reports[1], "leak_before", 0, 0)
+        check(not any(blind(report, "unprofiled_images") for report in reports), [r["blind_spots"] for r in reports])
         box.check_gone()
+
+
+def unprofiled_images():
+    """What a process of the tree becomes by exec without the preload: its own report and the first one's say so."""
+    script = f"{ENDS}/tree chain >/dev/null; env -i {ENDS}/tree leaf 4; env -i {ENDS}/tree leaf 5; exit 6"
+    with Box() as box:
+        done = box.run("/bin/sh", "-c", script, options={"REPORT": "json", "LOG": box.path("log")})
+        check(done.returncode == 6 and not done.err, "status", done.returncode, done.err)
+        with open(box.path("log"), encoding="utf-8") as file:
+            report = json_in(file.read())
+        rows = [row for row in report["children"] if os.path.basename(row["exe"]) == "env"]
+        check([row["end"] for row in rows] == ["exec", "exec"], rows)
+        check(blind(report, "unprofiled_images") == 2, report["blind_spots"])
+        check(blind(read_report(profile_in(box, rows[0]["profile"])), "unprofiled_images") == 1, "the image's own profile")
+        box.check_gone()
+    with Box() as box: # the first process itself
+        done = box.run("/usr/bin/env", "-i", f"{ENDS}/tree", "leaf", 9, options={"REPORT": "text", "LOG": box.path("log")})
+        check(done.returncode == 9 and not done.err, "status", done.returncode, done.err)
+        wait_until(lambda: box.profiles(), "the profile")
+        box.check_gone()
+        with open(box.path("log"), encoding="utf-8") as file:
+            text = file.read()
+        check("unprofiled_images (1): programs that a process became by exec" in text, text)
 
 
 def names():
@@ -350,8 +374,8 @@ def late_child():
 
 
 CASES = {case.__name__: case for case in (
-    spawned, thousand, crowd, one_watcher, launcher_leaves, still_running, pipe_of_daemon, exec_launcher, children_after_exec, chain, names,
-    kinds,
+    spawned, thousand, crowd, one_watcher, launcher_leaves, still_running, pipe_of_daemon, exec_launcher, children_after_exec, chain,
+    unprofiled_images, names, kinds,
     children_off, children_exec, children_all, daemon_all, only, first_killed, late_child)}
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from driver import PROGRAMS, SHELL, Sandbox, check, main  # noqa: E402
 
 KINDS = ("lost", "indirect", "possible", "reachable", "suppressed", "outstanding")
 BLIND = ("dropped_records", "unprofiled_children", "foreign_heap", "missing_symbols", "segment_degraded",
-         "truncated_stacks", "thread_registers", "suppressions", "sampling", "staleness", "paused")
+         "truncated_stacks", "thread_registers", "suppressions", "sampling", "staleness", "paused", "unprofiled_images")
 
 
 def elements(report, path):
