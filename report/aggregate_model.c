@@ -440,6 +440,23 @@ static void fill_stale(struct build *build) {
     model_add_blind_spot(build->model, "staleness", looks, detail);
 }
 
+/* The program's counts and its records are two books of the same: calls in progress apart, they agree. */
+#define IN_PROGRESS 2u /* of a thread: realloc is two */
+
+static void fill_damage(struct build *build) {
+    const struct pp_segment_header *header = view_header(build->view);
+    const uint64_t *counters = build->counters;
+    uint64_t counted = difference(counters[PP_COUNTER_ALLOCATIONS], counters[PP_COUNTER_FREES]);
+    uint64_t recorded = counters[PP_COUNTER_DROPPED_RECORDS];
+    for (int kind = 0; kind < MODEL_KIND_COUNT; kind++) recorded += build->model->kinds[kind].objects;
+    bool exact = header->options.TRACK == PP_TRACK_EXACT && (header->flags & PP_SEGMENT_FORKED) == 0 &&
+                 header->degraded == 0; /* else it is known that they do not */
+    uint64_t most = IN_PROGRESS * (header->threads_max + UINT64_C(1));
+    bool differ = exact && difference(recorded, counted) + difference(counted, recorded) > most;
+    add_spot(build, "segment_degraded", view_is_damaged(build->view) || differ,
+             "something has written into the bookkeeping: the figures may be wrong");
+}
+
 static void fill_blind_spots(struct build *build) {
     static const struct {
         enum pp_counter counter;
@@ -471,6 +488,7 @@ static void fill_blind_spots(struct build *build) {
     fill_stale(build);
     fill_degraded(build);
     add_spot(build, "segment_degraded", view_unread(build->view), "parts of the segment could not be read");
+    fill_damage(build);
 }
 
 struct model *aggregate(struct view *view, int64_t now_monotonic_ns,

@@ -26,6 +26,7 @@ struct view {
     struct chunks chunks[PP_AREA_COUNT];
     struct pp_segment_header header;
     uint64_t unread; /* reads that failed */
+    bool damaged;    /* what never changes was seen changed */
 };
 
 /* The layout of this version, by which a file is judged. The numbers of elements are what the
@@ -113,6 +114,24 @@ static bool check_header(const struct view *view, char *why, size_t why_bytes) {
     return true;
 }
 
+/* What does not change after the start is as it was when it was read first: wild writes of the program's may have hit
+   it since. Returns whether they have. */
+static bool mend(struct pp_segment_header *header, const struct pp_segment_header *before) {
+    size_t areas = offsetof(struct pp_segment_header, areas);
+    uint32_t flags = header->flags; /* some come later */
+    header->flags = before->flags;
+    bool damaged = memcmp(header, before, areas) != 0;
+    memcpy(header, before, areas);
+    header->flags = flags;
+    for (int id = 0; id < PP_AREA_COUNT; id++) {
+        struct pp_area *area = &header->areas[id];
+        const struct pp_area *was = &before->areas[id];
+        damaged |= area->offset != was->offset || area->stride != was->stride || area->limit != was->limit;
+        area->offset = was->offset, area->stride = was->stride, area->limit = was->limit;
+    }
+    return damaged;
+}
+
 static bool load_header(struct view *view, char *why, size_t why_bytes) {
     struct stat status;
     view_forget(view);
@@ -123,6 +142,7 @@ static bool load_header(struct view *view, char *why, size_t why_bytes) {
     struct pp_segment_header header;
     if (read_at(view->fd, &header, sizeof header, 0) < sizeof header)
         return say(why, why_bytes, "not a poolprof segment (too short)");
+    if (view->header.header_bytes != 0) view->damaged |= mend(&header, &view->header);
     struct view found = {.file_bytes = (uint64_t)status.st_size, .header = header};
     if (!check_header(&found, why, why_bytes)) return false;
     view->header = header;
@@ -169,6 +189,8 @@ void view_close(struct view *view) {
 bool view_refresh(struct view *view) { return load_header(view, NULL, 0); }
 
 uint64_t view_unread(const struct view *view) { return view->unread; }
+
+bool view_is_damaged(const struct view *view) { return view->damaged; }
 
 const struct pp_segment_header *view_header(const struct view *view) { return &view->header; }
 

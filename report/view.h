@@ -65,6 +65,9 @@ void view_tallies(const struct view *view, struct pp_segment_tally *sums);
 /* How many reads of it have failed: what was asked for then was taken for not there. */
 uint64_t view_unread(const struct view *view);
 
+/* True if what does not change after a start was found changed; it is taken as it was at first. */
+bool view_is_damaged(const struct view *view);
+
 /* Counters summed over all threads, into an array of PP_COUNTER_COUNT; blocks of pools are in them. */
 void view_counters(const struct view *view, uint64_t sums[PP_COUNTER_COUNT]);
 

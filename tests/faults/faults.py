@@ -82,6 +82,9 @@ def wild(seed):
         for profile in box.profiles():
             report = box.run(PROGRAM, "report", box.path(profile), "--format", "json", env={}, errors="replace")
             check(report.returncode in (0, 3), "report ends with", report.returncode, report.err)
+        objects = re.search(r"outstanding +([0-9,]+) objects", done.err)
+        if objects and abs(int(objects.group(1).replace(",", "")) - 11) > 4:
+            check("segment_degraded" in done.err, "wrong figures, and nothing said:", done.err[-2000:])
         for segment in box.segment_files():
             report = box.run(PROGRAM, "report", segment, env={}, errors="replace")
             check(report.returncode in (0, 3), "report of the segment ends with", report.returncode, report.err)

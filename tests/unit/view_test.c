@@ -202,23 +202,47 @@ static void sees_growth_after_a_refresh(void **state) {
     char why[256];
     struct segment_builder builder;
     build(&builder);
+    segment_builder_block(&builder, (struct segment_builder_block){.bytes = 4242});
     int fd = segment_builder_open(&builder);
+    off_t place = offsetof(struct pp_segment_header, areas[PP_AREA_BLOCKS].count);
+    uint64_t more = BLOCKS + 2, count = BLOCKS + 1;
+    assert_int_equal(pwrite(fd, &count, sizeof count, place), sizeof count);
     struct view *view = view_open_fd(fd, why, sizeof why);
     assert_non_null(view_element(view, PP_AREA_BLOCKS, 1));
-    segment_builder_block(&builder, (struct segment_builder_block){.bytes = 4242});
-    ((struct pp_segment_block *)segment_builder_at(&builder, PP_AREA_BLOCKS, 1))->bytes = 77;
-    size_t bytes;
-    unsigned char *file = segment_builder_make(&builder, &bytes);
-    assert_int_equal(pwrite(fd, file, bytes, 0), (ssize_t)bytes);
+    uint64_t bytes = 77, block = view_header(view)->areas[PP_AREA_BLOCKS].offset + sizeof(struct pp_segment_block);
+    assert_int_equal(pwrite(fd, &bytes, 8, (off_t)block + (off_t)offsetof(struct pp_segment_block, bytes)), 8);
+    assert_int_equal(pwrite(fd, &more, sizeof more, place), sizeof more);
     assert_int_equal(view_count(view, PP_AREA_BLOCKS), BLOCKS + 1);
     assert_true(view_refresh(view));
     assert_int_equal(view_count(view, PP_AREA_BLOCKS), BLOCKS + 2);
     const struct pp_segment_block *first = view_element(view, PP_AREA_BLOCKS, 1);
     assert_int_equal(first->bytes, 77);
-    free(file);
+    assert_false(view_is_damaged(view));
     segment_builder_fini(&builder);
     view_close(view);
     close(fd);
+}
+
+/* Wild writes of the program's own. */
+static void mends_what_never_changes(void **state) {
+    (void)state;
+    static const size_t places[] = {0, offsetof(struct pp_segment_header, header_bytes),
+                                    offsetof(struct pp_segment_header, nonce),
+                                    offsetof(struct pp_segment_header, areas[PP_AREA_BLOCKS].offset),
+                                    offsetof(struct pp_segment_header, areas[PP_AREA_RECORDS].stride)};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char why[256];
+        int fd = good_file();
+        struct view *view = view_open_fd(fd, why, sizeof why);
+        uint64_t wild = UINT64_C(0xfeedfacefeedface), nonce = view_header(view)->nonce;
+        assert_int_equal(pwrite(fd, &wild, sizeof wild, (off_t)places[i]), sizeof wild);
+        assert_true(view_refresh(view));
+        assert_true(view_is_damaged(view));
+        assert_int_equal(view_count(view, PP_AREA_BLOCKS), BLOCKS + 1);
+        assert_int_equal(view_header(view)->nonce, nonce);
+        view_close(view);
+        close(fd);
+    }
 }
 
 static void expect_text(const struct view *view, uint32_t offset, const char *expected,
@@ -312,6 +336,7 @@ int main(void) {
         cmocka_unit_test(read_and_element_agree),
         cmocka_unit_test(survives_truncation),
         cmocka_unit_test(sees_growth_after_a_refresh),
+        cmocka_unit_test(mends_what_never_changes),
         cmocka_unit_test(texts_end_where_they_must),
         cmocka_unit_test(counters_are_summed),
         cmocka_unit_test(holes_stay_holes),
