@@ -71,7 +71,8 @@ static PP_COLD void start_without_us(const char *which, char *const *argv, char 
 }
 
 static void nothing(void) {} /* not covered: what the loader binds is never called */
-static void (*resolve(void))(void) {
+/* clang does not see that `bound` uses it. */
+__attribute__((used)) static void (*resolve(void))(void) {
     const char *which = sanitizer();
     const long *stack = __libc_stack_end;
     if (PP_UNLIKELY(which != NULL) && stack != NULL) {

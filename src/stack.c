@@ -203,5 +203,5 @@ uint32_t pp_stack_intern(const struct pp_trace *trace) {
 }
 
 void pp_stack_reset(void) {
-    for (unsigned i = 0; i < SHARDS; i++) shards[i] = (struct shard){0};
+    __builtin_memset(shards, 0, sizeof shards);
 }

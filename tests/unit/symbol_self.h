@@ -11,7 +11,11 @@
 
 #include "model.h"
 
+#ifdef __clang__
+#define KEEP __attribute__((noinline)) /* which clones nothing */
+#else
 #define KEEP __attribute__((noinline, noclone))
+#endif
 
 /* ---- places in this program ---- */
 
