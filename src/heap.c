@@ -110,17 +110,17 @@ static void note(void *block, size_t bytes, enum pp_kind kind, const void *frame
 /* What became of a block that the tracker was asked to forget. */
 enum verdict { FORGOTTEN, UNTRACKED, POSTPONED, BAD };
 
-static void note_mismatch(struct pp_thread *thread, const void *block, unsigned was,
+static void note_mismatch(struct pp_thread *thread, const void *block, uint32_t site, unsigned was,
                           enum pp_kind kind, const void *frame) {
     pp_count(thread, PP_COUNTER_MISMATCHED_FREES, 1);
-    pp_fault_mismatch(block, was, kind, frame);
+    pp_fault_mismatch(block, site, was, kind, frame);
 }
 
 /* A slot's record whose kind and tag are not just the kind it is freed by. */
 static PP_COLD void note_odd(struct pp_thread *thread, const void *block, uint64_t word0, enum pp_kind kind,
                              const void *frame) {
     unsigned was = PP_WORD0_KIND(word0);
-    if (was != kind) note_mismatch(thread, block, was, kind, frame);
+    if (was != kind) note_mismatch(thread, block, PP_WORD0_SITE(word0), was, kind, frame);
     if (PP_WORD0_TAG(word0) != 0) pp_tag_add(PP_WORD0_TAG(word0), -(int64_t)PP_WORD0_BYTES(word0));
 }
 
@@ -132,7 +132,7 @@ static void note_temporary(struct pp_thread *thread) {
 
 static void note_freed(struct pp_thread *thread, const void *block, const struct pp_record *record,
                        enum pp_kind kind, const void *frame) {
-    if (PP_UNLIKELY(record->kind != kind)) note_mismatch(thread, block, record->kind, kind, frame);
+    if (PP_UNLIKELY(record->kind != kind)) note_mismatch(thread, block, record->site, record->kind, kind, frame);
     if (PP_UNLIKELY(record->tag != 0)) pp_tag_add(record->tag, -(int64_t)record->bytes);
     if (PP_UNLIKELY(record->watched)) pp_module_unloaded(); /* the loader's link_map: dlclose */
     if (block == thread->last) note_temporary(thread);
@@ -199,7 +199,7 @@ static enum verdict forget(void *block, enum pp_kind kind, const void *frame, st
         verdict = judge_unknown(thread);
     }
     pp_track_leave(thread);
-    if (verdict == BAD) pp_fault_invalid(block, frame);
+    if (verdict == BAD) pp_fault_invalid(block, pp_registry_last_site(block), frame);
     return verdict;
 }
 
@@ -341,7 +341,7 @@ static PP_COLD void report_invalid(const void *block, const void *frame) {
     }
     const struct pp_named *pool = pp_named_of(block);
     if (pool != NULL) pp_fault_pool(pool->name, "free or realloc of an object (release it)", block, frame);
-    else pp_fault_invalid(block, frame);
+    else pp_fault_invalid(block, pp_slab_site(block), frame);
 }
 
 static PP_COLD bool is_sampled(const struct pp_slab *slab, const void *block, const void *frame) {
@@ -457,7 +457,7 @@ static PP_COLD void free_foreign(void *block, const void *frame) {
         pp_count(thread, freed ? PP_COUNTER_FOREIGN_FREES : PP_COUNTER_INVALID_FREES, 1);
         pp_track_leave(thread);
     }
-    if (!freed) pp_fault_invalid(block, frame);
+    if (!freed) pp_fault_invalid(block, 0, frame);
 }
 
 static PP_NOINLINE void give_back(void *block, enum pp_kind kind, const void *frame) {
@@ -484,7 +484,7 @@ void pp_heap_free(void *block, enum pp_kind kind, const void *frame) {
 static PP_COLD void *adopt_foreign(void *block, size_t bytes, const void *frame) {
     size_t usable = pp_foreign_usable(block);
     if (usable == 0) {
-        pp_fault_invalid(block, frame); /* not covered: a foreign block that its allocator does not know */
+        pp_fault_invalid(block, 0, frame); /* not covered: a foreign block that its allocator does not know */
         return refuse();
     }
     void *moved = pp_heap_allocate(bytes, PP_KIND_MALLOC, frame);

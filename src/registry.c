@@ -261,6 +261,17 @@ enum pp_registry_result pp_registry_find(const void *block, struct pp_record *to
     return record != NULL ? PP_REGISTRY_DONE : PP_REGISTRY_UNKNOWN;
 }
 
+uint32_t pp_registry_last_site(const void *block) {
+    uint64_t count = pp_segment_count(PP_AREA_BLOCKS);
+    for (uint64_t i = 1; i < count; i++) {
+        const struct pp_segment_block *record = PP_SEGMENT_BLOCK(i);
+        uint64_t word0 = PP_LOAD(&record->word0), into = (uintptr_t)block - PP_LOAD(&record->address);
+        bool inside = PP_WORD0_STATE(word0) == PP_STATE_LIVE && into < PP_BLOCK_BYTES(PP_LOAD(&record->bytes));
+        if (into == 0 || inside) return PP_WORD0_SITE(word0);
+    }
+    return 0;
+}
+
 static void add_bits(const void *block, uint64_t bits) {
     uint64_t hash = hash_of(block);
     struct shard *shard = shard_of(hash);

@@ -49,6 +49,9 @@ enum pp_registry_result pp_registry_find(const void *block, struct pp_record *re
 
 /* Marks a block so that its removal shows in pp_record.watched. No-op if it is not recorded. */
 void pp_registry_watch(const void *block);
+/* Where the block that the address lies in was allocated, or one that is gone and started there, as long as its record
+   is used for no other; 0: not known. Looks through all. */
+uint32_t pp_registry_last_site(const void *block);
 
 /* The program says that a block is no leak. No-op if it is not recorded. */
 void pp_registry_ignore(const void *block);

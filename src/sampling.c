@@ -68,7 +68,7 @@ enum pp_registry_result pp_sampling_forget(struct pp_thread *thread, struct pp_r
     if (record->kind == 0) return result;      /* watched only */
     if (kind != 0 && record->kind != kind) {
         pp_count(thread, PP_COUNTER_MISMATCHED_FREES, 1); /* not covered: a mismatched free, of a sampled block */
-        pp_fault_mismatch(block, record->kind, kind, frame);
+        pp_fault_mismatch(block, record->site, record->kind, kind, frame);
     }
     if (record->tag != 0) pp_tag_add(record->tag, -(int64_t)pp_sampled_bytes(record));
     if (block == thread->last) note_temporary(thread);

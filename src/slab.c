@@ -6,6 +6,7 @@
 #include "slab.h"
 
 #include "os.h"
+#include "segment.h"
 
 #define RANGE_LEAST PP_MIB(4)
 #define COMMIT_LEAST PP_MIB(1)
@@ -261,4 +262,13 @@ bool pp_slab_check(const struct pp_slab *slab) {
     for (uint32_t i = slab->carved; i < slab->capacity; i++)
         if (pp_slab_in_use(slab, i)) return false;
     return live + freed + remote == slab->carved;
+}
+
+uint32_t pp_slab_site(const void *block) {
+    if (!pp_slab_owns(block)) return 0;
+    const struct pp_slab *slab = pp_slab_of(block);
+    uintptr_t at = (uintptr_t)block - (uintptr_t)slab->start;
+    uint32_t slot = (uint32_t)(at / (slab->bytes != 0 ? slab->bytes : 1));
+    bool known = slab->records != NULL && slot < slab->carved && (pp_segment.header->flags & PP_SEGMENT_FORKED) == 0;
+    return known ? PP_WORD0_SITE(PP_LOAD(&slab->records[slot].word0)) : 0;
 }

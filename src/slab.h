@@ -88,6 +88,8 @@ PP_INLINE bool pp_slab_slot(const struct pp_slab *slab, const void *block, uint3
     *slot = (uint32_t)(product >> 32);
     return at <= slab->last && (uint32_t)product < slab->inverse;
 }
+/* Where the slot that the address lies in was allocated last; 0: not known. */
+uint32_t pp_slab_site(const void *block);
 /* Of a slot by its link. */
 PP_INLINE char *pp_slab_linked(const struct pp_slab *slab, uint32_t link) {
     return slab->base + link;

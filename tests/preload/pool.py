@@ -18,6 +18,8 @@ def fault(name, track):
         wanted = 2 if name == "interior" else 1
         check(len(lines) == wanted, name, track, "reported", len(lines), "times:", done.err)
         check(track == "off" or "pool_faults" in done.err, "without the caller:", done.err)
+        origins = 0 if track == "off" or name == "beyond" else wanted
+        check(done.err.count("  it was allocated\n") == origins, name, track, "where it was allocated:", done.err)
         report = report_of(box, done.pid, track)
         check(report["errors"]["invalid_frees"] == wanted, name, report["errors"])
         check(report["totals"]["outstanding_objects"] < 20, name, report["totals"])
