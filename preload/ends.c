@@ -117,6 +117,7 @@ PP_EXPORT int prctl(int option, ...) {
     va_start(given, option);
     for (int i = 0; i < 4; i++) arguments[i] = va_arg(given, unsigned long);
     va_end(given);
+    if (option == PR_SET_SECCOMP) pp_process_sandboxes();
     int64_t result = pp_os_prctl(option, arguments);
     if (option == PR_SET_SECCOMP && result == 0) pp_process_sandboxed();
     if (result >= 0) return (int)result;

@@ -125,7 +125,9 @@ static void *listen_for_bell(void *context) {
             scanner_serve(&watch->scanner); /* first: somebody waits for it */
             eventfd_write(watch->bell, 1);
         }
-        syscall(SYS_futex, &watch->tree->doorbell, FUTEX_WAIT, heard, NULL, NULL, 0);
+        const struct timespec often = {0, 10000000};
+        const struct timespec *most = atomic_load(&watch->tree->quiet) != 0 ? &often : NULL;
+        syscall(SYS_futex, &watch->tree->doorbell, FUTEX_WAIT, heard, most, NULL, 0);
     }
     return NULL;
 }

@@ -440,12 +440,19 @@ static void look_at_touches(struct watched *watched, double now_s) {
         watched_log(watched, PP_LOG_WARN, "warn POOLPROF_STALE: %s; no object is called stale", why);
 }
 
+/* It came without a call that the library sees; from now on it is asked whether it wants anything. */
+static void see_sandbox(struct watched *watched) { /* not covered: needs a filter that stays until the next sample */
+    atomic_store(&watched->header->sandboxed, 1);
+    if (atomic_exchange(&watched->tree->quiet, 1) == 0)
+        syscall(SYS_futex, &watched->tree->doorbell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
 static double look(struct watched *watched) {
     double now_s = watched_now_s(watched);
     if (now_s >= watched->glance_s) {
         watched_hear(watched);
         if (watched->seccomp == 0 && seccomp_of(watched->pid) > 0)
-            atomic_store(&watched->header->sandboxed, 1); /* not covered: a filter that came later, seen by a sample */
+            see_sandbox(watched);
         if (!watched->stderr_left && !watched->is_child)
             watched->stderr_left = output_follow_stderr(watched->pid);
         if (!keep_peak(watched, now_s)) /* while it grows, keep looking as often */

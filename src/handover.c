@@ -211,6 +211,13 @@ static struct pp_tree *tree_of(struct pp_segment_header *header) {
     return joined != NULL ? joined : stub_pid > 0 ? &header->tree : NULL;
 }
 
+void pp_handover_quiet(void) {
+    struct pp_tree *tree = tree_of(pp_segment.header);
+    if (tree == NULL) return;
+    PP_STORE(&tree->quiet, 1);
+    pp_tree_ring(tree);
+}
+
 void pp_handover_look(void) {
     struct pp_segment_header *header = pp_segment.header;
     struct pp_tree *tree = tree_of(header);

@@ -15,6 +15,8 @@ struct pp_tree;
 void pp_handover_join(struct pp_tree *tree);
 
 /* Somebody is there, as far as we know, that prints and reports for us. */
+/* The process is about to put itself under a filter, which may kill for the call that wakes the watcher. */
+void pp_handover_quiet(void);
 bool pp_handover_is_watched(void);
 
 /* Ends the hidden child that stands between us and the watcher: a debugger or strace waits for children of

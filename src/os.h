@@ -66,6 +66,8 @@ bool pp_os_random(void *to, size_t bytes);
 uint64_t pp_os_limit(int resource); /* soft limit, UINT64_MAX for none; `resource` as RLIMIT_* */
 
 /* Sleeps while *word == value, at most `ns` (< 0: for ever). false on timeout. The word is shared. */
+/* From now on these two make no system call: waiting is looking, and who is to be woken has to look, too. */
+void pp_os_go_quiet(void);
 bool pp_os_futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t ns);
 void pp_os_futex_wake(_Atomic uint32_t *word);
 void pp_os_pause(void); /* gives the processor away: for lock loops */

@@ -354,6 +354,7 @@ int pp_process_finish(enum pp_end end, int status, const void *frame) {
     /* The hidden child that an earlier image of ours has left (process trees: exec) ends with a signal after all:
        the kernel takes its parent for another one. */
     if (PP_LOAD(&header->sandboxed) == 0) pp_os_block_child_signal();
+    else pp_os_go_quiet(); /* the watcher may have seen it */
     /* Other threads go on: their blocks must have true records until they have been looked at. */
     pp_handover_look();
     PP_STORE(&pp_tracking, 0);
@@ -378,8 +379,14 @@ void pp_process_abort(void) {
         PP_STORE(&pp_segment.header->end, PP_END_ABORT);
 }
 
+void pp_process_sandboxes(void) {
+    if (life() == PP_LIFE_LIVE) pp_handover_quiet();
+}
+
 void pp_process_sandboxed(void) {
-    if (life() == PP_LIFE_LIVE) PP_STORE(&pp_segment.header->sandboxed, 1);
+    if (life() != PP_LIFE_LIVE) return;
+    PP_STORE(&pp_segment.header->sandboxed, 1);
+    pp_os_go_quiet();
 }
 
 void pp_process_traces(void) {

@@ -52,6 +52,8 @@ void pp_process_quick_status(int status);
 
 /* The program has put itself under a seccomp filter: from now on we ask the kernel for nothing special. */
 void pp_process_sandboxed(void);
+/* Before it does. */
+void pp_process_sandboxes(void);
 
 /* The program is about to trace another. */
 void pp_process_traces(void);

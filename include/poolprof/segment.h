@@ -335,7 +335,9 @@ struct pp_tree {
     _Atomic uint32_t given_up;    /* program: the heartbeat + 1 for whose sake a child waited in vain */
     _Atomic uint32_t rules;       /* program: whether the rules have memory behind them (tree_rules.c) */
     _Atomic uint32_t members;     /* program: counts the processes that have joined */
-    uint32_t reserved[9];
+    _Atomic uint32_t quiet;       /* both: 1 once a process of it is under a filter of its own, which may kill for the
+                                     system call that wakes the watcher */
+    uint32_t reserved[8];
 };
 
 struct pp_tree_rule {

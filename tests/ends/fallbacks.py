@@ -265,7 +265,7 @@ def filter_of_a_profiled_launcher():
 
 
 def filters_after_start():
-    for what in ("errno_open", "kill_open", "kill_clone", "sandbox"):
+    for what in ("errno_open", "kill_open", "kill_clone", "kill_futex", "sandbox"):
         for watch in (1, 0):
             if what in ("kill_open", "sandbox") and not watch:
                 continue # nobody left who may write

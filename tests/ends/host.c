@@ -1,7 +1,7 @@
 /* A host that takes something away from itself after start, then allocates (leak_after: 6 x 90, and one of
    3,000,000), prints "done" and ends with status 6. `host WHAT`:
-     plain, as BYTES (of address space, before it allocates), chroot DIR, setuid UID, userns, nofile N, fsize N, kill_open, kill_clone, errno_open, sandbox (a list of what
-     glibc's own malloc, stdio and exit need, and our getpid and prctl; all else kills), many N (N blocks of 16 bytes outstanding), fill FILE
+     plain, as BYTES (of address space, before it allocates), chroot DIR, setuid UID, userns, nofile N, fsize N, kill_open, kill_clone, kill_futex, errno_open, sandbox (a
+     list of what glibc's own malloc, stdio and exit need, and madvise, which jemalloc needs; all else kills), many N (N blocks of 16 bytes outstanding), fill FILE
      (fills a file system in the middle of many) */
 #include <errno.h>
 #include <linux/filter.h>
@@ -54,9 +54,8 @@ static void take_away(const char *what, const char *argument) {
     static const unsigned opens[] = {SYS_open, SYS_openat, SYS_creat, 437};
     static const unsigned clones[] = {SYS_clone, SYS_clone3, SYS_fork, SYS_vfork};
     static const unsigned needed[] = {SYS_read, SYS_write, SYS_brk, SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect,
-                                      SYS_madvise, SYS_futex, SYS_newfstatat, SYS_fstat, SYS_rt_sigprocmask,
-                                      SYS_exit_group, SYS_exit, SYS_rt_sigreturn, SYS_close, SYS_lseek, SYS_getpid,
-                                      SYS_prctl};
+                                      SYS_madvise, SYS_newfstatat, SYS_fstat, SYS_rt_sigprocmask,
+                                      SYS_exit_group, SYS_exit, SYS_rt_sigreturn, SYS_close, SYS_lseek};
     struct rlimit limit;
     long number = argument ? atol(argument) : 0;
     if (!strcmp(what, "chroot")) CHECK(chroot(argument) == 0 && chdir("/") == 0);
@@ -69,6 +68,7 @@ static void take_away(const char *what, const char *argument) {
     if (!strcmp(what, "kill_open")) forbid(opens, 4, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_ALLOW);
     if (!strcmp(what, "errno_open")) forbid(opens, 4, SECCOMP_RET_ERRNO | EPERM, SECCOMP_RET_ALLOW);
     if (!strcmp(what, "kill_clone")) forbid(clones, 4, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_ALLOW);
+    if (!strcmp(what, "kill_futex")) forbid(&(unsigned){SYS_futex}, 1, SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_ALLOW);
     if (!strcmp(what, "sandbox"))
         forbid(needed, sizeof needed / sizeof *needed, SECCOMP_RET_ALLOW, SECCOMP_RET_KILL_PROCESS);
     if (!strcmp(what, "many")) many(number);
