@@ -329,8 +329,11 @@ static void put_peak_sites(const struct text *text) {
     if (model->peak_site_count == 0 ||
         (double)model->peak.bytes < PEAK_APART * (double)model->totals.outstanding_bytes)
         return;
-    fprintf(text->to, "  at the peak  %s, the largest sites%s:\n", words_bytes(model->peak.bytes, bytes),
-            text->about[0] != 0 ? " by estimate" : "");
+    uint64_t error = model->totals.peak_error_bytes;
+    /* One of some ms is seen by its bytes only. */
+    bool near = model->peak.bytes + error < model->totals.peak_bytes;
+    fprintf(text->to, "  %s  %s, the largest sites%s:\n", near ? "near the peak" : "at the peak",
+            words_bytes(model->peak.bytes, bytes), text->about[0] != 0 ? " by estimate" : "");
     text_put_sites(text, model->peak_sites, model->peak_site_count);
 }
 
