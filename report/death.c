@@ -16,11 +16,7 @@
 #include <unistd.h>
 
 #include "poolprof/segment.h"
-
-/* Fields of /proc/PID/stat, counted from 1 as in proc(5). */
-#define FIELD_STATE 3
-#define FIELD_START 22
-#define FIELD_EXIT_CODE 52
+#include "process_stat.h"
 
 #define REAPER_WAIT_MS 1000
 #define STEP_MS 2
@@ -36,27 +32,6 @@ _Static_assert(sizeof(struct exit_info) == 64, "the kernel's size: part of the r
 #define GET_EXIT_INFO _IOWR(0xFF, 11, struct exit_info)
 #define INFO_EXIT (UINT64_C(1) << 3)
 
-/* Text of a field, from the last ')' on: the name in field 2 may hold anything. */
-static const char *field_of(const char *stat, int wanted) {
-    const char *at = strrchr(stat, ')');
-    for (int field = 2; at && field < wanted; field++) {
-        at = strchr(at, ' ');
-        at = at ? at + 1 : NULL;
-    }
-    return at;
-}
-
-static bool read_stat(int pid, char text[1024]) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, text, 1023) : -1;
-    if (fd >= 0)
-        close(fd);
-    text[length > 0 ? length : 0] = 0;
-    return length > 0;
-}
-
 /* The kernel shows 0 as exit code to those who may not trace the process. The same right is asked
    for the link `exe`, which answers EACCES before it finds that a zombie has none. */
 static bool may_know(int pid) {
@@ -65,19 +40,21 @@ static bool may_know(int pid) {
     return readlink(path, target, sizeof target) >= 0 || errno == ENOENT;
 }
 
+static bool is_dead(const struct process_stat *stat) {
+    char state = *process_stat_text(stat, STAT_STATE);
+    return state == 'Z' || state == 'X';
+}
+
 enum answer { ANSWER_KNOWN, ANSWER_LATER, ANSWER_NEVER };
 
 static enum answer ask(int pidfd, int pid, int *status) {
-    char stat[1024];
+    struct process_stat stat;
     struct exit_info info = {.mask = INFO_EXIT};
-    bool zombie = read_stat(pid, stat);
-    if (zombie) {
-        const char *state = field_of(stat, FIELD_STATE), *code = field_of(stat, FIELD_EXIT_CODE);
-        zombie = state && (*state == 'Z' || *state == 'X');
-        if (zombie && code && may_know(pid)) {
-            *status = atoi(code);
-            return ANSWER_KNOWN;
-        }
+    bool zombie = process_stat_read(&stat, pid, 0) && is_dead(&stat);
+    const char *code = process_stat_text(&stat, STAT_EXIT_CODE);
+    if (zombie && *code != 0 && may_know(pid)) {
+        *status = atoi(code);
+        return ANSWER_KNOWN;
     }
     if (ioctl(pidfd, GET_EXIT_INFO, &info) == 0 && info.mask & INFO_EXIT) {
         *status = info.exit_code;
@@ -132,28 +109,26 @@ static double now_s(clockid_t clock) {
 }
 
 /* The pid's process is not younger than what was profiled under it. */
-static bool is_same(const char *stat, int64_t started_monotonic_ns) {
-    const char *start = field_of(stat, FIELD_START);
-    double age_s = start ? now_s(CLOCK_BOOTTIME) - strtod(start, NULL) / (double)sysconf(_SC_CLK_TCK)
-                         : 0;
+static bool is_same(const struct process_stat *stat, int64_t started_monotonic_ns) {
+    uint64_t start = process_stat_number(stat, STAT_START);
+    double age_s = start > 0 ? now_s(CLOCK_BOOTTIME) - (double)start / (double)sysconf(_SC_CLK_TCK) : 0;
     double profiled_s = now_s(CLOCK_MONOTONIC) - (double)started_monotonic_ns / 1e9;
     return age_s + 0.1 >= profiled_s; /* clock ticks of 10 ms, the coarse clock's 4 ms */
 }
 
 bool death_is_alive(int pid, int64_t started_monotonic_ns) {
-    char stat[1024];
-    if (!read_stat(pid, stat))
+    struct process_stat stat;
+    if (!process_stat_read(&stat, pid, 0))
         return false;
-    const char *state = field_of(stat, FIELD_STATE); /* not covered: kernels that give no pidfd */
-    return state && *state != 'Z' && *state != 'X' && is_same(stat, started_monotonic_ns);
+    return !is_dead(&stat) && is_same(&stat, started_monotonic_ns); /* not covered: kernels that give no pidfd */
 }
 
 int death_open(int pid, int64_t started_monotonic_ns) {
-    char stat[1024];
+    struct process_stat stat;
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0)
         return -1;
-    if (read_stat(pid, stat) && is_same(stat, started_monotonic_ns))
+    if (process_stat_read(&stat, pid, 0) && is_same(&stat, started_monotonic_ns))
         return pidfd;
     close(pidfd); /* not covered: the pid was reused between two looks */
     return -1;

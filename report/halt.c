@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "model.h"
+#include "process_stat.h"
 
 #define DEADLINE_NS INT64_C(200000000)
 #define LATE_NS INT64_C(1000000000)
@@ -55,13 +56,8 @@ size_t halt_count_threads(int pid) {
 
 /* 'Z' for one that has ended while its process goes on; 0: gone. */
 static char state_of(int pid, int tid) {
-    char path[64], text[512], *name_end = NULL;
-    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pid, tid);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) return 0;
-    if (fgets(text, sizeof text, file) != NULL) name_end = strrchr(text, ')');
-    fclose(file);
-    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : 0;
+    struct process_stat stat;
+    return process_stat_read(&stat, pid, tid) ? *process_stat_text(&stat, STAT_STATE) : 0;
 }
 
 bool halt_any_runs(int pid) { /* not covered: a copy that is late, on a loaded machine */

@@ -16,6 +16,7 @@
 
 #include "model.h"
 #include "poolprof/segment.h"
+#include "process_stat.h"
 #include "profile.h"
 
 /* 0: no process, of whatever pid namespace, has the file open or mapped for writing, as a program and its watcher
@@ -31,20 +32,14 @@ static int lease(const char *path) {
 
 /* By the time of its start; one whose segment does not say it is taken for it. */
 static bool is_as_old(uint32_t pid, const char *path) {
-    char name[64], line[1024] = "";
-    uint64_t ticks = 0, wanted = 0;
+    struct process_stat stat;
+    uint64_t wanted = 0;
     int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return true;
     ssize_t got = pread(fd, &wanted, sizeof wanted, offsetof(struct pp_segment_header, start_ticks));
     close(fd);
-    snprintf(name, sizeof name, "/proc/%" PRIu32 "/stat", pid);
-    FILE *stat = fopen(name, "re");
-    if (stat == NULL || got != sizeof wanted || wanted == 0) wanted = ticks;
-    else if (fgets(line, sizeof line, stat) != NULL && strrchr(line, ')') != NULL) /* field 2: may hold anything */
-        sscanf(strrchr(line, ')'), ") %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %"
-               SCNu64, &ticks);
-    if (stat != NULL) fclose(stat);
-    return ticks == wanted;
+    if (!process_stat_read(&stat, (int)pid, 0) || got != sizeof wanted || wanted == 0) return true;
+    return process_stat_number(&stat, STAT_START) == wanted;
 }
 
 /* The process, which does not show its mappings, may be the segment's. */

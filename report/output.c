@@ -22,6 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "process_stat.h"
+
 #define TICK_MS 200
 #define RETRY_MS 1000
 #define DATAGRAM_BYTES (32 << 10)
@@ -204,19 +206,12 @@ static bool is_same(const struct stat *a, const struct stat *b) {
 /* True for a process whose descriptors are gone because it dies, which is not the same as having
    given them up: they go before it is a zombie and before its pidfd tells. */
 static bool is_dying(int pid) {
-    enum { EXITING = 4 }; /* PF_EXITING, in field 9 of proc(5)'s stat */
-    char path[64], text[512], state = 0;
-    unsigned long flags = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t length = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (fd >= 0)
-        close(fd);
-    text[length > 0 ? length : 0] = 0;
-    const char *after_name = strrchr(text, ')');
-    if (!after_name || sscanf(after_name + 1, " %c %*d %*d %*d %*d %*d %lu", &state, &flags) != 2)
+    enum { EXITING = 4 }; /* PF_EXITING */
+    struct process_stat stat;
+    if (!process_stat_read(&stat, pid, 0))
         return true; /* not covered: /proc is gone, or the process */
-    return state == 'Z' || state == 'X' || flags & EXITING;
+    char state = *process_stat_text(&stat, STAT_STATE);
+    return state == 'Z' || state == 'X' || process_stat_number(&stat, STAT_FLAGS) & EXITING;
 }
 
 /* True if the process has the file open under any number, or if we cannot tell. */

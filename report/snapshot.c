@@ -22,6 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "process_stat.h"
+
 #define RED_ZONE 128u
 #define USER_CODE 0x33u /* cs of 64 bit code */
 #define MOST_NS INT64_C(20000000000) /* what the fork of a huge process may take */
@@ -111,14 +113,8 @@ static void poke(struct pp_segment_header *header) {
 
 /* What the segment says is to be killed in the end: only if it is the process's child. */
 static bool is_child(int child, int of) {
-    char path[32], text[512], *name_end = NULL;
-    int parent = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", child);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) return false;
-    if (fgets(text, sizeof text, file) != NULL) name_end = strrchr(text, ')');
-    fclose(file);
-    return name_end != NULL && sscanf(name_end + 1, " %*c %d", &parent) == 1 && parent == of;
+    struct process_stat stat;
+    return process_stat_read(&stat, child, 0) && process_stat_number(&stat, STAT_PARENT) == (uint64_t)of;
 }
 
 /* The segment's word on the copy; 0: no answer. `header` is not NULL if the program is still to be brought to it. */

@@ -2,8 +2,9 @@
 #include "thread_name.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "process_stat.h"
 
 /* First line of a file, without its end; false: cannot be read. */
 static bool read_line(const char *path, char *to, int bytes) {
@@ -16,20 +17,10 @@ static bool read_line(const char *path, char *to, int bytes) {
     return got;
 }
 
-/* Field 22 of /proc/PID/stat, counted from the name in parentheses. */
-static uint64_t start_ticks(uint32_t pid) {
-    char path[64], line[1024];
-    snprintf(path, sizeof path, "/proc/%u/stat", pid);
-    const char *at = read_line(path, line, sizeof line) ? strrchr(line, ')') : NULL;
-    for (int field = 2; at && field < 22; field++) {
-        at = strchr(at, ' ');
-        at = at ? at + 1 : NULL;
-    }
-    return at ? strtoull(at, NULL, 10) : 0;
-}
-
 void thread_names_init(struct thread_names *names, const struct pp_segment_header *header) {
-    bool same = header->start_ticks != 0 && start_ticks(header->pid) == header->start_ticks;
+    struct process_stat stat;
+    bool same = header->start_ticks != 0 && process_stat_read(&stat, (int)header->pid, 0) &&
+                process_stat_number(&stat, STAT_START) == header->start_ticks;
     *names = (struct thread_names){.pid = same ? header->pid : 0};
 }
 

@@ -16,6 +16,7 @@ set(fuzz_sources
   report/aggregate_tags.c
   report/fold.c
   report/symbol_expand.c
+  report/process_stat.c
   report/thread_name.c
   report/types.c
   report/graph.c

@@ -34,6 +34,10 @@ def annotations():
         done = box.run("annotated", "annotations")
         check(done.returncode == 3, "status", done.returncode, done.err)
         leaks_of(box.report(done.pid), lost_objects=0, indirect_objects=0, possible_objects=0)
+        name = box.path("a\n) b")
+        os.symlink(os.path.join(PROGRAMS, "annotated"), name)
+        done = box.run(name, "annotations")
+        leaks_of(box.report(done.pid), lost_objects=0)
         done = box.run("annotated", "annotations", "unregister", "leak")
         report = box.report(done.pid)
         leaks_of(report, lost_objects=1, indirect_objects=0) # the region is ignored, so what it holds is reachable
