@@ -348,10 +348,13 @@ static char *execute(void *control, const char *text, size_t bytes) {
 static void start_serving(struct watch *watch, int fd) {
     struct watched *first = watch->items[0];
     const struct pp_options *options = &first->header->options;
-    char why[1024];
+    const char *token = options->TOKEN_FILE;
+    char why[PATH_MAX + 256], token_file[PATH_MAX];
     if (!strcmp(options->SERVE, "none"))
         return;
-    const struct serve_rules rules = {.where = options->SERVE, .token_file = options->TOKEN_FILE,
+    bool relative = strcmp(token, "none") && token[0] != '/';
+    snprintf(token_file, sizeof token_file, "%s%s%s", relative ? first->cwd : "", relative ? "/" : "", token);
+    const struct serve_rules rules = {.where = options->SERVE, .token_file = token_file,
                                       .execute = execute, .context = &watch->control};
     watch->serve = serve_start(&rules, why, sizeof why);
     if (!watch->serve) {

@@ -93,8 +93,9 @@ def trouble():
         token = box.path("token")
         with open(token, "w", encoding="utf-8") as file:
             file.write("a-token-of-my-own\n")
-        with Still(box, SERVE="127.0.0.1:0", TOKEN_FILE=token, LOG_LEVEL="info") as program:
-            check(served(program).token == "a-token-of-my-own", "token")
+        for name in token, "token": # the latter in the program's directory
+            with Still(box, SERVE="127.0.0.1:0", TOKEN_FILE=name, LOG_LEVEL="info") as program:
+                check(served(program).token == "a-token-of-my-own", name)
 
 
 if __name__ == "__main__":
