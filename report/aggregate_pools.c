@@ -24,8 +24,9 @@ static struct model_pool pool_of(const struct pp_segment_pool *from,
                               .missed = from->missed,
                               .grown = from->grown,
                               .shrunk = from->shrunk};
-    /* Peaks are noted in slow paths; what is live now was live at some time. */
+    /* Peaks are noted in slow paths; what is live now was live at some time, and so was what has been served. */
     if (pool.window_peak < pool.live) pool.window_peak = pool.live;
+    if (pool.peak == 0 && pool.served > 0) pool.peak = 1;
     if (pool.peak < pool.window_peak) pool.peak = pool.window_peak;
     pool.efficiency = efficiency(&pool);
     return pool;

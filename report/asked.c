@@ -30,6 +30,7 @@ static void tell(struct asked *asked, const struct history *history, struct boar
         asked->told_s = seen->alerts[i].t_s;
         board_alert(board, id, &seen->alerts[i]);
     }
+    board_costs(board, id, seen->costs);
     board_growth(board, id, history->growth, history->growth_count);
     if (seen->found.t_s > asked->found_s) board_found(board, id, &seen->found);
     asked->found_s = seen->found.t_s;

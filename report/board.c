@@ -24,6 +24,7 @@ struct process {
     struct model_found found;
     struct model_growth *growth;
     size_t growth_count;
+    struct model_cost costs[MODEL_DUTY_COUNT];
 };
 
 struct board {
@@ -127,7 +128,8 @@ static uint64_t add(struct board *board, struct process *process) {
 
 static void set_end(struct board_row *row, const struct model *model) {
     row->status = model->process.status;
-    row->lost_bytes = (int64_t)model->kinds[MODEL_LOST].bytes;
+    if (model->scan != NULL && strcmp(model->scan, "done") == 0)
+        row->lost_bytes = (int64_t)model->kinds[MODEL_LOST].bytes; /* else what the last look found */
     model_set(&row->end, model->process.end);
 }
 
@@ -230,6 +232,14 @@ void board_growth(struct board *board, uint64_t id, const struct model_growth *g
     pthread_mutex_unlock(&board->lock);
 }
 
+void board_costs(struct board *board, uint64_t id, const struct model_cost costs[MODEL_DUTY_COUNT]) {
+    if (board == NULL) return;
+    pthread_mutex_lock(&board->lock);
+    struct process *process = at(board, id);
+    if (process != NULL) memcpy(process->costs, costs, sizeof process->costs);
+    pthread_mutex_unlock(&board->lock);
+}
+
 void board_past(struct board *board, uint64_t id, const struct model *seen) {
     pthread_mutex_lock(&board->lock);
     struct process *process = at(board, id);
@@ -247,8 +257,9 @@ void board_end(struct board *board, uint64_t id, const struct model *model, cons
     pthread_mutex_lock(&board->lock);
     struct process *process = at(board, id);
     if (process != NULL && profile != NULL) model_set(&process->row.profile, profile);
+    /* What it was is known already, and perhaps no more to be read. */
+    if (process != NULL && (process->view != NULL || profile != NULL)) set_end(&process->row, model);
     if (process != NULL && process->view != NULL) {
-        set_end(&process->row, model); /* what it was is known already, and perhaps no more to be read */
         view_close(process->view);
         process->view = NULL;
         board->ended++;
@@ -324,6 +335,7 @@ static void add_found(const struct process *process, struct model *model) {
 
 static void add_history(const struct process *process, struct model *model) {
     sample_history_store(&process->history, model);
+    memcpy(model->costs, process->costs, sizeof process->costs);
     for (size_t i = 0; i < process->alert_count; i++)
         model_add_alert(model, process->alerts[i]);
 }

@@ -35,6 +35,8 @@ void board_alert(struct board *board, uint64_t id, const struct model_alert *ale
 void board_found(struct board *board, uint64_t id, const struct model_found *found);
 /* Its sites that grow, as of now. */
 void board_growth(struct board *board, uint64_t id, const struct model_growth *growth, size_t count);
+/* What watching it has cost so far. */
+void board_costs(struct board *board, uint64_t id, const struct model_cost costs[MODEL_DUTY_COUNT]);
 /* What was seen of it before it came onto the board: samples; if there are none yet. */
 void board_past(struct board *board, uint64_t id, const struct model *seen);
 /* It has ended as `process` says; `profile` is where its profile is. NULL: not known yet, say so again later. */
@@ -64,7 +66,7 @@ unsigned board_stage(struct board *board, uint64_t id);
 /* Figures without sites, by counters, with all samples and alerts. NULL: there is no such process, or its
    figures are only in its profile. The caller destroys it, or if it is `shared`, does not. */
 struct model *board_figures(struct board *board, uint64_t id, bool *shared);
-/* Samples, alerts, the last scan and growth alone, into a model. */
+/* Samples, alerts, the last scan, growth and costs alone, into a model. */
 void board_history(struct board *board, uint64_t id, struct model *model);
 /* What a report is made from: a view of its own (the caller closes it), or the whole model (shared: only one
    thread asks), or the profile's path (malloc'ed). All NULL: it is gone. */

@@ -124,6 +124,7 @@ char *control_history(struct control_call *call) {
         model_add_alert(model, watched->told[i]);
     json_t *growth = growth_of(watched);
     json_t *found = watched->found.t_s > 0 ? json_found(&watched->found) : json_null();
+    json_t *costs = json_costs(watched->costs);
     pthread_mutex_unlock(&watched->lock);
     for (size_t i = 0; i < model->sample_count; i++)
         if (model->samples[i].t_s >= since_s)
@@ -132,8 +133,8 @@ char *control_history(struct control_call *call) {
         if (model->alerts[i].t_s >= since_s)
             json_array_append_new(alerts, json_alert(&model->alerts[i]));
     model_destroy(model);
-    return reply_data(call->request->id, json_pack("{s:o, s:o, s:o, s:o}", "samples", samples, "alerts", alerts,
-                                                   "growth", growth, "last_scan", found));
+    return reply_data(call->request->id, json_pack("{s:o, s:o, s:o, s:o, s:o}", "samples", samples, "alerts", alerts,
+                                                   "growth", growth, "last_scan", found, "watcher", costs));
 }
 
 /* ---- report, pools ---- */

@@ -178,14 +178,15 @@ static void end(struct follow *follow, struct followed *item, const char *how) {
     model_destroy(model);
 }
 
-/* Whether the profile is of that process, not of an older one of its name. */
-static bool is_profile_of(const struct followed *item, const char *path) {
+/* What the profile says; NULL: it is not of that process, but of an older one of its name. */
+static struct model *load_profile_of(const struct followed *item, const char *path) {
     char why[512];
     struct model *model = profile_load(path, why, sizeof why);
     bool same = model != NULL && (int)model->process.pid == item->pid &&
                 model->process.started_realtime_ns == view_header(item->view)->started_realtime_ns;
+    if (same) return model;
     model_destroy(model);
-    return same;
+    return NULL;
 }
 
 /* The newest of NAME, NAME.2, NAME.3, ... */
@@ -203,12 +204,10 @@ static char *newest_of(const char *output) {
 /* True: no more is to be known of it. */
 static bool find_profile(struct follow *follow, struct followed *item, double now_s) {
     char *path = item->output != NULL ? newest_of(item->output) : NULL;
-    bool found = path != NULL && is_profile_of(item, path);
-    if (found) {
-        struct model *model = aggregate_figures(item->view, AGGREGATE_LAST_TRACE);
-        board_end(follow->board, item->id, model, path);
-        model_destroy(model);
-    }
+    struct model *model = path != NULL ? load_profile_of(item, path) : NULL;
+    bool found = model != NULL;
+    if (found) board_end(follow->board, item->id, model, path);
+    model_destroy(model);
     free(path);
     item->next_s = now_s + PROFILE_STEP_S;
     return found || item->output == NULL || now_s - item->ended_s > PROFILE_PATIENCE_S;

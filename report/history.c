@@ -83,6 +83,14 @@ static void read_found(struct model_found *found, const json_t *row) {
     }
 }
 
+static void read_costs(struct model_cost costs[MODEL_DUTY_COUNT], const json_t *rows) {
+    for (int duty = 0; duty < MODEL_DUTY_COUNT; duty++) {
+        const json_t *row = json_object_get(rows, model_duty_names[duty]);
+        costs[duty] = (struct model_cost){.count = count_of(row, "count"), .most_s = number_of(row, "most_s")};
+        costs[duty].total_s = number_of(row, "mean_s") * (double)costs[duty].count;
+    }
+}
+
 bool history_parse(struct history *history, const char *reply) {
     static const struct {
         const char *list;
@@ -98,6 +106,7 @@ bool history_parse(struct history *history, const char *reply) {
         for (size_t list = 0; list < sizeof lists / sizeof *lists; list++)
             json_array_foreach(json_object_get(data, lists[list].list), i, row) lists[list].read(history, row);
         read_found(&history->seen->found, json_object_get(data, "last_scan"));
+        read_costs(history->seen->costs, json_object_get(data, "watcher"));
     }
     json_decref(root);
     return good;
@@ -115,5 +124,6 @@ void history_fill(const struct history *history, struct model *model) {
     for (size_t i = 0; i < seen->alert_count; i++)
         model_add_alert(model, seen->alerts[i]);
     model->found = seen->found;
+    memcpy(model->costs, seen->costs, sizeof model->costs);
     model_set_growth(model, history->growth, history->growth_count);
 }

@@ -13,7 +13,7 @@
 #include "model.h"
 
 struct history {
-    struct model *seen;     /* samples, alerts, found */
+    struct model *seen;     /* samples, alerts, found, costs */
     struct model_growth *growth;
     size_t growth_count, growth_room;
 };

@@ -352,7 +352,8 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
 
 bool http_number(const struct http_request *request, const char *name, uint64_t *value) {
     const char *text = mhd.lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
-    if (text == NULL || *text == 0 || strlen(text) > 18 || strspn(text, "0123456789") != strlen(text)) return false;
+    if (text == NULL) return true;
+    if (*text == 0 || strlen(text) > 18 || strspn(text, "0123456789") != strlen(text)) return false;
     *value = strtoull(text, NULL, 10);
     return true;
 }

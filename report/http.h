@@ -41,7 +41,7 @@ struct http_request {
     struct http_work *work;
     void *connection;
 };
-/* A number behind ?name=; false: there is none, or it is no number. */
+/* A number behind ?name=; false: it is none. Without ?name= the value stays as it is. */
 bool http_number(const struct http_request *request, const char *name, uint64_t *value);
 /* Whether there is ?name=value. */
 bool http_word(const struct http_request *request, const char *name, const char *value);

@@ -445,17 +445,22 @@ static void put_roots(FILE *to, const struct model *model) {
     close_list(to);
 }
 
-static json_t *overhead_value(const struct model *model) {
-    double objects = (double)model->totals.outstanding_objects;
+json_t *json_costs(const struct model_cost costs[MODEL_DUTY_COUNT]) {
     json_t *watcher = json_object();
     for (int duty = 0; duty < MODEL_DUTY_COUNT; duty++) {
-        const struct model_cost *cost = &model->costs[duty];
+        const struct model_cost *cost = &costs[duty];
         json_object_set_new(watcher, model_duty_names[duty],
                             json_pack("{s:o, s:o, s:o}", "count", json_count(cost->count), "mean_s",
                                       json_number(cost->count > 0 ? cost->total_s / (double)cost->count : 0), "most_s",
                                       json_number(cost->most_s)));
     }
-    return json_pack("{s:o, s:o, s:o}", "watcher", watcher, "tracker_bytes", json_count(model->tracker_bytes),
+    return watcher;
+}
+
+static json_t *overhead_value(const struct model *model) {
+    double objects = (double)model->totals.outstanding_objects;
+    return json_pack("{s:o, s:o, s:o}", "watcher", json_costs(model->costs), "tracker_bytes",
+                     json_count(model->tracker_bytes),
                      "bytes_per_object",
                      json_number(objects > 0 ? (double)model->tracker_bytes / objects : 0));
 }

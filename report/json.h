@@ -41,6 +41,8 @@ struct json_t *json_root(const struct model *model, const struct model_root *roo
 struct json_t *json_leaks(const struct model *model);
 /* The value of "last_scan", which is there if the process runs and a leak scan of it has been done. */
 struct json_t *json_found(const struct model_found *found);
+/* The value of "overhead.watcher". */
+struct json_t *json_costs(const struct model_cost costs[MODEL_DUTY_COUNT]);
 
 /* A text as JSON has it: valid UTF-8; NULL is null. */
 struct json_t *json_text(const char *text);

@@ -167,28 +167,36 @@ static void when_idle(void *context) { /* not covered: only without a request fo
 
 /* ---- routes: the HTTP thread ---- */
 
-/* The process that ?pid= names, or the first; 0: none. */
-static uint64_t process_of(const struct serve *serve, const struct http_request *request) {
-    uint64_t pid = 0;
-    bool named = http_number(request, "pid", &pid);
-    if (named && (pid == 0 || pid > UINT32_MAX)) return 0;
-    return board_find(serve->board, (uint32_t)pid);
-}
+#define PID_FIRST UINT64_MAX /* of which it is without ?pid= */
 
-static enum http_outcome no_process(struct http_reply *reply) {
-    reply->status = 404;
-    reply->page = page_of(404, "{\"error\": \"no such process\"}\n");
-    return HTTP_NOW;
+/* What a request asks for: the process that ?pid= names, or the first; so many sites. false: `reply` refuses. */
+static bool wanted_of(const struct serve *serve, const struct http_request *request, uint64_t *process,
+                      uint64_t *top, struct http_reply *reply) {
+    uint64_t pid = PID_FIRST;
+    const char *why = NULL;
+    *top = 0;
+    if (!http_number(request, "pid", &pid)) why = "{\"error\": \"pid is to be a process's number\"}\n";
+    else if (!http_number(request, "top", top)) why = "{\"error\": \"top is to be a number of sites\"}\n";
+    reply->status = 400;
+    if (why == NULL) {
+        bool possible = pid == PID_FIRST || (pid > 0 && pid <= UINT32_MAX);
+        *process = possible ? board_find(serve->board, pid == PID_FIRST ? 0 : (uint32_t)pid) : 0;
+        if (*process != 0) reply->status = 200;
+        else reply->status = 404, why = "{\"error\": \"no such process\"}\n";
+    }
+    if (why != NULL) reply->page = page_of(reply->status, why);
+    return why == NULL;
 }
 
 static enum http_outcome give_page(struct serve *serve, const struct http_request *request, unsigned kind,
                                    struct http_reply *reply) {
     bool full;
-    uint64_t top = 0;
-    struct page_key key = {.process = process_of(serve, request), .kind = kind};
-    if (key.process == 0) return no_process(reply);
+    struct page_key key = {.kind = kind};
+    if (!wanted_of(serve, request, &key.process, &key.top, reply)) {
+        reply->type = "application/json";
+        return HTTP_NOW;
+    }
     key.stage = board_stage(serve->board, key.process);
-    if (http_number(request, "top", &top)) key.top = top;
     reply->page = pages_ask(serve->pages, &key, request->since_s, &full);
     if (reply->page == NULL && !full) return HTTP_LATER;
     if (reply->page == NULL) reply->page = page_of(503, "{\"error\": \"too many reports are being made\"}\n");
@@ -212,8 +220,9 @@ static enum http_outcome give_part(struct serve *serve, const struct http_reques
                                    struct http_reply *reply) {
     bool shared, good = false;
     struct text text;
-    uint64_t id = process_of(serve, request);
-    struct model *model = id != 0 ? board_figures(serve->board, id, &shared) : NULL;
+    uint64_t id, top;
+    if (!wanted_of(serve, request, &id, &top, reply)) return HTTP_NOW;
+    struct model *model = board_figures(serve->board, id, &shared);
     if (model == NULL) return give_page(serve, request, KIND_PART + part, reply); /* it has ended */
     if (text_begin(&text)) {
         good = json_render_part(model, text.to, part);

@@ -389,6 +389,7 @@ static bool sample_now(struct watched *watched) {
         board_growth(watched->board, watched->seat, growth, survey_growth(&watched->survey, growth));
     }
     tell_alerts(watched, &sample);
+    board_costs(watched->board, watched->seat, watched->costs);
     return true;
 }
 

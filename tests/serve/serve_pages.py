@@ -31,7 +31,11 @@ def routes():
         for path in ("/nothing", "/api", "/api/", "/metrics/", "/%6detrics", "/metrics%00", "/../metrics", "//metrics"):
             check(server.ask(path)[0] == 404, path, server.ask(path)[0])
         check(server.ask("/api/report?pid=1")[0] == 404, "another process")
-        check(server.ask("/api/report?pid=x")[0] == 200, "no number")
+        for query, words in ("pid=x", "pid is to be"), ("pid=", "pid is"), ("top=x", "top is"), ("top=-1", "top is"):
+            for page in "report", "samples", "pools":
+                status, headers, body = server.ask(f"/api/{page}?{query}")
+                check(status == 400 and words in json.loads(body)["error"], page, query, status, body)
+                check(headers["Content-Type"] == "application/json", headers)
         status, headers, body = server.ask("/debug/pprof/heap")
         check(status == 200 and gzip.decompress(body), "pprof")
         check("heap.pb.gz" in headers["Content-Disposition"], headers)
@@ -91,12 +95,16 @@ def ends():
         rows = eventually(lambda: two(server), "two processes")
         child = next(row for row in rows if row["pid"] != program.pid)
         check(child["parent"] == program.pid and child["end"] == "running", child)
+        for get in lambda: server.json("/api/report"), lambda: live_report(program.pid):
+            eventually(lambda: get()["overhead"]["watcher"]["sample"]["count"] > 0, "what samples cost")
         check(("heap_bytes", child["pid"]) in server.metrics(), "no metrics of the child")
         program.end()
         rows = eventually(lambda: ended(server), "ended, with profiles")
         check({row["end"] for row in rows} == {"exit"}, rows)
         report = reported(next(row["profile"] for row in rows if row["pid"] == child["pid"]))
         served = server.json(f"/api/report?pid={child['pid']}")
+        lost = next(row["lost_bytes"] for row in rows if row["pid"] == child["pid"])
+        check(lost == report["leaks"]["lost_bytes"] > 0, "lost", lost, report["leaks"])
         check(served["sites"] == report["sites"] and served["leaks"] == report["leaks"], "the child's report")
         check(server.metrics() == {}, "metrics of the dead")
 

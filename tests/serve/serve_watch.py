@@ -32,6 +32,7 @@ def tree():
         check(rows[1]["end"] == "signal:9", rows)
         check(server.json(f"/api/report?pid={child['pid']}")["process"]["end"] == "signal:9", "its report")
         check(server.json(f"/api/pools?pid={child['pid']}")["pools"], "its pools")
+        check(server.json("/api/report")["overhead"]["watcher"]["sample"]["count"] > 0, "costs")
         program.end()
         check(program.process.returncode == 0, "status", program.process.returncode)
         eventually(lambda: refused(server), "the server is still there")

@@ -511,6 +511,22 @@ static void counts_that_count_down_are_read(void **state) {
     segment_builder_fini(&builder);
 }
 
+/* What the program has noted of a class lags behind: what is live, and that something was, is known better. */
+static void peaks_are_not_below_what_was_there(void **state) {
+    (void)state;
+    struct segment_builder builder;
+    segment_builder_init(&builder);
+    segment_builder_pool(&builder, 1, 32, 700, 5);
+    segment_builder_pool(&builder, 2, 48, 9, 9);
+    struct model *model = model_of(&builder);
+    assert_int_equal(model->pools[0].peak, 695);
+    assert_int_equal(model->pools[0].window_peak, 695);
+    assert_int_equal(model->pools[1].live, 0);
+    assert_int_equal(model->pools[1].peak, 1);
+    model_destroy(model);
+    segment_builder_fini(&builder);
+}
+
 /* Of a scan: what is older than the mark is left out; what was born since the process was copied is reachable,
    whatever was there before it. */
 static void generations_are_told_apart(void **state) {
@@ -557,6 +573,7 @@ int main(void) {
         cmocka_unit_test(estimates_are_sums_of_weights),
         cmocka_unit_test(hostile_samples_are_harmless),
         cmocka_unit_test(counts_that_count_down_are_read),
+        cmocka_unit_test(peaks_are_not_below_what_was_there),
         cmocka_unit_test(generations_are_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
