@@ -215,11 +215,13 @@ __attribute__((noinline)) static void look(void) { /* with a frame pointer: CMak
     pp_unwind(&learnt, &regs, PP_DEPTH_MAX, &trace);
     assert_true(learnt.low <= regs.sp && regs.sp < learnt.high);
 }
+static int recurse(int depth);
+static int (*volatile again)(int) = recurse; /* or clang makes a loop of it */
 __attribute__((noinline)) static int recurse(int depth) {
     volatile char room[3000];
-    room[0] = 1;
+    room[0] = room[depth] = 1; /* or clang makes a byte of it */
     if (depth == 0) look();
-    return depth ? recurse(depth - 1) + room[0] : 0;
+    return depth ? again(depth - 1) + room[0] : 0;
 }
 
 static void *in_thread(void *argument) {
