@@ -25,6 +25,7 @@ static void free_all(struct graph *graph) {
     free(graph->roots);
     free(graph->objects);
     free(graph->type_of);
+    free(graph->regions);
     types_fini(&graph->types);
     free(graph->groups);
     for (size_t i = 0; graph->stacks != NULL && i < graph->thread_count; i++) free(graph->stacks[i].words);
@@ -37,6 +38,8 @@ static void free_all(struct graph *graph) {
     graph->named_count = 0;
     graph->first = graph->edges = NULL;
     graph->roots = NULL;
+    graph->regions = NULL;
+    graph->region_count = graph->region_room = 0;
     graph->objects = NULL;
     graph->type_of = NULL;
     graph->groups = NULL;
@@ -122,6 +125,14 @@ void graph_note_type(struct graph *graph, uint64_t word, const struct reach_sour
     if (type == 0) return;
     if (graph->type_of == NULL) graph->type_of = model_alloc(graph->count, sizeof *graph->type_of);
     graph->type_of[graph->from] = type;
+}
+
+void graph_enter_region(struct graph *graph, uint64_t start) {
+    if (graph->dropped != NULL) return;
+    graph->regions = model_grow(graph->regions, graph->region_count, &graph->region_room, sizeof start);
+    graph->origin = GRAPH_REGISTERED;
+    graph->which = (uint32_t)graph->region_count;
+    graph->regions[graph->region_count++] = start;
 }
 
 static void add_root(struct graph *graph, uint64_t address, uint32_t target) {

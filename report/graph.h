@@ -31,7 +31,7 @@ enum graph_origin {
     GRAPH_REGISTER,   /* of thread `which` */
     GRAPH_TLS,        /* thread `which`'s table of thread-local variables */
     GRAPH_STACK,      /* thread `which`'s, in memory the program allocated for it */
-    GRAPH_REGISTERED, /* the program has said that it is a root */
+    GRAPH_REGISTERED, /* region `which` that the program has said is a root */
     GRAPH_IGNORED     /* none: the program has said that the object is no leak */
 };
 
@@ -85,6 +85,8 @@ struct graph {
     uint32_t from;         /* object that is being looked through; GRAPH_NONE: a root */
     enum graph_origin origin;
     uint32_t which;
+    uint64_t *regions;     /* where they start, by number */
+    size_t region_count, region_room;
     /* After marking. */
     struct graph_object *objects;
     struct graph_group *groups; /* by number */
@@ -107,6 +109,9 @@ void graph_drop(struct graph *graph, const char *format, ...) __attribute__((for
 /* Takes the maps over; threads are copied, and asked for their names. */
 void graph_keep(struct graph *graph, int pid, const struct halted_thread *threads, size_t count,
                 struct maps *maps);
+
+/* The roots to come lie in a region that the program has said is one. */
+void graph_enter_region(struct graph *graph, uint64_t start);
 
 /* Between the two, all words are the object's. Beginning once more forgets the former words. */
 void graph_begin(struct graph *graph, size_t object);

@@ -184,8 +184,11 @@ json_t *json_recent(const struct model_site *site) {
 static json_t *root_value(const struct model *model, const struct model_root *root) {
     const char *module = root->module > 0 && root->module < model->module_count
                              ? words_base(model->modules[root->module].path) : NULL;
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o}", "kind", model_root_names[root->kind], "name",
-                     json_text(root->name), "thread", json_text(root->thread), "module", json_text(module),
+    char address[24];
+    snprintf(address, sizeof address, "0x%" PRIx64, root->address);
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "kind", model_root_names[root->kind], "name",
+                     json_text(root->name), "address", json_text(root->address != 0 ? address : NULL), "thread",
+                     json_text(root->thread), "module", json_text(module),
                      "retained_objects", json_count(root->retained_objects), "retained_bytes",
                      json_count(root->retained_bytes));
 }

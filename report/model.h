@@ -100,6 +100,7 @@ extern const char *const model_root_names[MODEL_ROOT_COUNT];
 struct model_root {
     enum model_root_kind kind;
     char *name;       /* of the variable, the function whose frame it is, the mapping; NULL: not known, or none */
+    uint64_t address; /* of a registered region; 0: of another kind */
     char *thread;     /* NULL: no thread's */
     uint32_t module;  /* index into model.modules; 0: in no module */
     uint64_t retained_objects, retained_bytes; /* what would go with it: held by nothing else */

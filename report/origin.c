@@ -169,16 +169,28 @@ static void find_in_memory(struct finding *finding, size_t word) {
     }
 }
 
+/* Its name is the program's (poolprof_root). One in a variable is mostly told of as that: find_in_memory. */
+static void find_region(struct finding *finding, size_t word, uint32_t number) {
+    const struct graph *graph = finding->graph;
+    struct model_root root = {.kind = MODEL_ROOT_REGISTERED,
+                              .address = number < graph->region_count ? graph->regions[number] : 0};
+    for (size_t i = 0; i < graph->named_count && root.name == NULL; i++)
+        if (root.address - graph->named[i].start < graph->named[i].end - graph->named[i].start)
+            root.name = model_text(finding->model, graph->named[i].name);
+    set_root(finding, word, (struct root_key){root.kind, root.address, 0}, &root);
+}
+
 static void find_one(struct finding *finding, size_t word) {
     const struct graph_root *at = &finding->graph->roots[word];
     static const enum model_root_kind kinds[] = {
         [GRAPH_REGISTER] = MODEL_ROOT_REGISTER, [GRAPH_TLS] = MODEL_ROOT_TLS,
-        [GRAPH_STACK] = MODEL_ROOT_STACK, [GRAPH_REGISTERED] = MODEL_ROOT_REGISTERED,
-        [GRAPH_IGNORED] = MODEL_ROOT_IGNORED};
+        [GRAPH_STACK] = MODEL_ROOT_STACK};
     if (at->origin == GRAPH_MEMORY) {
         find_in_memory(finding, word);
-    } else if (at->origin == GRAPH_REGISTERED || at->origin == GRAPH_IGNORED) {
-        const struct model_root root = {.kind = kinds[at->origin]};
+    } else if (at->origin == GRAPH_REGISTERED) {
+        find_region(finding, word, at->which);
+    } else if (at->origin == GRAPH_IGNORED) {
+        const struct model_root root = {.kind = MODEL_ROOT_IGNORED};
         set_root(finding, word, (struct root_key){root.kind, 0, 0}, &root);
     } else if (at->origin == GRAPH_STACK && at->which < finding->graph->thread_count) {
         /* not covered: the largest object is held by a stack that was not looked at twice */

@@ -229,6 +229,7 @@ static void write_ways(struct writer *writer, const struct model *model) {
         put_integer(writer, root->retained_bytes);
         put_integer(writer, root->reached_objects);
         put_integer(writer, root->reached_bytes);
+        put_integer(writer, root->address);
         put_row(writer);
     }
     finish(writer);

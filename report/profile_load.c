@@ -245,7 +245,8 @@ static void load_roots(struct loader *loader) {
         struct model_root root = {.name = interned(loader, 2), .thread = interned(loader, 3),
                                   .module = (uint32_t)count_at(loader, 4),
                                   .retained_objects = count_at(loader, 5), .retained_bytes = count_at(loader, 6),
-                                  .reached_objects = count_at(loader, 7), .reached_bytes = count_at(loader, 8)};
+                                  .reached_objects = count_at(loader, 7), .reached_bytes = count_at(loader, 8),
+                                  .address = count_at(loader, 9)};
         while (model_root_names[root.kind] != name) root.kind++;
         if (root.module >= model->module_count) damaged(loader);
         if (dense(loader, model->root_count + 1)) model_add_root(model, root);

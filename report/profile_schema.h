@@ -20,7 +20,7 @@
  * ages          a site's objects and bytes by age: younger than under_s, not younger than the row before
  * roots         what objects are reached from: variables, stacks, ...; those on a site's way, and those that
  *               retain most; retained: what only they hold. kind "named": poolprof_root of the program;
- *               reached: all that can be reached from it
+ *               reached: all that can be reached from it. address: of a region that the program has registered
  * root_counts   what a named root reaches, by site, and by class
  * steps         a site's way from its root to its largest object: the objects between, from the root on;
  *               holder: the site of each; objects 0: the middle of a long way is left out here
@@ -49,7 +49,7 @@
 #define REPORT_PROFILE_SCHEMA_H
 
 #define PROFILE_FORMAT "poolprof.profile"
-#define PROFILE_VERSION 5
+#define PROFILE_VERSION 6
 #define PROFILE_APPLICATION_ID 0x706f6f6c /* "pool": file(1) shows it */
 
 /* Columns are listed once: the names, and how many there are. */
@@ -72,8 +72,9 @@
     "recent_objects, recent_bytes"
 #define PROFILE_SITE_COUNT 24
 #define PROFILE_ROOT_COLUMNS                                                                       \
-    "id, kind, name, thread, module, retained_objects, retained_bytes, reached_objects, reached_bytes"
-#define PROFILE_ROOT_COUNT 9
+    "id, kind, name, thread, module, retained_objects, retained_bytes, reached_objects, reached_bytes, " \
+    "address"
+#define PROFILE_ROOT_COUNT 10
 #define PROFILE_COUNT_COLUMNS "root, site, class, objects, bytes"
 #define PROFILE_COUNT_COUNT 5
 #define PROFILE_STEP_COLUMNS "site, holder, objects, bytes"
@@ -131,7 +132,7 @@
     "recent_bytes INTEGER);"                                                                       \
     "CREATE TABLE roots(id INTEGER PRIMARY KEY, kind TEXT, name TEXT, thread TEXT, "               \
     "module INTEGER REFERENCES modules, retained_objects INTEGER, retained_bytes INTEGER, "             \
-    "reached_objects INTEGER, reached_bytes INTEGER);"                                             \
+    "reached_objects INTEGER, reached_bytes INTEGER, address INTEGER);"                           \
     "CREATE TABLE root_counts(root INTEGER REFERENCES roots, site INTEGER REFERENCES sites, "      \
     "class TEXT, objects INTEGER, bytes INTEGER);"                                                 \
     "CREATE TABLE steps(site INTEGER REFERENCES sites, holder INTEGER REFERENCES sites, "          \

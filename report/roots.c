@@ -130,9 +130,10 @@ uint64_t roots_bytes(const struct roots *roots) {
 void roots_mark(const struct roots *roots, struct memory *memory, struct reach *reach) {
     for (size_t i = 0; i < roots->thread_count; i++)
         mark_thread(roots, i, memory, reach);
-    set_origin(reach, GRAPH_REGISTERED, 0);
-    for (size_t i = 0; i < roots->given_count; i++)
+    for (size_t i = 0; i < roots->given_count; i++) {
+        if (reach->graph != NULL) graph_enter_region(reach->graph, roots->given[i].start);
         reach_range(reach, roots->given[i].start, roots->given[i].end);
+    }
     set_origin(reach, GRAPH_MEMORY, 0);
     for (size_t i = 0; i < roots->maps->count; i++)
         if (is_root(&roots->maps->items[i])) mark_mapping(roots, i, memory, reach);

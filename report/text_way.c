@@ -50,8 +50,10 @@ static void put_root(const struct text *text, const struct model_root *root) {
     /* not covered: the largest object of a site is held by a register alone */
     case MODEL_ROOT_REGISTER: put_thread(text, "a register", root); break;
     case MODEL_ROOT_TLS: put_thread(text, "a thread-local variable", root); break;
-    /* not covered: the largest object of a site held by a registered root */
-    case MODEL_ROOT_REGISTERED: fputs("memory registered as a root", to); break;
+    case MODEL_ROOT_REGISTERED:
+        fprintf(to, "memory registered as a root at 0x%" PRIx64, root->address);
+        if (root->name != NULL) put_safe(to, ", ", root->name, "");
+        break;
     case MODEL_ROOT_IGNORED: fputs("nothing; the program has said that it is no leak", to); break;
     case MODEL_ROOT_MAPPED:
         fputs("mapped memory", to);

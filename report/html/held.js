@@ -26,7 +26,10 @@ const rootText = (root) => {
         case "tls":
             return ["a thread-local variable", ...thread];
         case "registered":
-            return ["memory registered as a root"];
+            return [
+                `memory registered as a root at ${root.address}`,
+                named && [", ", name(root.name, {class: "fn"})],
+            ].flat();
         case "ignored":
             return ["nothing; the program has said that it is no leak"];
         case "mapped":

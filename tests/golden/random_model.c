@@ -125,6 +125,7 @@ static void fill_ways(struct model *model) {
     for (int i = 0; i < 5; i++)
         model_add_root(model, (struct model_root){.kind = (enum model_root_kind)(random() % MODEL_ROOT_COUNT),
                                                   .name = model_text(model, i % 2 ? any_text() : NULL),
+                                                  .address = any(),
                                                   .thread = model_text(model, i % 3 ? any_text() : NULL),
                                                   .module = (uint32_t)((size_t)random() % model->module_count),
                                                   .retained_objects = any(), .retained_bytes = any()});

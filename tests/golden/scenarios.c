@@ -167,6 +167,9 @@ static void complete_scanned(struct model *model) {
     model_add_count(model, (struct model_count){.site = 4, .objects = 40, .bytes = 80000});
     model_add_count(model, (struct model_count){.name = model_text(model, "std::_List_node<texture>"),
                                                 .objects = 9, .bytes = 900});
+    model_add_root(model, (struct model_root){.kind = MODEL_ROOT_REGISTERED, .name = model_text(model, "arena"),
+                                              .address = 0x7f00000a1000, .retained_objects = 1,
+                                              .retained_bytes = 70000});
     model_add_class(model, (struct model_class){model_text(model, "std::_List_node<texture>"), 40, 4000, 3, 300});
     for (size_t i = 0; i < model->site_count; i++) {
         struct model_site *site = &model->sites[i];

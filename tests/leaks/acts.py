@@ -33,7 +33,14 @@ def annotations():
     with Sandbox() as box:
         done = box.run("annotated", "annotations")
         check(done.returncode == 3, "status", done.returncode, done.err)
-        leaks_of(box.report(done.pid), lost_objects=0, indirect_objects=0, possible_objects=0)
+        report = box.report(done.pid)
+        leaks_of(report, lost_objects=0, indirect_objects=0, possible_objects=0)
+        regions = done.out.split()[1:]
+        held = {site["bytes"]: site["held_by"][0] for site in report["sites"] if site["held_by"]}
+        found = [[held[size][key] for key in ("kind", "address", "name")] for size in (77, 79)]
+        check(found == [["registered", regions[0], None], ["registered", regions[1], "arena"]], found, regions)
+        way = poolprof("why", box.profile_of(done.pid), next(site["id"] for site in report["sites"] if site["bytes"] == 79))
+        check(f"held by memory registered as a root at {regions[1]}, arena" in way.stdout, way.stdout, way.stderr)
         name = box.path("a\n) b")
         os.symlink(os.path.join(PROGRAMS, "annotated"), name)
         done = box.run(name, "annotations")

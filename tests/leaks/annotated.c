@@ -61,13 +61,20 @@ NOINLINE static void ignore_scope(void) {
     __lsan_enable();
 }
 
-/* A region on the heap, hidden, that holds the only pointer to another block. */
+/* A region on the heap, hidden, that holds the only pointer to another block; one with a name. */
 NOINLINE static void register_region(void) {
     void **region = malloc(4000);
     region[300] = malloc(77);
     hidden_block = hidden(region);
     poolprof_ignore(region);
     __lsan_register_root_region(region, 4000);
+    void **named = malloc(4100);
+    named[2] = malloc(79);
+    poolprof_ignore(named);
+    poolprof_root("arena", named, 4100);
+    __lsan_register_root_region(named, 4100);
+    printf("regions %p %p\n", (void *)region, (void *)named);
+    fflush(stdout);
 }
 
 NOINLINE static void annotations(void) {

@@ -126,6 +126,7 @@ static void same_ways(const struct model *a, const struct model *b) {
         same_text(x->name, y->name);
         same_text(x->thread, y->thread);
         assert_int_equal(x->kind, y->kind);
+        assert_int_equal(x->address, y->address);
         assert_int_equal(x->module, y->module);
         assert_int_equal(x->retained_objects, y->retained_objects);
         assert_int_equal(x->retained_bytes, y->retained_bytes);
