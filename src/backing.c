@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "fmt.h"
+#include "foreign.h"
 #include "os.h"
 #include "process.h"
 #include "segment.h"
@@ -254,7 +255,7 @@ TRAP(log) TRAP(exp) TRAP(round) TRAP(dlsym) TRAP(_Unwind_Backtrace) TRAP(_Unwind
 
 void pp_backing_start(void) {
     static _Atomic bool started; /* by whomever: registering its handlers comes here again */
-    if (PP_LOAD(&started) || atomic_exchange(&started, true)) return;
+    if (!pp_backing_starts() || PP_LOAD(&started) || atomic_exchange(&started, true)) return;
     int before = errno;
     ppje_free(ppje_malloc(PP_ALIGNMENT));
     errno = before;
@@ -267,17 +268,33 @@ static size_t at_least(size_t bytes) { return bytes < PP_ALIGNMENT ? PP_ALIGNMEN
    takes a lock that is held below. */
 static PP_TLS uint32_t inside;
 
+/* With less room for data jemalloc crashes as it starts: it makes some 8 MiB writable, of which it uses little. */
+#define DATA_LEAST PP_MIB(32)
+
+bool pp_backing_starts(void) {
+    enum { UNKNOWN, YES, NO };
+    static _Atomic int starts;
+    int known = PP_LOAD(&starts);
+    if (PP_UNLIKELY(known == UNKNOWN)) {
+        known = pp_os_limit(RLIMIT_DATA) < DATA_LEAST ? NO : YES;
+        PP_STORE(&starts, known);
+    }
+    return PP_LIKELY(known == YES);
+}
+
 static void *leave(void *block) {
     inside--;
     return block;
 }
 
 void *pp_backing_allocate(size_t bytes) {
+    if (!pp_backing_starts()) return pp_foreign_allocate(bytes, PP_ALIGNMENT);
     inside++;
     return leave(ppje_malloc(at_least(bytes)));
 }
 
 void *pp_backing_allocate_zeroed(size_t bytes) {
+    if (!pp_backing_starts()) return pp_foreign_allocate_zeroed(bytes);
     inside++;
     return leave(ppje_calloc(1, at_least(bytes)));
 }
@@ -285,6 +302,7 @@ void *pp_backing_allocate_zeroed(size_t bytes) {
 void *pp_backing_allocate_aligned(size_t bytes, size_t alignment) {
     if (alignment <= PP_ALIGNMENT) return pp_backing_allocate(bytes);
     if (alignment > PTRDIFF_MAX || bytes > PTRDIFF_MAX - alignment) return NULL; /* undefined in mallocx */
+    if (!pp_backing_starts()) return pp_foreign_allocate(bytes, alignment);
     inside++;
     return leave(ppje_mallocx(at_least(bytes), __builtin_ctzl(alignment)));
 }
@@ -304,11 +322,11 @@ void pp_backing_free(void *block) {
 size_t pp_backing_usable(const void *block) { return ppje_sallocx(block, 0); }
 
 size_t pp_backing_good_size(size_t bytes, int lg_alignment) {
-    return bytes > PTRDIFF_MAX ? 0 : ppje_nallocx(at_least(bytes), lg_alignment);
+    return bytes > PTRDIFF_MAX || !pp_backing_starts() ? 0 : ppje_nallocx(at_least(bytes), lg_alignment);
 }
 
 void pp_backing_purge(void) {
-    if (inside > 0) return;
+    if (inside > 0 || !pp_backing_starts()) return;
     ppje_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
     ppje_mallctl("arena.4096.purge", NULL, NULL, NULL, 0); /* MALLCTL_ARENAS_ALL */
 }
@@ -336,6 +354,7 @@ void pp_backing_read(struct pp_backing_figures *figures) {
     uint64_t epoch = 1;
     size_t bytes = sizeof epoch;
     *figures = (struct pp_backing_figures){0};
+    if (!pp_backing_starts()) return;
     ppje_mallctl("epoch", &epoch, &bytes, &epoch, bytes);
     bytes = sizeof(size_t);
     ppje_mallctl("stats.allocated", &figures->allocated, &bytes, NULL, 0);

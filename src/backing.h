@@ -13,6 +13,10 @@
 /* Makes it start, if it has not; its fork handlers are registered then. */
 void pp_backing_start(void);
 
+/* false: there is too little memory for data here (RLIMIT_DATA). Blocks are glibc's then, to be given back and moved as
+   foreign ones, and nothing can be tracked. */
+bool pp_backing_starts(void);
+
 /* NULL: no memory, or more than PTRDIFF_MAX. 0 bytes give a block too. */
 void *pp_backing_allocate(size_t bytes);
 void *pp_backing_allocate_zeroed(size_t bytes);

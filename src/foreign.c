@@ -7,6 +7,8 @@
 #include "os.h"
 
 extern void __libc_free(void *block);
+extern void *__libc_calloc(size_t count, size_t bytes);
+extern void *__libc_memalign(size_t alignment, size_t bytes);
 
 size_t pp_foreign_usable(const void *block) {
     uintptr_t at = (uintptr_t)block, size, next;
@@ -30,3 +32,7 @@ bool pp_foreign_free(void *block) {
     __libc_free(block);
     return true;
 }
+
+void *pp_foreign_allocate(size_t bytes, size_t alignment) { return __libc_memalign(alignment, bytes); }
+
+void *pp_foreign_allocate_zeroed(size_t bytes) { return __libc_calloc(1, bytes); }

@@ -13,4 +13,8 @@ size_t pp_foreign_usable(const void *block);
 /* false: not glibc's, nothing was done. */
 bool pp_foreign_free(void *block);
 
+/* Blocks of glibc's, for a process in which the backing allocator cannot start. */
+void *pp_foreign_allocate(size_t bytes, size_t alignment);
+void *pp_foreign_allocate_zeroed(size_t bytes);
+
 #endif

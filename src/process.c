@@ -137,6 +137,10 @@ static void tell_own_memory(void) {
 static enum pp_life begin(bool forked) {
     const char *places[PP_SEGMENT_PLACES], *runtime_dir = environment("XDG_RUNTIME_DIR");
     pp_segment_places(&options, runtime_dir, places);
+    if (!pp_backing_starts()) {
+        pp_log(PP_LOG_ERROR, "the limit for data (ulimit -d) is too small for it: not tracking this process");
+        return PP_LIFE_PASS;
+    }
     if (!pp_os_confined()) pp_tree_find(places, &tree); /* its filter might kill for what that opens */
     if (tree.words != NULL && options.CHILDREN == PP_CHILDREN_OFF) return PP_LIFE_PASS;
     if (!pp_segment_create(&options, runtime_dir) || !pp_registry_init() || !pp_thread_init()) {

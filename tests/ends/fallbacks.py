@@ -198,6 +198,17 @@ def limits_after_start():
                     exact(report)
 
 
+def little_data():
+    """A limit for data in which jemalloc does not start, with which glibc's malloc gets along."""
+    with Box() as box:
+        for program, status in (("host", 6), ("tree", None)):
+            bare = box.shell(f"ulimit -d 12000; exec $B/{program} plain")
+            done = box.shell(f"ulimit -d 12000; exec $PRELOAD $B/{program} plain")
+            check(done.returncode == bare.returncode and done.out == bare.out, program, done.returncode, done.out, done.err)
+            check("not tracking this process" in done.err, done.err)
+            check(status is None or done.returncode == status, done.returncode)
+
+
 def address_space_after_start():
     """Less than is set apart already, before the first malloc: nothing can be recorded, and that is said."""
     with Box() as box:
@@ -357,7 +368,8 @@ def setuid_program():
 
 CASES = {case.__name__: case for case in (
     shm_small, shm_nearly_full, shm_none, shm_read_only, nowhere, full_in_the_middle, no_proc, in_chroot, chroots_itself, limits_at_start,
-    no_descriptor_at_all, limits_after_start, address_space_after_start, processes, tracker_full, filters_inherited, filter_of_a_profiled_launcher,
+    no_descriptor_at_all, limits_after_start, little_data,
+    address_space_after_start, processes, tracker_full, filters_inherited, filter_of_a_profiled_launcher,
     filters_after_start,
     filters_without_watcher, user_namespace, first_of_namespace, gives_rights_up, setuid_program)}
 
