@@ -178,9 +178,9 @@ def growth():
 
 
 def purge():
-    """What the allocator keeps in reserve, for 10 s, goes back when memory is critical, at the next slow path."""
+    """What the allocator keeps in reserve goes back when memory is critical, at the next slow path."""
     with Sandbox() as box:
-        process = box.start("grow", stdin=-1, options={**OPTIONS, "MEM_CRITICAL": "20M",
+        process = box.start("grow", stdin=-1, options={**OPTIONS, "MEM_CRITICAL": "9M",
                                                        "EVENTS": box.path("events.%p")})
         check(process.stdout.readline() == "ready\n", "did not start")
         events = Events(box.path(f"events.{process.pid}"))
