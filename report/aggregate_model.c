@@ -465,7 +465,7 @@ static void fill_blind_spots(struct build *build) {
         {PP_COUNTER_DROPPED_RECORDS, "dropped_records",
          "allocations without a record: the bookkeeping was full; they are in no site"},
         {PP_COUNTER_TRUNCATED_STACKS, "truncated_stacks",
-         "allocations whose stack is incomplete: outer frames could not be unwound"},
+         "allocations whose stack is incomplete: outer frames could not be unwound, or are beyond POOLPROF_DEPTH"},
         {PP_COUNTER_FOREIGN_FREES, "foreign_heap",
          "frees of blocks that another allocator made; that heap is not in this report"},
         {PP_COUNTER_UNRECORDED_FREES, "unrecorded_frees", "frees of blocks that had no record"},

@@ -68,7 +68,8 @@ static int ask(uint32_t pid, const char *name, char **args, size_t count) {
     if (id == CONTROL_COUNT) return unknown(name);
     const struct control_row *row = &control_rows[id];
     if (count < row->least || count > row->most)
-        return usage_error("ctl", "%zu arguments; it is: %s %s", count, row->name, row->arguments);
+        return usage_error("ctl", "%zu argument%s; it is: %s%s%s", count, count == 1 ? "" : "s", row->name,
+                           row->arguments[0] != 0 ? " " : "", row->arguments);
     char *path = id == CONTROL_snapshot ? absolute(args[0]) : NULL;
     if (path != NULL) args[0] = path;
     char *request = request_text(name, args, count, pid);

@@ -1,6 +1,7 @@
 /*
  * See folded.h. The format has neither quotes nor escapes: what separates (semicolon, blank, line
- * end) is replaced in names. Sites that differ in tag or kind only are one line.
+ * end) is replaced in names. Sites that differ in nothing that is in a line (tag, kind,
+ * lines of code) are one.
  */
 #include "folded.h"
 
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fold.h"
 #include "frame.h"
 
 static char *folded_label(const struct model *model, const struct model_frame *frame) {
@@ -27,22 +29,71 @@ static void put_stack(FILE *to, struct frame_labels *labels, size_t stack, bool 
     }
 }
 
+/* Stacks whose lines would be equal are one leaf: a tree of labels instead of frames. */
+struct lines {
+    struct model_tree tree;
+    struct fold fold;
+    uint32_t *same; /* by a frame's id: the first whose label is equal */
+};
+
+static int by_text(const void *left, const void *right, void *texts) {
+    const uint32_t *a = left, *b = right;
+    int order = strcmp(((char **)texts)[*a], ((char **)texts)[*b]);
+    return order != 0 ? order : *a < *b ? -1 : 1;
+}
+
+static void lines_init(struct lines *lines, const struct frame_labels *labels) {
+    size_t count = labels->stacks.frame_count; /* from 1 on */
+    uint32_t *order = model_alloc(count, sizeof *order);
+    *lines = (struct lines){.same = model_alloc(count, sizeof *lines->same)};
+    fold_begin(&lines->fold, &lines->tree);
+    for (size_t i = 1; i < count; i++) order[i] = (uint32_t)i;
+    if (count > 1) qsort_r(order + 1, count - 1, sizeof *order, by_text, labels->texts);
+    for (size_t i = 1; i < count; i++) {
+        bool again = i > 1 && strcmp(labels->texts[order[i]], labels->texts[order[i - 1]]) == 0;
+        lines->same[order[i]] = again ? lines->same[order[i - 1]] : order[i];
+    }
+    free(order);
+}
+
+static void lines_fini(struct lines *lines) {
+    fold_end(&lines->fold);
+    free(lines->tree.frames);
+    free(lines->tree.nodes);
+    free(lines->same);
+}
+
+static uint32_t leaf_of(struct lines *lines, struct frame_labels *labels, size_t stack, bool truncated) {
+    size_t count = frame_ids(&labels->stacks, stack, &labels->ids, &labels->room);
+    uint32_t leaf = truncated && count > 0 ? fold_node(&lines->fold, 0, 0) : 0;
+    while (count-- > 0) leaf = fold_node(&lines->fold, leaf, lines->same[labels->ids[count]]);
+    return leaf;
+}
+
 bool folded_render(const struct model *model, FILE *to, size_t top) {
     size_t count = top > 0 && top < model->site_count ? top : model->site_count;
-    uint64_t *bytes = model_alloc(model->stack_count, sizeof *bytes);
-    bool *done = model_alloc(model->stack_count, sizeof *done);
+    uint32_t *leaves = model_alloc(count, sizeof *leaves);
     struct frame_labels labels;
+    struct lines lines;
     frame_labels_init(&labels, model, folded_label);
-    for (size_t i = 0; i < count; i++)
-        bytes[frame_stack(model, model->sites[i].stack) - model->stacks] += model->sites[i].bytes;
+    lines_init(&lines, &labels);
     for (size_t i = 0; i < count; i++) {
-        size_t stack = (size_t)(frame_stack(model, model->sites[i].stack) - model->stacks);
-        if (done[stack]) continue;
-        done[stack] = true;
-        put_stack(to, &labels, stack, model->stacks[stack].truncated);
-        fprintf(to, " %" PRIu64 "\n", bytes[stack]);
+        const struct model_stack *stack = frame_stack(model, model->sites[i].stack);
+        leaves[i] = leaf_of(&lines, &labels, (size_t)(stack - model->stacks), stack->truncated);
     }
+    uint64_t *bytes = model_alloc(lines.tree.node_count, sizeof *bytes);
+    bool *done = model_alloc(lines.tree.node_count, sizeof *done);
+    for (size_t i = 0; i < count; i++) bytes[leaves[i]] += model->sites[i].bytes;
+    for (size_t i = 0; i < count; i++) {
+        const struct model_stack *stack = frame_stack(model, model->sites[i].stack);
+        if (done[leaves[i]]) continue;
+        done[leaves[i]] = true;
+        put_stack(to, &labels, (size_t)(stack - model->stacks), stack->truncated);
+        fprintf(to, " %" PRIu64 "\n", bytes[leaves[i]]);
+    }
+    lines_fini(&lines);
     frame_labels_fini(&labels);
+    free(leaves);
     free(bytes);
     free(done);
     return fflush(to) == 0 && ferror(to) == 0;

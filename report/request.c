@@ -91,8 +91,8 @@ static char *take_arguments(struct request *request) {
     if (list && !json_is_array(list))
         return reply_error(row->name, "bad_request", "args is no list");
     if (count < row->least || count > row->most)
-        return reply_error(row->name, "bad_args", "%zu arguments; it is: %s%s%s", count, row->name,
-                           row->arguments[0] ? " " : "", row->arguments);
+        return reply_error(row->name, "bad_args", "%zu argument%s; it is: %s%s%s", count,
+                           count == 1 ? "" : "s", row->name, row->arguments[0] ? " " : "", row->arguments);
     for (size_t at = 0; at < count; at++) {
         char *refusal = take_argument(request, list, at);
         if (refusal)

@@ -30,11 +30,12 @@ extern char **environ;
 #define EXIT_CANNOT_RUN 126
 #define EXIT_NOT_FOUND 127
 
-static int usage(void) {
-    fputs("usage: poolprof run [-o FILE] [--exitcode N] [--option NAME=VALUE]... -- PROGRAM [ARGUMENTS]\n",
-          stderr);
-    return STATUS_USAGE;
-}
+static const char help[] =
+    "usage: poolprof run [-o FILE] [--exitcode N] [--option NAME=VALUE]... -- PROGRAM [ARGUMENTS]\n"
+    "Runs a program with the library preloaded; its exit status is passed on, 128 + N for a signal.\n"
+    "  -o FILE                POOLPROF_OUTPUT: where the profile goes\n"
+    "  --exitcode N           POOLPROF_EXITCODE: the status to end with if something is lost\n"
+    "  --option NAME=VALUE    any option; `poolprof options` lists them\n";
 
 /* ---- environment ---- */
 
@@ -119,6 +120,10 @@ static int parse_arguments(int argc, char **argv) {
             at++;
             break;
         }
+        if (!strcmp(argv[at], "--help") || !strcmp(argv[at], "-h")) {
+            fputs(help, stdout);
+            exit(STATUS_DONE);
+        }
         if (!strncmp(argv[at], "--option=", 9)) {
             if (!set_assignment(argv[at] + 9))
                 return 0;
@@ -126,13 +131,15 @@ static int parse_arguments(int argc, char **argv) {
         }
         bool is_output = !strcmp(argv[at], "-o"), is_status = !strcmp(argv[at], "--exitcode");
         bool is_option = !strcmp(argv[at], "--option");
-        if (!value || !(is_output || is_status || is_option))
-            return usage(), 0;
+        if (!(is_output || is_status || is_option))
+            return usage_error("run", "'%s' is no option of run; --help lists them", argv[at]), 0;
+        if (!value)
+            return usage_error("run", "%s needs a value", argv[at]), 0;
         if (!(is_option ? set_assignment(value) : set_option(is_output ? "OUTPUT" : "EXITCODE", value)))
             return 0;
         at++;
     }
-    return at < argc ? at : (usage(), 0);
+    return at < argc ? at : (usage_error("run", "it is: poolprof run [OPTIONS] -- PROGRAM [ARGUMENTS]"), 0);
 }
 
 /* ---- the program's life ---- */

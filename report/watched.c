@@ -142,6 +142,9 @@ static void open_outputs(struct watched *watched) {
     if (!events_open(&watched->events, header->options.EVENTS, &names, header->started_realtime_ns,
                      why, sizeof why))
         watched_log(watched, PP_LOG_WARN, "warn events: %s; none are written", why);
+    else if (watched->events.output.kind == OUTPUT_SOCKET && watched->events.output.fd < 0)
+        watched_log(watched, PP_LOG_WARN, "warn events: unix:%s: nobody listens there; it is tried again later",
+                    watched->events.output.path);
 }
 
 /* "Seccomp:" of /proc/PID/status; -1: cannot be read. */

@@ -31,6 +31,8 @@ static void line(const char *format, ...) {
     if (pp_os_write(output, text, used) == -9 /* EBADF */) pp_os_write(2, text, used);
 }
 
+static const char *plural(uint64_t count) { return count == 1 ? "" : "s"; }
+
 void pp_brief_prepare(void) {
     int fd = pp_os_duplicate(2, DESCRIPTOR_FIRST);
     sandboxed_at_start = pp_os_sandboxed();
@@ -105,10 +107,13 @@ static void show_sites(struct sum *sums, uint64_t sites) {
     for (int shown = 0; shown < SITES_SHOWN; shown++) {
         uint64_t best = 0;
         for (uint64_t i = 1; i < sites; i++)
-            if (sums[i].bytes > sums[best].bytes) best = i;
+            if (sums[i].bytes > sums[best].bytes ||
+                (sums[i].bytes == sums[best].bytes && sums[i].objects > sums[best].objects))
+                best = i;
         if (sums[best].objects == 0) return;
-        line("  %s%llu bytes in %llu objects", pp_sampled_mean != 0 ? "about " : "",
-             (unsigned long long)(sums[best].bytes + 0.5), (unsigned long long)(sums[best].objects + 0.5));
+        uint64_t bytes = (uint64_t)(sums[best].bytes + 0.5), objects = (uint64_t)(sums[best].objects + 0.5);
+        line("  %s%llu byte%s in %llu object%s", pp_sampled_mean != 0 ? "about " : "", (unsigned long long)bytes,
+             plural(bytes), (unsigned long long)objects, plural(objects));
         if (best != 0) show_stack((uint32_t)best);
         sums[best] = (struct sum){0};
     }
@@ -159,12 +164,10 @@ static PP_NOINLINE void report(void) {
     struct sum *sums = pp_os_map(bytes);
     struct pooled more = pooled();
     if (PP_LOAD(&header->options.REPORT) != PP_REPORT_NONE) {
-        line("poolprof: %llu objects, %llu bytes outstanding at exit (pid %u)",
-             (unsigned long long)(total(PP_COUNTER_ALLOCATIONS) - total(PP_COUNTER_FREES) +
-                                  more.objects),
-             (unsigned long long)(total(PP_COUNTER_BYTES_ALLOCATED) -
-                                  total(PP_COUNTER_BYTES_FREED) + more.bytes),
-             header->pid);
+        uint64_t objects = total(PP_COUNTER_ALLOCATIONS) - total(PP_COUNTER_FREES) + more.objects;
+        uint64_t held = total(PP_COUNTER_BYTES_ALLOCATED) - total(PP_COUNTER_BYTES_FREED) + more.bytes;
+        line("poolprof: %llu object%s, %llu byte%s outstanding at exit (pid %u)", (unsigned long long)objects,
+             plural(objects), (unsigned long long)held, plural(held), header->pid);
         if (pp_sampled_mean != 0)
             line("poolprof: sampled (POOLPROF_TRACK): one block in %llu bytes has a stack; sites are estimates "
                  "(\"about\"), the totals are exact", (unsigned long long)pp_sampled_mean);

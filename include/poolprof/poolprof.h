@@ -20,6 +20,8 @@
 
 #ifdef __cplusplus
 extern "C" {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* functions and structs of one name */
 #endif
 
 #define POOLPROF_WEAK __attribute__((weak))
@@ -37,7 +39,8 @@ enum poolprof_health_bit {
 /* Internal: what the library exports. Call poolprof_health() instead. */
 extern int poolprof_health_now(void) POOLPROF_WEAK;
 
-/* 0 if every allocation of this process is tracked, else bits of enum poolprof_health_bit that say what
+/* 0 if this process is tracked as POOLPROF_TRACK says (exact: every allocation; sample and off: no more than those
+   are for), else bits of enum poolprof_health_bit that say what
    is missing; -1 if the library is not loaded. Any thread, signal handlers; a few nanoseconds. */
 POOLPROF_INLINE int poolprof_health(void) {
     return poolprof_health_now != 0 ? poolprof_health_now() : -1;
@@ -286,6 +289,7 @@ public:
     tag_scope &operator=(const tag_scope &) = delete;
 };
 }
+#pragma GCC diagnostic pop
 #endif
 
 #endif

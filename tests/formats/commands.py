@@ -16,7 +16,7 @@ def helps():
         listed = poolprof(word).stdout.decode()
         check(all(f"\n  {command} " in listed for command in COMMANDS), listed)
     check(poolprof("-V").stdout == poolprof("--version").stdout != b"", "--version")
-    for command in set(COMMANDS) - {"run"}:
+    for command in COMMANDS:
         for word in ("--help", "-h"):
             check(poolprof(command, word).stdout.decode().startswith(f"usage: poolprof {command}"), command, word)
     for command in ("ctl", "options"):
@@ -26,14 +26,15 @@ def helps():
 WRONG = {
     "": "usage: poolprof COMMAND",
     "reprot": "'reprot' is no command; it can be run, report,",
-    "run": "usage: poolprof run",
-    "run -x -- true": "usage: poolprof run",
-    "run --option": "usage: poolprof run",
+    "run": "it is: poolprof run [OPTIONS] -- PROGRAM",
+    "run -x -- true": "'-x' is no option of run",
+    "run --exitcode=23 -- true": "'--exitcode=23' is no option of run",
+    "run --option": "--option needs a value",
     "run --option=NO=1 -- true": "no option is called NO",
     "run --option POOLPROF_NO=1 -- true": "no option is called NO",
     "run --option DEPTH -- true": "--option wants NAME=VALUE, not 'DEPTH'",
     "run --option DEPTH=x -- true": "DEPTH",
-    "run -o": "usage: poolprof run",
+    "run -o": "-o needs a value",
     "run --exitcode 300 -- true": "300",
     "report --top x": "--top: 'x' is not a number",
     "report --top": "--top needs a value",
@@ -63,7 +64,7 @@ WRONG = {
     "ctl 1": "it is: poolprof ctl PID COMMAND [ARGUMENTS]",
     "ctl x status": "'x' is no process's number",
     "ctl 1 no": "'no' is no command; it can be status,",
-    "ctl 1 status 2": "1 arguments; it is: status",
+    "ctl 1 status 2": "1 argument; it is: status",
     "ctl 1 set DEPTH \udcff": "arguments must be UTF-8",
     "serve a b": "'b': one FILE or PID is all it takes",
     "serve --nothing": "'--nothing' is no option of serve",
@@ -139,6 +140,8 @@ def bad_outputs():
         check(done.stdout == b"done\n" and os.path.exists(box.path("x.poolprof")), done.stdout, done.stderr)
         check("warn log: " in done.stderr and "; using stderr" in done.stderr, done.stderr)
         check("warn events: " in done.stderr and "; none are written" in done.stderr, done.stderr)
+        done = poolprof("run", "--option=EVENTS=unix:/none/events", "-o", box.path("y.poolprof"), "--", "/bin/echo", "done")
+        check("warn events: unix:/none/events: nobody listens there" in done.stderr, done.stderr)
 
 
 def on_terminal(*arguments, cwd):

@@ -53,7 +53,7 @@ def folded_name(frame):
 
 
 def same_folded(report, lines):
-    """Sites of one stack are one line, at the place of the first."""
+    """Sites whose stacks look the same are one line, at the place of the first."""
     expected = {}
     for site in report["sites"]:
         frames = [folded_name(frame) for frame in reversed(site["stack"])]
@@ -61,7 +61,7 @@ def same_folded(report, lines):
             frames = ["[unknown]"]
         elif site["truncated"]:
             frames.insert(0, "[truncated]")
-        total = expected.setdefault(stack_of(site), [frames, 0])
+        total = expected.setdefault(tuple(frames), [frames, 0])
         total[1] += site["bytes"]
     check(lines == [tuple(row) for row in expected.values()], "folded:", lines, "json:", list(expected.values()))
 
@@ -211,8 +211,8 @@ def folded():
             lines = folded_of(profile)
             same_folded(reported(profile), lines)
             check(sum(size for _, size in lines) == reported(profile)["totals"]["outstanding_bytes"], lines)
-            check(all(len(frames) == len(site["stack"]) for (frames, _), site in
-                      zip(lines, reported(profile)["sites"])), "frames fell apart:", lines)
+            check({len(frames) for frames, _ in lines} == {len(site["stack"]) for site in reported(profile)["sites"]},
+                  "frames fell apart:", lines)
 
 
 def go():

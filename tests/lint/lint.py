@@ -186,15 +186,15 @@ def headers():
     for path in files("*.h", folders=("include", "src", "preload", "report")):
         wrong += compiles(path, os.environ.get("PP_CC", "gcc"), "c", "-std=gnu17")
         if path == "include/poolprof/poolprof.h":
-            wrong += compiles(path, os.environ.get("PP_CXX", "g++"), "c++", "-std=c++11")
+            wrong += compiles(path, os.environ.get("PP_CXX", "g++"), "c++", "-std=c++11", "-Wshadow")
             wrong += compiles(path, os.environ.get("PP_CC", "gcc"), "c", "-std=c99")
     return wrong
 
 
-def compiles(path, compiler, language, standard, root=None):
+def compiles(path, compiler, language, standard, *more, root=None):
     flags = [f"-I{os.path.join(SOURCE, folder)}" for folder in ("include", "src", "report", "preload")]
     done = subprocess.run([compiler, "-x", language, standard, "-fsyntax-only", "-D_GNU_SOURCE", "-Wall", "-Wextra",
-                           "-Werror", "-Wno-unused-parameter", "-Wno-unused-function", *flags, "-include",
+                           "-Werror", "-Wno-unused-parameter", "-Wno-unused-function", *more, *flags, "-include",
                            os.path.join(root or SOURCE, path), "/dev/null"], text=True, stderr=subprocess.PIPE)
     return [f"{path} as {standard}: {done.stderr.strip()[:600]}"] if done.returncode else []
 
@@ -294,7 +294,7 @@ def selftest():
         "exports": len(compare_exports([["+", "malloc"], ["?", "pp_*"]], {"free", "pp_x"})) == 2,
         "layers": sorted(line.split(":")[0] for line in compare_layers(table, texts))
         == ["include/poolprof/x.h", "report/reader.c", "src/base.c", "src/new.c"],
-        "headers": len(compiles("bad.h", os.environ.get("PP_CC", "gcc"), "c", "-std=gnu17", folder)) == 1,
+        "headers": len(compiles("bad.h", os.environ.get("PP_CC", "gcc"), "c", "-std=gnu17", root=folder)) == 1,
         "toplevel": len(compare_toplevel({"Makefile", ".ci", *TOP} - {"src"})) == 2,
         "options": len(compare_options({"A", "B"}, {"B", "C"}, "x")) == 2,
         "commands": len(compare_commands({("get NAME", "a"), ("mark", "b")},

@@ -19,6 +19,7 @@ def brief(box, **options):
     plain(done)
     check("hello" in done.err and "200000" in done.err.replace(",", "").replace("'", ""),
           "no brief report naming module and bytes:", done.err)
+    check(" byte in 1 object\n" in done.err or " bytes in 1 object\n" in done.err, done.err)
     report = box.report(done.pid, "hello")
     check_outstanding(report, "leak_hello", 2, 100)
     check_outstanding(report, "leak_big", 1, 200000)
@@ -28,6 +29,8 @@ def brief(box, **options):
 def no_watch():
     with Sandbox() as box:
         brief(box, WATCH=0)
+        done = box.run("hello", "nothing", options={"REPORT": "text", "LOG_LEVEL": "info", "WATCH": "0"})
+        check("  0 bytes in 1 object\n" in done.err, done.err)
 
 
 def no_program():
