@@ -477,8 +477,10 @@ static void fill_blind_spots(struct build *build) {
     const struct pp_segment_header *header = view_header(build->view);
     add_spot(build, "dropped_records", header->unseen_calls,
              "calls of which nothing at all is known: there was no memory for the bookkeeping of their thread");
-    add_spot(build, "unprofiled_children", header->forks,
-             "forked children that went on without exec; they are not profiled");
+    add_spot(build, "unprofiled_children", (int64_t)header->forks > 0 ? header->forks : 0,
+             header->options.CHILDREN == PP_CHILDREN_OFF
+                 ? "forked children, whatever became of them: POOLPROF_CHILDREN=off profiles the first process only"
+                 : "forked children that went on without exec; they are not profiled");
     if (build->model->sampling_bytes != 0)
         model_add_blind_spot(build->model, "sampling", build->sampled,
                              "sampled objects that the estimates of sites, tags and temporary allocations "

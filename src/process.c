@@ -48,6 +48,8 @@ static bool own_malloc;     /* the program's malloc is not ours */
 static struct pp_lock start_lock;
 static struct pp_lock check_lock; /* one leak check at a time */
 static char *const *initial_envp;
+static int32_t owner;       /* the pid that the segment is of; forked children keep it */
+static bool counted;        /* a child that its parent has counted among its forks */
 static char exe_path[4096];
 static struct pp_tree_place tree; /* read-only after start */
 static struct pp_options options; /* as parsed; those in force are in the segment */
@@ -133,6 +135,14 @@ static void tell_own_memory(void) {
     if (tree.words != NULL) pp_segment_own(tree.header, PP_SEGMENT_TREE_BYTES);
 }
 
+/* Told by the first process of a tree only; where the kernel is asked for nothing special, no place was tried. */
+static void tell_place(void) {
+    const char *why = tree.words == NULL && !pp_os_confined() ? pp_segment_misplaced(&options) : NULL;
+    if (why != NULL)
+        pp_log(PP_LOG_WARN, "POOLPROF_SEGMENT_DIR=%s: %s; the live segment is %s", options.SEGMENT_DIR, why,
+               pp_segment.path[0] != 0 ? pp_segment.path : "in memory without a name");
+}
+
 /* From options to a live segment. Also in a forked child that is to be profiled by itself. */
 static enum pp_life begin(bool forked) {
     const char *places[PP_SEGMENT_PLACES], *runtime_dir = environment("XDG_RUNTIME_DIR");
@@ -148,6 +158,7 @@ static enum pp_life begin(bool forked) {
         return PP_LIFE_PASS;
     }
     pp_segment.header->started_monotonic_ns = pp_os_now_coarse();
+    tell_place();
     if (PP_LOAD(&options.STALE) >= 0) pp_slab_keep_apart();
     pp_pool_init();
     pp_sampled_init();
@@ -165,6 +176,7 @@ static enum pp_life begin(bool forked) {
     pp_snapshot_prepare(pp_segment.header);
     pp_segment_publish();
     PP_STORE(&wiped->pid, (int32_t)pp_segment.header->pid);
+    owner = (int32_t)pp_segment.header->pid;
     PP_STORE(&pp_clock, &pp_segment.header->clock);
     PP_STORE(&pp_tracking, 1);
     return PP_LIFE_LIVE;
@@ -267,11 +279,27 @@ static void count_fork(void) {
         atomic_fetch_add_explicit(&pp_segment.header->forks, 1, memory_order_relaxed);
 }
 
+static void note_forked(void) { counted = true; }
+
+/* Such a child that becomes another program by exec (`change` -1), or could not (1), is none that goes on as it is.
+   Its parent's segment has not come along. With POOLPROF_CHILDREN=off it goes unprofiled all the same. */
+static bool correct_forks(uint64_t change) {
+    bool is_one = counted && (life() == PP_LIFE_COLD || life() == PP_LIFE_CHILD) && pp_segment.path[0] != 0;
+    if (!is_one || options.CHILDREN != PP_CHILDREN_EXEC || pp_os_parent_pid() != owner) return false;
+    int fd = pp_os_open(-100, pp_segment.path, 02 | 0400000 /* O_RDWR|O_NOFOLLOW */, 0);
+    struct pp_segment_header *header = fd >= 0 ? pp_os_map_shared(fd, PP_SEGMENT_HEADER_BYTES) : NULL;
+    if (fd >= 0) pp_os_close(fd);
+    if (header == NULL) return false;
+    if (header->pid == (uint32_t)owner) atomic_fetch_add_explicit(&header->forks, change, memory_order_relaxed);
+    pp_os_unmap(header, PP_SEGMENT_HEADER_BYTES);
+    return true;
+}
+
 void pp_process_construct(char **envp) {
     if (!pp_process_tracking()) return;
     on_exit(on_end, NULL);
     at_quick_exit(on_quick_end);
-    pthread_atfork(NULL, count_fork, NULL);
+    pthread_atfork(NULL, count_fork, note_forked);
     pp_thread_init_late();
     if (options.UNWIND_FALLBACK != 0) {
         const char *missing = pp_unwind_fallback_open();
@@ -398,6 +426,7 @@ void pp_process_traces(void) {
 }
 
 bool pp_process_exec(void) {
+    if (correct_forks((uint64_t)-1)) return true;
     if (life() != PP_LIFE_LIVE || pp_os_pid() != PP_LOAD(&wiped->pid)) return false;
     PP_STORE(&pp_segment.header->end_tick, pp_segment_tick());
     atomic_store_explicit(&pp_segment.header->end, PP_END_EXEC, memory_order_release);
@@ -405,6 +434,10 @@ bool pp_process_exec(void) {
 }
 
 void pp_process_exec_failed(void) {
+    if (life() != PP_LIFE_LIVE) { /* the segment is the parent's, and not here */
+        correct_forks(1);
+        return;
+    }
     PP_STORE(&pp_segment.header->end_tick, 0);
     PP_STORE(&pp_segment.header->end, PP_END_RUNNING);
 }

@@ -58,8 +58,8 @@ void pp_process_sandboxes(void);
 /* The program is about to trace another. */
 void pp_process_traces(void);
 
-/* Before an exec: true if it is told to the watcher (only the owner's), then pp_process_exec_failed must
-   follow if the exec returns. */
+/* Before an exec: true if it is told to the watcher (only the owner's, or a forked child's that the owner has
+   counted), then pp_process_exec_failed must follow if the exec returns. */
 bool pp_process_exec(void);
 void pp_process_exec_failed(void);
 

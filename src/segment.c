@@ -88,6 +88,22 @@ static void *map_in(const char *directory, uint64_t bytes) {
     return at;
 }
 
+const char *pp_segment_misplaced(const struct pp_options *options) {
+    const char *directory = options->SEGMENT_DIR;
+    char own[sizeof pp_segment.path];
+    if (pp_text_equal(directory, "auto")) return NULL;
+    if (pp_text_starts(pp_segment.path, directory) && pp_segment.path[pp_text_length(directory)] == '/') return NULL;
+    if (directory[0] != '/') return "no absolute path";
+    int fd = pp_os_open(-100, directory, 0200000 /* O_DIRECTORY */, 0);
+    if (fd == -2) return "no such directory";
+    if (fd < 0) return "no directory that can be read";
+    pp_os_close(fd);
+    pp_fmt(own, sizeof own, "%s/poolprof-%u", directory, pp_os_uid());
+    if (!pp_os_private_directory(own))
+        return "poolprof-UID in it is no directory of this user's alone, or is not to be made";
+    return "no file of that size can be made there";
+}
+
 static bool add_tracker_bytes(uint64_t bytes) {
     struct pp_segment_header *header = pp_segment.header;
     if (PP_LOAD(&header->tracker_bytes) + bytes > (uint64_t)PP_LOAD(&header->options.TRACKER_MAX)) {

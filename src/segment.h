@@ -34,6 +34,9 @@ bool pp_segment_create(const struct pp_options *options, const char *runtime_dir
 void pp_segment_places(const struct pp_options *options, const char *runtime_dir,
                        const char *places[PP_SEGMENT_PLACES]);
 
+/* Why the segment does not lie where POOLPROF_SEGMENT_DIR says; NULL: it does, or that says nothing. */
+const char *pp_segment_misplaced(const struct pp_options *options);
+
 /* In a forked child that starts anew: the parent's segment has not come along. */
 void pp_segment_reset(void);
 

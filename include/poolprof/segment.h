@@ -452,7 +452,7 @@ struct pp_segment_header {
     _Atomic uint32_t degraded;          /* enum pp_degraded bits */
     _Atomic uint64_t tracker_bytes;     /* memory of the bookkeeping, shared and private */
     _Atomic uint64_t generation;        /* changes of the module list seen */
-    _Atomic uint64_t forks;             /* forked children that went unprofiled, as far as seen */
+    _Atomic uint64_t forks;             /* forked children that go on without exec, as far as seen */
     _Atomic uint64_t unseen_calls;      /* calls of which nothing is known: no memory for the thread's own state */
 
     /* Net bytes, published by each thread whenever its own sum moved by PP_PUBLISH_BYTES. */

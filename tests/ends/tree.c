@@ -2,6 +2,7 @@
      leaf STATUS       leaks 3 x 40 bytes (leak_leaf), ends with that status, -N: by signal N
      spawn N           N leaves by posix_spawn, statuses 0..6 in turn, all waited for; prints "ms MILLISECONDS"
      forked N          N forks without exec that allocate (leak_forked, 2 x 50) and end by _exit or exit
+     fork_and_exec N   N + 1 forks, of which all but the last become a leaf by exec
      daemon            forks twice, closes every descriptor, leaks (leak_daemon, 4 x 60) after that, lives 0.3 s
      sleeper S         leaks as a leaf, sleeps S seconds
      leave S           starts a sleeper in the background and ends at once
@@ -10,6 +11,7 @@
      kinds             one child of each kind: fork, _Fork, raw clone, clone3, clone(CLONE_VM), vfork, posix_spawn,
                        system, popen
    All leak 1 x 30 (leak_tree) first. */
+#include <errno.h>
 #include <linux/sched.h>
 #include <pthread.h>
 #include <sched.h>
@@ -83,6 +85,21 @@ static int forked(int count) {
         }
         CHECK(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == i % 100);
         printf("child %d %d\n", pid, i % 100);
+    }
+    return 0;
+}
+
+/* N that become a leaf at the second try, and one that does not. */
+static int fork_and_exec(int count) {
+    for (int i = 0; i <= count; i++) {
+        int status;
+        pid_t pid = fork();
+        if (pid == 0) {
+            CHECK(execl("/nowhere", "/nowhere", (char *)NULL) == -1 && errno == ENOENT);
+            if (i < count) execl(self, self, "leaf", "7", (char *)NULL);
+            _exit(7);
+        }
+        CHECK(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 7);
     }
     return 0;
 }
@@ -171,6 +188,7 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "leaf")) return leaf(number);
     if (!strcmp(what, "spawn")) return spawn(number);
     if (!strcmp(what, "forked")) return forked(number);
+    if (!strcmp(what, "fork_and_exec")) return fork_and_exec(number);
     if (!strcmp(what, "daemon")) return daemonise();
     if (!strcmp(what, "sleeper")) {
         leaf(0);

@@ -279,6 +279,7 @@ def kinds():
         check_outstanding(report, "leak_tree", 1, 30)
         # CLONE_VM children run in the parent's memory: their one block each is the parent's.
         check_outstanding(report, "leak_kind", 3, 240)
+        check(not blind(report, "unprofiled_children"), report["blind_spots"])
         leaves = [row for row in report["children"] if os.path.basename(row["exe"]) == "tree"]
         check(len(leaves) == 33, len(leaves), "leaves")
         check(all(row["status"] == 7 and row["end"] == "exit" for row in leaves), "ends", leaves)
@@ -306,6 +307,11 @@ def children_exec():
         report = box.report(done.pid)
         check(blind(report, "unprofiled_children") == 10, report["blind_spots"])
         check_outstanding(report, "leak_forked", 0, 0)
+        for children, count in ("exec", 1), ("off", 6):
+            done = box.run("tree", "fork_and_exec", 5, options={"CHILDREN": children})
+            check(done.returncode == 0 and not done.err, done.returncode, done.err)
+            report = box.report(done.pid)
+            check(blind(report, "unprofiled_children") == count, children, report["blind_spots"])
 
 
 def children_all():

@@ -63,10 +63,18 @@ def segment_places():
             os.chown(box.path("foreign"), 65534, 65534)
         os.symlink("/dev/shm", box.path("link"))
         os.mkdir(box.path("good"), 0o700)
-        for place in ("/proc/none", "/dev/null", "open", "file", "foreign", "link", "good", "good/new"):
-            place = place if place[0] == "/" else box.path(place)
-            done = run(box, SEGMENT_DIR=place, LOG_LEVEL="error")
+        os.mkdir(box.path("shared"), 0o700)
+        os.mkdir(box.path(f"shared/poolprof-{os.geteuid()}"))
+        os.chmod(box.path(f"shared/poolprof-{os.geteuid()}"), 0o777)
+        for place, why in (("/proc/none", "no such directory"), ("/dev/null", "no directory"), ("open", None),
+                           ("file", "no directory"), ("link", None), ("good", None), ("good/new", "no such directory"),
+                           ("foreign", None), ("shared", "poolprof-UID in it is no directory of this user's alone"),
+                           ("./good", "no absolute path")):
+            place = place if place[0] in "/." else box.path(place)
+            done = run(box, SEGMENT_DIR=place, LOG_LEVEL="warn")
             check_outstanding(box.report(done.pid), "leak_big", 1, 200000)
+            if why or place.endswith("good"):
+                check(done.err.count("SEGMENT_DIR") == (1 if why else 0) and (why or "") in done.err, place, done.err)
 
 
 def full_file_system():
