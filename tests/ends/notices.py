@@ -59,7 +59,8 @@ def loader():
 
 
 def early():
-    """A library's constructor before ours allocates, has a thread, forks, spawns and fails to exec."""
+    """A library's constructor before ours allocates, has thread_local objects, has a thread, forks, spawns and fails to
+    exec; the program allocates before all constructors."""
     for run in (False, True):
         with Box(run) as box:
             done = box.run("early", options={"LOG_LEVEL": "warn"})
@@ -67,7 +68,10 @@ def early():
             report = read_report(box.only_profile("early"))
             check_outstanding(report, "leak_early", 9, 693)
             check_outstanding(report, "leak_early_thread", 2, 156)
+            check_outstanding(report, "leak_object", 2, 160)
+            check_outstanding(report, "make_object", 0, 0)
             check_outstanding(report, "leak_main", 3, 237)
+            check_outstanding(report, "leak_preinit", 4, 324)
             check(report["process"]["end"] == "exit" and report["process"]["status"] == 8, report["process"])
             wait_until(lambda: "true" in [name.split(".")[0] for name in box.profiles()], "the spawned child's profile")
             box.check_gone()

@@ -147,6 +147,15 @@ def launcher_leaves():
             if launcher[0] == "tree":
                 with open(box.path("err"), encoding="utf-8") as file:
                     check(file.read() == text, "more words after the first process's end:", file.read())
+    # `poolprof run` ends with the launcher, too.
+    with Box(run=True) as box:
+        done = box.run("tree", "leave", 3, options={"REPORT": "none"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        check(done.returncode == 0, "status", done.returncode)
+        check(box.processes("tree"), "it has waited for the game")
+        wait_until(lambda: not box.processes("tree"), "the game ends")
+        box.check_gone()
+        held = sorted(outstanding(read_report(box.path(name)), "leak_leaf") for name in box.profiles())
+        check(held == [(0, 0), (3, 120)], "leak_leaf:", held, box.profiles())
 
 
 def still_running():
@@ -328,13 +337,14 @@ def children_all():
 
 def daemon_all():
     """A daemon that forks twice and closes every descriptor, profiled with `all`."""
-    with Box() as box:
-        done = box.run("tree", "daemon", options={"CHILDREN": "all"})
-        check(done.returncode == 0, done.returncode, done.err)
-        wait_until(lambda: not box.processes("tree"), "the daemon ends")
-        box.check_gone()
-        held = [outstanding(read_report(box.path(name)), "leak_daemon") for name in box.profiles()]
-        check(held.count((4, 240)) == 1 and sum(o for o, _ in held) == 4, "leak_daemon:", held)
+    for run in (False, True):
+        with Box(run) as box:
+            done = box.run("tree", "daemon", options={"CHILDREN": "all"})
+            check(done.returncode == 0, done.returncode, done.err)
+            wait_until(lambda: not box.processes("tree"), "the daemon ends")
+            box.check_gone()
+            held = [outstanding(read_report(box.path(name)), "leak_daemon") for name in box.profiles()]
+            check(held.count((4, 240)) == 1 and sum(o for o, _ in held) == 4, "leak_daemon:", held)
 
 
 def only():

@@ -2,6 +2,7 @@
 does without us, and the profile is exact or says what it lacks."""
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -168,6 +169,31 @@ def built(tool, *command):
         sys.exit(77)
 
 
+def gdb():
+    """A debugger runs the program: it stops in a function, shows how it came there, and the end is the program's."""
+    need("gdb", path("plain"))
+    with Sandbox() as box:
+        env = box.environment()
+        library = env.pop("LD_PRELOAD", "")
+        said = [word for line in (f"set environment LD_PRELOAD {library}", "break leak_77", "run", "backtrace", "delete",
+                                  "continue") for word in ("-ex", line)]
+        done = box.run(shutil.which("gdb"), "-nx", "-q", "-batch", "-iex", "set debuginfod enabled off", *said,
+                       "--args", path("plain"), env=env)
+        check(re.search(r"#0 +leak_77 .*\n(.*\n)*#\d+ .* main ", done.out), "no backtrace:", done.out, done.err)
+        status, out = bare(path("plain"))
+        check(f"exited with code {status:02o}" in done.out and out in done.out, done.out, done.err)
+        profiles = [profile for profile in box.profiles() if profile.startswith("plain.")]
+        check(len(profiles) == 1, "profiles:", box.profiles())
+        check_outstanding(read_report(box.path(profiles[0])), "leak_77", 5, 385)
+
+
+def clang_sanitizer(name, words):
+    """Its runtime is linked into the program."""
+    built("clang", "-D_GNU_SOURCE", "-g", "-O1", "-w", f"-fsanitize={name}", "-o", f"clang_{name}",
+          os.path.join(HERE, "program.c"))
+    sanitizer(f"clang_{name}", words)
+
+
 def go():
     os.environ.update(CGO_ENABLED="1", GOCACHE=path("go.cache"), GOFLAGS="-mod=mod")
     built("go", "build", "-o", path("go"), os.path.join(HERE, "program.go"))
@@ -211,6 +237,7 @@ main({
     "setuid": setuid,
     "address": lambda: sanitizer("address", "AddressSanitizer"),
     "thread": lambda: sanitizer("thread", "ThreadSanitizer"),
+    "memory": lambda: clang_sanitizer("memory", "MemorySanitizer"),
     "other_preloads": other_preloads,
     "deepbind": lambda: same("plain", "deepbind", path("plugin.so")),
     "dlmopen": lambda: same("plain", "dlmopen", path("plugin.so")),
@@ -223,6 +250,7 @@ main({
     "rust": rust,
     "java": java,
     "ends": lambda: same("plain", "ends"),
+    "gdb": gdb,
     "strace": lambda: same("plain", before=("strace", "-f", "-o", "/dev/null")),
     "huge_pages": huge_pages,
     "child_signal": child_signal,

@@ -49,6 +49,36 @@ COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; _poolprof; printf '%s\\n' "${{
     return run("bash", "-c", script, env={**os.environ, "PATH": f"{prefix}/bin:{os.environ['PATH']}"}).split()
 
 
+def complete_zsh(prefix, *words):
+    """What zsh would be given to offer for the last word: its own functions are replaced by some that print."""
+    line = " ".join("'" + word + "'" for word in words)
+    script = f"""compadd() {{ print -l -- "$@" }}; _describe() {{ print -l -- ${{(P)2}} }}; _arguments() {{ print -- "$@" }}
+_files() {{ print FILES }}; words=({line}); CURRENT={len(words)}; PREFIX='{words[-1]}'
+source {prefix}/share/zsh/vendor-completions/_poolprof"""
+    return run("zsh", "-f", "-c", script, env={**os.environ, "PATH": f"{prefix}/bin:{os.environ['PATH']}"}).splitlines()
+
+
+def check_zsh(prefix):
+    run("zsh", "-n", prefix + "/share/zsh/vendor-completions/_poolprof")
+    commands = [line.split(":")[0] for line in complete_zsh(prefix, "poolprof", "")]
+    check({"run", "report", "options"} <= set(commands), "commands of zsh", commands)
+    check("--format" in complete_zsh(prefix, "poolprof", "report", "--f"), "options of a command")
+    check({"json", "pprof"} <= set(complete_zsh(prefix, "poolprof", "report", "--format", "")), "formats")
+    check("POOL_HOT" in complete_zsh(prefix, "poolprof", "run", "--option", ""), "names of options")
+    check(complete_zsh(prefix, "poolprof", "run", "--", "tru") == ["*::command: _normal"], "programs")
+    check(complete_zsh(prefix, "poolprof", "report", "x") == ["FILES"], "files")
+
+
+def check_man(prefix):
+    """Rendered without a warning, with all options."""
+    env = {**os.environ, "LC_ALL": "C.UTF-8", "MANWIDTH": "100", "MANPAGER": "cat"}
+    page = run("man", "--warnings", "-l", "-Tutf8", prefix + "/share/man/man1/poolprof.1", env=env)
+    page = re.sub("\x1b\\[[0-9;]*m|.\b", "", page)
+    check(": warning" not in page, [line for line in page.splitlines() if ": warning" in line])
+    options = re.findall("^(POOLPROF_[A-Z_]*)=", run(prefix + "/bin/poolprof", "options"), re.M)
+    check(len(options) > 20 and all(option + "=" in page for option in options), "options in", page)
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="pp-package.") as work:
         prefix = os.path.join(work, "prefix")
@@ -77,7 +107,9 @@ def main():
         check("POOL_HOT=" in complete(prefix, "poolprof", "run", "--option", "POOL_"), "names of options")
         check("true" in complete(prefix, "poolprof", "run", "--", "tru"), "programs")
         if shutil.which("zsh"):
-            run("zsh", "-n", prefix + "/share/zsh/vendor-completions/_poolprof")
+            check_zsh(prefix)
+        if shutil.which("man") and shutil.which("groff"):
+            check_man(prefix)
         licences = next(os.path.join(at, name) for at, _, names in os.walk(prefix) for name in names
                         if name == "licences.txt")
         with open(licences, encoding="utf-8") as file:
