@@ -1,6 +1,7 @@
 /*
  * A program built with AddressSanitizer, ThreadSanitizer or MemorySanitizer has an allocator of its own, which must
- * be the first, and calls libc through wrappers that are not ready when we start: it refuses to run, or crashes.
+ * be the first, and calls libc through wrappers that are not ready when we start: it refuses to run, or crashes. With
+ * LeakSanitizer alone it runs, and finds no leak.
  * So it is started again without us, with a line that says so: as LD_PRELOAD would have it, but for our name in it.
  *
  * That must happen before the sanitizer's own constructors, which come before ours: the loader calls a resolver of
@@ -17,12 +18,14 @@
 
 extern void __asan_init(void) __attribute__((weak));
 extern void __hwasan_init(void) __attribute__((weak));
+extern void __lsan_init(void) __attribute__((weak));
 extern void __msan_init(void) __attribute__((weak));
 extern void __tsan_init(void) __attribute__((weak));
 
 static const char *sanitizer(void) {
     if (__asan_init != NULL) return "AddressSanitizer";
     if (__hwasan_init != NULL) return "HWAddressSanitizer";
+    if (__lsan_init != NULL) return "LeakSanitizer";
     if (__msan_init != NULL) return "MemorySanitizer";
     return __tsan_init != NULL ? "ThreadSanitizer" : NULL;
 }
