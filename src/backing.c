@@ -325,40 +325,42 @@ size_t pp_backing_good_size(size_t bytes, int lg_alignment) {
     return bytes > PTRDIFF_MAX || !pp_backing_starts() ? 0 : ppje_nallocx(at_least(bytes), lg_alignment);
 }
 
-void pp_backing_purge(void) {
+/* One of jemalloc's controls, which take its locks: not on top of itself. errno stays. */
+static void control(const char *name, void *to, size_t bytes, const void *from) {
+    int before = errno;
     if (inside > 0 || !pp_backing_starts()) return;
-    ppje_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
-    ppje_mallctl("arena.4096.purge", NULL, NULL, NULL, 0); /* MALLCTL_ARENAS_ALL */
+    inside++;
+    ppje_mallctl(name, to, to != NULL ? &bytes : NULL, (void *)(uintptr_t)from, from != NULL ? bytes : 0);
+    inside--;
+    errno = before;
 }
 
-void pp_backing_decay(void) {
-    static _Atomic bool busy;
-    if (inside > 0 || atomic_exchange(&busy, true)) return;
-    int before = errno;
-    ppje_mallctl("arena.4096.decay", NULL, NULL, NULL, 0);
-    errno = before;
-    PP_STORE(&busy, false);
+void pp_backing_purge(void) {
+    control("thread.tcache.flush", NULL, 0, NULL);
+    control("arena.4096.purge", NULL, 0, NULL); /* MALLCTL_ARENAS_ALL */
+}
+
+void pp_backing_decay(void) { control("arena.4096.decay", NULL, 0, NULL); }
+
+/* Brings the figures up to date. */
+static void refresh(void) {
+    const uint64_t epoch = 1;
+    uint64_t now = 0;
+    control("epoch", &now, sizeof epoch, &epoch);
 }
 
 size_t pp_backing_unused(void) {
-    uint64_t epoch = 1;
-    size_t pages = 0, bytes = sizeof epoch;
-    if (inside > 0) return 0;
-    ppje_mallctl("epoch", &epoch, &bytes, &epoch, bytes);
-    bytes = sizeof pages;
-    ppje_mallctl("stats.arenas.4096.pdirty", &pages, &bytes, NULL, 0);
+    size_t pages = 0;
+    refresh();
+    control("stats.arenas.4096.pdirty", &pages, sizeof pages, NULL);
     return pages * PP_PAGE_BYTES;
 }
 
 void pp_backing_read(struct pp_backing_figures *figures) {
-    uint64_t epoch = 1;
-    size_t bytes = sizeof epoch;
     *figures = (struct pp_backing_figures){0};
-    if (!pp_backing_starts()) return;
-    ppje_mallctl("epoch", &epoch, &bytes, &epoch, bytes);
-    bytes = sizeof(size_t);
-    ppje_mallctl("stats.allocated", &figures->allocated, &bytes, NULL, 0);
-    ppje_mallctl("stats.active", &figures->active, &bytes, NULL, 0);
-    ppje_mallctl("stats.mapped", &figures->mapped, &bytes, NULL, 0);
-    ppje_mallctl("stats.retained", &figures->retained, &bytes, NULL, 0);
+    refresh();
+    control("stats.allocated", &figures->allocated, sizeof(size_t), NULL);
+    control("stats.active", &figures->active, sizeof(size_t), NULL);
+    control("stats.mapped", &figures->mapped, sizeof(size_t), NULL);
+    control("stats.retained", &figures->retained, sizeof(size_t), NULL);
 }

@@ -44,8 +44,7 @@ void pp_backing_purge(void);
 size_t pp_backing_unused(void);
 
 /* Gives back what has been unused for a while. jemalloc does so by itself, but looks at the clock once in some
-   thousand calls, which are rare where pools serve the small blocks. Does nothing in a signal handler, as above,
-   and in two threads at once. */
+   thousand calls, which are rare where pools serve the small blocks. Does nothing in a signal handler, as above. */
 void pp_backing_decay(void);
 
 struct pp_backing_figures {
