@@ -61,7 +61,7 @@ static inline void prepare(struct writer *writer, const char *table, const char 
 }
 
 static inline void finish(struct writer *writer) {
-    sqlite3_clear_bindings(writer->statement); /* of texts */
+    if (writer->statement != NULL) sqlite3_clear_bindings(writer->statement); /* of texts */
     writer->statement = NULL;
 }
 
