@@ -145,7 +145,8 @@ static void read_blocks(struct reading *reading) {
 static bool is_divided(struct reading *reading, size_t at) {
     struct scan_objects *to = reading->objects;
     const struct block *block = &reading->blocks[at], *next = block + 1;
-    if (at + 1 >= reading->block_count || !next->reported || next->address - block->address >= block->bytes)
+    if (at + 1 >= reading->block_count || !next->reported || !is_address(block->address) ||
+        next->address - block->address >= block->bytes)
         return false;
     to->given = model_grow(to->given, to->given_count, &reading->given_room, sizeof *to->given);
     to->given[to->given_count++] = (struct span){block->address, block->address + block->bytes};
