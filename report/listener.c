@@ -176,11 +176,12 @@ void listener_start(struct listener *listener, struct control *control, int dire
 bool listener_stop(struct listener *listener) {
     if (listener->fd < 0)
         return true;
-    shutdown(listener->fd, SHUT_RDWR);
+    unlinkat(listener->directory, listener->name, 0);
+    if (shutdown(listener->fd, SHUT_RDWR) != 0 && listener->running)
+        return false; /* its thread would be waited for in vain */
     if (listener->running)
         pthread_join(listener->thread, NULL);
     close(listener->fd);
     listener->fd = -1;
-    unlinkat(listener->directory, listener->name, 0);
     return workers_fini(&listener->clients, LISTENER_STOP_S);
 }
