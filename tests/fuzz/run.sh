@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 minutes=${1:-10}
 [ $# -eq 0 ] || shift
-targets=${*:-view profile suppress options cfi request}
+targets=${*:-view profile suppress options cfi request http}
 work=${FUZZ_DIR:-/tmp/poolprof-fuzz}
 jobs=$(nproc)
 mkdir -p "$work"

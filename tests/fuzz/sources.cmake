@@ -20,6 +20,9 @@ set(fuzz_sources
   report/thread_name.c
   report/types.c
   report/graph.c
+  report/guard.c
+  report/listen.c
+  report/token.c
   report/leaks.c
   report/maps.c
   report/reach.c
