@@ -33,7 +33,8 @@ static void find_pages(void) {
     while (fgets(line, sizeof line, maps)) {
         uintptr_t start, end;
         char rights[5];
-        if (sscanf(line, "%lx-%lx %4s", &start, &end, rights) != 3 || strcmp(rights, "rw-s") || !strstr(line, "poolprof"))
+        if (sscanf(line, "%lx-%lx %4s", &start, &end, rights) != 3 || strcmp(rights, "rw-s") || !strstr(line, "poolprof") ||
+            strstr(line, ".profraw")) /* counters of coverage */
             continue;
         for (; start < end && page_count < PAGES_MOST; start += sizeof there * 4096) {
             size_t bytes = end - start < sizeof there * 4096 ? end - start : sizeof there * 4096;
