@@ -178,7 +178,7 @@ bool listener_stop(struct listener *listener) {
         return true;
     unlinkat(listener->directory, listener->name, 0);
     if (shutdown(listener->fd, SHUT_RDWR) != 0 && listener->running)
-        return false; /* its thread would be waited for in vain */
+        return false; /* not covered: a shutdown that fails; its thread would be waited for in vain */
     if (listener->running)
         pthread_join(listener->thread, NULL);
     close(listener->fd);

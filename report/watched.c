@@ -456,7 +456,7 @@ static double look(struct watched *watched) {
     if (now_s >= watched->glance_s) {
         watched_hear(watched);
         if (watched->seccomp == 0 && seccomp_of(watched->pid) > 0)
-            see_sandbox(watched);
+            see_sandbox(watched); /* not covered: a filter that comes by another call than prctl, and stays a while */
         if (!watched->stderr_left && !watched->is_child)
             watched->stderr_left = output_follow_stderr(watched->pid);
         if (!keep_peak(watched, now_s)) /* while it grows, keep looking as often */

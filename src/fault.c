@@ -18,7 +18,7 @@ static void show_frame(uint64_t key) {
     uint32_t index = PP_NODE_MODULE(key);
     const struct pp_segment_module *module = PP_SEGMENT_MODULE(index);
     if (index == 0 || index >= pp_segment_count(PP_AREA_MODULES))
-        pp_log(PP_LOG_WARN, "    at 0x%llx", (unsigned long long)pc);
+        pp_log(PP_LOG_WARN, "    at 0x%llx", (unsigned long long)pc); /* not covered: code of no module */
     else
         pp_log(PP_LOG_WARN, "    at %s+0x%llx", pp_segment_text_at(module->path),
                (unsigned long long)(pc - module->bias));
