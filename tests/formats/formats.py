@@ -290,19 +290,22 @@ def bounded():
 def progress():
     """On a terminal, and there only, a line about what takes longer than a second; it goes when that ends."""
     with Sandbox() as box:
-        profile, pipe = made(box)[0], box.path("pipe")
-        os.mkfifo(pipe)
-        command = [os.environ["PP_PROGRAM"], "report", profile, "--format", "csv", "-o", pipe]
-        quiet = subprocess.Popen(command, stderr=subprocess.PIPE)
+        # A pipe for each: the reader of a shared one sees its end when one writer is done before the other has opened it.
+        profile, pipes = made(box)[0], [box.path("quiet"), box.path("terminal")]
+        for pipe in pipes:
+            os.mkfifo(pipe)
+        command = [os.environ["PP_PROGRAM"], "report", profile, "--format", "csv", "-o"]
+        quiet = subprocess.Popen([*command, pipes[0]], stderr=subprocess.PIPE)
         pid, terminal = pty.fork()
         if pid == 0:
-            os.execv(command[0], command)
+            os.execv(command[0], [*command, pipes[1]])
         said = b""
         while b" s\x1b[K" not in said:  # nobody reads the pipe: it waits
             said += os.read(terminal, 4096)
         check(b"\rpoolprof: writing the report, " in said, said)
-        with open(pipe, "rb") as file:
-            check(file.read().count(b"kind,objects") == 2, "not written")
+        for pipe in pipes:
+            with open(pipe, "rb") as file:
+                check(b"kind,objects" in file.read(), "not written")
         try:
             while got := os.read(terminal, 4096):
                 said += got
