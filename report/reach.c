@@ -46,9 +46,20 @@ uint64_t reach_bytes(const struct reach *reach, size_t object) {
     return bytes != REACH_LARGE ? bytes : large_bytes(reach, reach_address(reach, object));
 }
 
+/* Where words can point at all: few words of memory do. */
+static void set_bounds(struct reach *reach) {
+    size_t last = reach->count - 1;
+    if (reach->count == 0) return;
+    uint64_t end = reach->extents[reach->extent_count - 1].end;
+    uint64_t last_end = reach_address(reach, last) + reach_bytes(reach, last);
+    reach->low = reach->extents[0].start;
+    reach->span = (last_end > end ? last_end : end) - reach->low;
+}
+
 void reach_set_large(struct reach *reach, const struct reach_large *large, size_t count) {
     reach->large = large;
     reach->large_count = count;
+    set_bounds(reach);
 }
 
 static uint64_t page_of(uint64_t address) { return address >> PAGE_SHIFT; }
@@ -90,6 +101,7 @@ bool reach_init(struct reach *reach, const reach_object *objects, size_t count,
         add_extent(reach, from, i, &room);
         from = i;
     }
+    set_bounds(reach);
     return true;
 }
 
@@ -132,6 +144,19 @@ bool reach_find(const struct reach *reach, uint64_t address, size_t *object) {
     if (address < extent->end) *object = search(reach, extent, address);
     else *object = extent->first[page_of(extent->end) - page_of(extent->start)]; /* its last may be long */
     return holds(reach, *object, address);
+}
+
+/* What was allocated one after the other is often pointed to so, or holds each other: no search then. */
+static bool find(struct reach *reach, uint64_t address, size_t *object) {
+    const size_t guesses[] = {reach->found + 1, reach->at + 1, reach->at - 1};
+    for (size_t i = 0; i < sizeof guesses / sizeof *guesses; i++)
+        if (guesses[i] < reach->count && reach_address(reach, guesses[i]) == address) {
+            *object = reach->found = guesses[i];
+            return true;
+        }
+    if (!reach_find(reach, address, object)) return false;
+    reach->found = *object;
+    return true;
 }
 
 /* ---- heuristics: interior pointers that say "the whole object" ---- */
@@ -204,7 +229,7 @@ static void push(struct reach *reach, size_t object) {
 static void mark(struct reach *reach, uint64_t word, uint64_t at, bool definite) {
     size_t object;
     uint8_t state = REACH_POSSIBLE;
-    if (!reach_find(reach, word, &object)) return;
+    if (!find(reach, word, &object)) return;
     uint8_t before = reach->states[object];
     bool start = word == reach_address(reach, object);
     bool open = before != REACH_REACHABLE && (before != REACH_POSSIBLE || definite);
@@ -236,7 +261,7 @@ uint64_t reach_indirect(const struct reach *reach, size_t object) {
 static void mark_lost(struct reach *reach, uint64_t word) {
     struct reach_leader *leader = &reach->leaders[reach->leader_count - 1];
     size_t object;
-    if (!reach_find(reach, word, &object)) return;
+    if (!find(reach, word, &object)) return;
     if (reach->graph != NULL && reach->states[object] <= REACH_INDIRECT)
         graph_add(reach->graph, 0, object, word != reach_address(reach, object));
     if (reach->states[object] != REACH_LOST || object == leader->object) return;
@@ -253,11 +278,7 @@ static void mark_lost(struct reach *reach, uint64_t word) {
 
 static void take_words(struct reach *reach, const uint64_t *words, size_t count, uint64_t at,
                        bool definite) {
-    uint64_t low = reach->extents[0].start;
-    uint64_t span = reach->extents[reach->extent_count - 1].end - low;
-    size_t last = reach->count - 1;
-    if (reach_address(reach, last) + reach_bytes(reach, last) > low + span)
-        span = reach_address(reach, last) + reach_bytes(reach, last) - low;
+    uint64_t low = reach->low, span = reach->span;
     for (size_t i = 0; i < count; i++) {
         if (words[i] - low >= span) continue;
         if (reach->leader_count > 0) mark_lost(reach, words[i]);
@@ -275,10 +296,7 @@ static void note_done(struct reach *reach, uint64_t bytes) {
 }
 
 /* Most first words point to other objects. */
-static bool is_near(const struct reach *reach, uint64_t word) {
-    uint64_t low = reach->extents[0].start;
-    return word - low < reach->extents[reach->extent_count - 1].end - low;
-}
+static bool is_near(const struct reach *reach, uint64_t word) { return word - reach->low < reach->span; }
 
 static void look_through(struct reach *reach, uint64_t start, uint64_t end, bool definite) {
     const struct reach_source *source = &reach->source;
@@ -301,7 +319,7 @@ static void look_through(struct reach *reach, uint64_t start, uint64_t end, bool
 
 static void work_off(struct reach *reach) {
     while (reach->stack_count > 0 && !reach->gave_up) {
-        size_t object = reach->stack[--reach->stack_count];
+        size_t object = reach->at = reach->stack[--reach->stack_count];
         uint64_t start = reach_address(reach, object);
         if (reach->graph != NULL) graph_begin(reach->graph, object);
         look_through(reach, start, start + reach_bytes(reach, object),

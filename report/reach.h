@@ -62,6 +62,8 @@ struct reach {
     size_t large_count;
     struct reach_extent *extents;
     size_t extent_count;
+    uint64_t low, span;      /* of all objects */
+    size_t found, at;        /* last, and looked through now: guesses begin there */
     uint32_t *stack; /* objects whose contents are still to be looked at */
     size_t stack_count, stack_room;
     uint64_t *buffer;

@@ -401,7 +401,8 @@ static void mark(struct scanning *scanning) {
     memory_init(&scanning->memory, looked_at(scanning), cache > CACHE_LEAST ? cache : CACHE_LEAST);
     reach_init(&scanning->reach, objects->items, objects->count, &source);
     reach_set_large(&scanning->reach, objects->large, objects->large_count);
-    scanning->reach.graph = scanning->leaks->graph = graph_create(objects->count);
+    scanning->leaks->graph = graph_create(objects->count);
+    scanning->reach.graph = scanning->leaks->graph->dropped == NULL ? scanning->leaks->graph : NULL;
     scanning->bytes_most = objects->bytes + roots_bytes(&scanning->roots);
     if (objects->bytes < cache) prefetch(scanning);
     roots_mark(&scanning->roots, &scanning->memory, &scanning->reach);

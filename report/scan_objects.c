@@ -33,6 +33,7 @@ struct reading {
     size_t block_count, block_room;
     size_t given_room;
     size_t room, large_room, ignored_room, uncertain_room;
+    uint64_t last; /* address */
     bool unsorted;
 };
 
@@ -40,8 +41,10 @@ static bool is_address(uint64_t address) { /* else it is torn or hostile */
     return address >= ADDRESS_LEAST && address < ADDRESS_END && address % 8 == 0;
 }
 
-static void note_uncertain(struct reading *reading, size_t item) {
+/* The one added last. */
+static void note_uncertain(struct reading *reading) {
     struct scan_objects *to = reading->objects;
+    size_t item = to->count - 1;
     while (item / 8 >= reading->uncertain_room) {
         size_t room = reading->uncertain_room;
         to->uncertain = model_grow(to->uncertain, room, &reading->uncertain_room, 1);
@@ -51,23 +54,25 @@ static void note_uncertain(struct reading *reading, size_t item) {
 }
 
 /* Each is behind the one before; what a torn or hostile segment has twice is left out. */
-static bool add(struct reading *reading, const struct block *block) {
+static inline bool add(struct reading *reading, uint64_t address, uint64_t bytes) {
     struct scan_objects *to = reading->objects;
-    if (!is_address(block->address)) return false;
-    if (to->count > 0 && block->address <= REACH_ADDRESS(to->items[to->count - 1])) return false;
-    if (block->bytes >= REACH_LARGE) {
+    if (!is_address(address) || address <= reading->last) return false;
+    if (bytes >= REACH_LARGE) {
         to->large = model_grow(to->large, to->large_count, &reading->large_room, sizeof *to->large);
-        to->large[to->large_count++] = (struct reach_large){block->address, block->bytes};
+        to->large[to->large_count++] = (struct reach_large){address, bytes};
     }
-    if (block->ignored) {
-        to->ignored = model_grow(to->ignored, to->ignored_count, &reading->ignored_room, sizeof *to->ignored);
-        to->ignored[to->ignored_count++] = (uint32_t)to->count;
-    }
-    if (block->uncertain) note_uncertain(reading, to->count);
     to->items = model_grow(to->items, to->count, &reading->room, sizeof *to->items);
-    to->items[to->count++] = REACH_OBJECT(block->address, block->bytes);
-    to->bytes += block->bytes;
+    to->items[to->count++] = REACH_OBJECT(address, bytes);
+    to->bytes += bytes;
+    reading->last = address;
     return true;
+}
+
+/* Of the one added last. */
+static void note_ignored(struct reading *reading) {
+    struct scan_objects *to = reading->objects;
+    to->ignored = model_grow(to->ignored, to->ignored_count, &reading->ignored_room, sizeof *to->ignored);
+    to->ignored[to->ignored_count++] = (uint32_t)(to->count - 1);
 }
 
 static int by_address(const void *left, const void *right) {
@@ -153,11 +158,18 @@ static bool is_divided(struct reading *reading, size_t at) {
     return true;
 }
 
+static bool add_block(struct reading *reading, const struct block *block) {
+    if (!add(reading, block->address, block->bytes)) return false;
+    if (block->ignored) note_ignored(reading);
+    if (block->uncertain) note_uncertain(reading);
+    return true;
+}
+
 /* Those below `end`, from the `at`th on; returns the next. */
 static size_t add_blocks(struct reading *reading, size_t at, uint64_t end) {
     struct scan_objects *to = reading->objects;
     for (; at < reading->block_count && reading->blocks[at].address < end; at++)
-        if (!is_divided(reading, at) && add(reading, &reading->blocks[at]))
+        if (!is_divided(reading, at) && add_block(reading, &reading->blocks[at]))
             to->block_records[to->count - 1 - (to->slots_end - to->slots_begin)] = reading->blocks[at].record;
     return at;
 }
@@ -167,19 +179,24 @@ static int by_slab(const void *left, const void *right) {
     return (a->address > b->address) - (a->address < b->address);
 }
 
+static uint8_t live_bits(const struct pp_segment_record *records, size_t count) {
+    unsigned bits = 0;
+    for (unsigned i = 0; i < count; i++) bits |= (PP_WORD0_STATE(records[i].word0) == PP_STATE_LIVE ? 1u : 0u) << i;
+    return (uint8_t)bits;
+}
+
 void scan_objects_before(struct scan_objects *to, const struct view *view, uint32_t now) {
     struct pp_segment_record *records = model_buffer(CHUNK, sizeof *records);
     uint64_t first = 0; /* number 0 is reserved, and never live */
-    size_t got;
+    size_t got = CHUNK;
     make_room(to, view_count(view, PP_AREA_BLOCKS));
     to->born_before = now;
     to->before_count = view_count(view, PP_AREA_RECORDS);
     to->before = model_alloc(to->before_count / 8 + 1, 1);
-    while ((got = view_read(view, PP_AREA_RECORDS, first, CHUNK, records)) > 0) {
-        for (size_t i = 0; i < got && first + i < to->before_count; i++)
-            if (PP_WORD0_STATE(records[i].word0) == PP_STATE_LIVE)
-                to->before[(first + i) / 8] |= (uint8_t)(1u << (first + i) % 8);
-        first += got;
+    for (; first < to->before_count && got == CHUNK; first += got) {
+        got = view_read(view, PP_AREA_RECORDS, first, CHUNK, records);
+        for (size_t i = 0; i < got; i += 8)
+            to->before[(first + i) / 8] = live_bits(records + i, got - i < 8 ? got - i : 8);
     }
     free(records);
 }
@@ -203,10 +220,12 @@ static void read_slots(struct reading *reading, const struct pp_segment_slab *sl
     size_t got = view_read(reading->view, PP_AREA_RECORDS, slab->records, slots, records);
     for (size_t i = 0; i < got; i++) {
         uint64_t word0 = records[i].word0;
-        struct block block = {.address = slab->address + i * slab->object_bytes,
-                              .bytes = PP_RECORD_BYTES(word0, records[i].word1),
-                              .ignored = (word0 & PP_WORD0_IGNORED) != 0};
-        if (is_object(reading->objects, &records[i], slab->records + i, &block.uncertain)) add(reading, &block);
+        bool uncertain;
+        if (!is_object(reading->objects, &records[i], slab->records + i, &uncertain) ||
+            !add(reading, slab->address + i * slab->object_bytes, PP_RECORD_BYTES(word0, records[i].word1)))
+            continue;
+        if ((word0 & PP_WORD0_IGNORED) != 0) note_ignored(reading);
+        if (uncertain) note_uncertain(reading);
     }
 }
 
@@ -217,6 +236,14 @@ static void read_slabs(struct scan_objects *to, const struct view *view) {
     for (size_t i = 0; i < got; i++)
         if (to->slabs[i].slots > 0 && to->slabs[i].object_bytes > 0) to->slabs[to->slab_count++] = to->slabs[i];
     qsort(to->slabs, to->slab_count, sizeof *to->slabs, by_slab);
+}
+
+/* For as many as there can be: what is not used takes no memory. */
+static void make_item_room(struct reading *reading) {
+    uint64_t slots = 0, records = view_count(reading->view, PP_AREA_RECORDS);
+    for (size_t i = 0; i < reading->objects->slab_count; i++) slots += reading->objects->slabs[i].slots;
+    reading->room = (size_t)(slots < records ? slots : records) + reading->block_count;
+    reading->objects->items = model_buffer(reading->room, sizeof *reading->objects->items);
 }
 
 /* The last slab that starts at or before the address: mostly the one of the call before. */
@@ -282,6 +309,7 @@ void scan_objects_read(struct scan_objects *to, const struct view *view) {
     struct pp_segment_record *records = model_buffer(CHUNK, sizeof *records);
     read_blocks(&reading);
     read_slabs(to, view);
+    make_item_room(&reading);
     size_t at = to->slab_count > 0 ? add_blocks(&reading, 0, to->slabs[0].address) : 0;
     to->slots_begin = to->slots_end = to->count;
     for (size_t i = 0; i < to->slab_count; i++) read_slots(&reading, &to->slabs[i], records);
