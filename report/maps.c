@@ -35,7 +35,8 @@ static bool parse_line(char *line, struct mapping *mapping) {
     const char *perms = at;
     if (strlen(perms) < 5 || perms[4] != ' ') return false;
     at += 5;
-    if (!take(&at, 16, ' ', &other) || !take(&at, 16, ':', &other) || !take(&at, 16, ' ', &other)) return false;
+    if (!take(&at, 16, ' ', &mapping->offset) || !take(&at, 16, ':', &other) || !take(&at, 16, ' ', &other))
+        return false;
     char *inode_end;
     inode = strtoull(at, &inode_end, 10);
     if (inode_end == at) return false;

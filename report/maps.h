@@ -12,6 +12,7 @@ enum { MAPS_R = 1, MAPS_W = 2, MAPS_X = 4, MAPS_SHARED = 8, MAPS_FILE = 16, MAPS
 
 struct mapping {
     uint64_t start, end;
+    uint64_t offset; /* of `start` in the file */
     unsigned flags;
     char *path; /* malloc'ed; "" for anonymous memory, "[stack]" and the like for the kernel's */
 };

@@ -205,6 +205,14 @@ void model_add_pin(struct model *model, struct model_pin pin) {
     model->slabs.pins[model->slabs.pin_count++] = pin;
 }
 
+/* Of those that were not told of there are few. */
+uint32_t model_add_module(struct model *model, struct model_module module) {
+    model->modules = realloc(model->modules, (model->module_count + 1) * sizeof module);
+    if (model->modules == NULL) no_memory();
+    model->modules[model->module_count] = module;
+    return (uint32_t)model->module_count++;
+}
+
 void model_add_root(struct model *model, struct model_root root) {
     model->roots = append(model->roots, model->root_count, sizeof root);
     model->roots[model->root_count++] = root;

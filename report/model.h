@@ -362,6 +362,8 @@ void model_add_sample(struct model *model, struct model_sample sample);
 void model_add_pool(struct model *model, struct model_pool pool); /* takes over the name */
 void model_add_tag(struct model *model, struct model_tag tag); /* takes over the name */
 void model_add_pin(struct model *model, struct model_pin pin);
+/* Its number. */
+uint32_t model_add_module(struct model *model, struct model_module module);
 void model_add_root(struct model *model, struct model_root root);
 void model_add_count(struct model *model, struct model_count count);
 void model_add_class(struct model *model, struct model_class class);

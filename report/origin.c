@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "image.h"
 #include "keys.h"
 #include "poolprof/segment.h"
 #include "symbol_frame.h"
@@ -145,6 +146,20 @@ static uint32_t find_module(const struct model *model, uint64_t address) {
     return 0;
 }
 
+/* Of mappings that hold roots and are of no module that the program has told of. Words are in the order of
+   addresses. */
+static void add_images(struct model *model, const struct graph *graph, const char *root) {
+    const struct mapping *last = NULL;
+    for (size_t i = 0; i < graph->root_count; i++) {
+        const struct graph_root *word = &graph->roots[i];
+        if (word->origin != GRAPH_MEMORY || (last != NULL && word->address - last->start < last->end - last->start))
+            continue;
+        last = maps_find(&graph->maps, word->address);
+        if (last != NULL && find_module(model, word->address) == 0)
+            image_add(model, &graph->maps, last, word->address, root);
+    }
+}
+
 static void add_variable(struct finding *finding, size_t word, uint32_t module, uint64_t address) {
     finding->words[finding->variable_count] = (uint32_t)word;
     finding->variables[finding->variable_count++] = (struct symbol_variable){
@@ -245,6 +260,7 @@ uint32_t *origin_find(struct model *model, const struct graph *graph, const stru
     finding.roots = model_alloc(graph->root_count, sizeof *finding.roots);
     finding.variables = model_alloc(graph->root_count, sizeof *finding.variables);
     finding.words = model_alloc(graph->root_count, sizeof *finding.words);
+    add_images(model, graph, options->root);
     finding.walker = symbol_frames_create(model, options);
     finding.frames = model_alloc(graph->thread_count, sizeof *finding.frames);
     for (size_t i = 0; i < graph->root_count; i++) find_one(&finding, i);

@@ -321,6 +321,15 @@ static void plugin_global(void) {
     expect("reachable", 4, 192);
 }
 
+/* In a list of modules of its own, with a libc of its own, which the program's own list does not have. */
+static void plugin_in_a_namespace(void) {
+    void *plugin = dlmopen(LM_ID_NEWLM, getenv("LEAKS_PLUGIN"), RTLD_NOW);
+    void **place = plugin != NULL ? dlsym(plugin, "plugin_data") : NULL;
+    if (place == NULL) _exit(95);
+    *place = new_list(4);
+    expect("reachable", 4, 192);
+}
+
 static void plugin_thread_local(void) {
     void *plugin = dlopen(getenv("LEAKS_PLUGIN"), RTLD_NOW);
     void (*keep)(void *) = plugin != NULL ? (void (*)(void *))dlsym(plugin, "plugin_keep") : NULL;
@@ -502,7 +511,7 @@ const struct leak_case leak_cases[] = {
     CASE(length64), CASE(array_count), CASE(old_string), CASE(old_string_damaged), CASE(mapped),
     CASE(mapped_shared), CASE(mapped_read_only), CASE(unmapped), CASE(freed_holder), CASE(grown_array),
     CASE(shrunk_array), CASE(all_sizes), CASE(aligned), CASE(large), CASE(plugin_global),
-    CASE(plugin_thread_local), CASE(thread_local_variable), CASE(key), CASE(own_stack),
+    CASE(plugin_in_a_namespace), CASE(plugin_thread_local), CASE(thread_local_variable), CASE(key), CASE(own_stack),
     CASE(own_stack_at_once), CASE(below_the_stack), CASE(stack_of_a_blocked_thread),
     CASE(register_of_a_blocked_thread), CASE(thread_locals_of_a_blocked_thread), CASE(ended_thread),
     CASE(result_of_a_thread), CASE(busy_threads),

@@ -134,5 +134,17 @@ def classes():
         check(any(site["type"] == "shop::book" and site["kind"] == "lost" for site in report["sites"]), "no lost book")
 
 
+def plugins():
+    """Of libraries that have allocated nothing, the variables have names, too, whosever list they are in."""
+    for case, variable in ("plugin_global", "plugin_global"), ("plugin_in_a_namespace", "plugin_data"):
+        with Sandbox() as box:
+            env = {**box.environment(), "LEAKS_PLUGIN": os.path.join(PROGRAMS, "leaks_plugin.so")}
+            done = box.run("leaks_c", case, env=env)
+            report = box.report(done.pid)
+            roots = [site["held_by"][0] for site in report["sites"] if site["bytes"] == 192 and site["objects"] == 4]
+            found = [(root["kind"], root["name"], root["module"]) for root in roots]
+            check(found == [("global", variable, "leaks_plugin.so")], case, found)
+
+
 if __name__ == "__main__":
-    main({"ended": ended, "live": live, "classes": classes})
+    main({"ended": ended, "live": live, "classes": classes, "plugins": plugins})

@@ -20,20 +20,21 @@ static void lines(void **state) {
                   "7f0000020000-7f0000030000 rw-s 00000000 00:19 9              /dev/shm/x (deleted)\n"
                   "7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0              [stack]";
     static const struct {
-        uint64_t start;
+        uint64_t start, offset;
         unsigned flags;
         const char *path;
-    } rows[] = {{0x400000, MAPS_R | MAPS_FILE, "/usr/bin/a b"},
-                {0x401000, MAPS_R | MAPS_X | MAPS_FILE, "/usr/bin/a b"},
-                {0x7f0000000000, MAPS_R | MAPS_W, ""},
-                {0x7f0000010000, MAPS_R | MAPS_W | MAPS_SHARED | MAPS_FILE | MAPS_DEVICE, "/dev/dri/card0"},
-                {0x7f0000020000, MAPS_R | MAPS_W | MAPS_SHARED | MAPS_FILE, "/dev/shm/x (deleted)"},
-                {0x7ffc00000000, MAPS_R | MAPS_W, "[stack]"}};
+    } rows[] = {{0x400000, 0, MAPS_R | MAPS_FILE, "/usr/bin/a b"},
+                {0x401000, 0x1000, MAPS_R | MAPS_X | MAPS_FILE, "/usr/bin/a b"},
+                {0x7f0000000000, 0, MAPS_R | MAPS_W, ""},
+                {0x7f0000010000, 0, MAPS_R | MAPS_W | MAPS_SHARED | MAPS_FILE | MAPS_DEVICE, "/dev/dri/card0"},
+                {0x7f0000020000, 0, MAPS_R | MAPS_W | MAPS_SHARED | MAPS_FILE, "/dev/shm/x (deleted)"},
+                {0x7ffc00000000, 0, MAPS_R | MAPS_W, "[stack]"}};
     struct maps maps = {0};
     maps_parse(&maps, text);
     assert_int_equal(maps.count, sizeof rows / sizeof *rows);
     for (size_t i = 0; i < maps.count; i++) {
         assert_int_equal(maps.items[i].start, rows[i].start);
+        assert_int_equal(maps.items[i].offset, rows[i].offset);
         assert_int_equal(maps.items[i].flags, rows[i].flags);
         assert_string_equal(maps.items[i].path, rows[i].path);
     }
