@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Lines and branches of src, preload and report that the tests reach, what runs under the preload counted in. Clang's
-# counters are a mapped file (continuous mode), so that they survive any death of a process, and cost no exit handler.
+# counters are a mapped file (continuous mode), so that they survive any death of a process, and cost no exit handler;
+# atomic, for all processes of a program count in the same one, and a line's count may be the difference of two.
 # coverage.sh [ARGUMENTS of ctest]: a table, least covered files first, and what nothing reaches without saying why: see
 # coverage.py, whose status this is. COVERAGE_DIR: where it builds.
 # DWARF 4, for valgrind, beside which some tests look.
@@ -13,7 +14,8 @@ mkdir -p "$work"
 rm -rf "$work/raw"
 mkdir -m 1777 "$work/raw"
 
-flags="-fprofile-instr-generate=$work/raw/%m%c.profraw;-fcoverage-mapping;SHELL:-mllvm -runtime-counter-relocation"
+flags="-fprofile-instr-generate=$work/raw/%m%c.profraw;-fcoverage-mapping;-fprofile-update=atomic"
+flags="$flags;SHELL:-mllvm -runtime-counter-relocation"
 clang -fPIC -O1 "-DEARLY=\"$work/raw/early\"" -c tests/coverage_early.c -o "$work/early.o"
 cmake -S . -B "$work/build" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DPP_COVERAGE="$flags" \
   -DCMAKE_C_FLAGS=-gdwarf-4 -DCMAKE_CXX_FLAGS=-gdwarf-4 \

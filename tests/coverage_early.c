@@ -21,14 +21,17 @@ uint64_t *__llvm_profile_end_counters(void);
 /* The runtime marks the environment, whose copy would be the host's block; we need no mark. */
 __attribute__((visibility("hidden"))) int setenv(const char *name, const char *value, int overwrite) { return 0; }
 
-static uint64_t *counter(uint64_t *at) { return (uint64_t *)((char *)at + __llvm_profile_counter_bias); }
+/* Other processes count in the same file. */
+static void add(uint64_t *at, uint64_t count) {
+    __atomic_fetch_add((uint64_t *)((char *)at + __llvm_profile_counter_bias), count, __ATOMIC_RELAXED);
+}
 
 static void take(const char *path) {
     FILE *file = fopen(path, "r");
     uint64_t count;
     uint64_t *at = __llvm_profile_begin_counters();
     for (; file && at < __llvm_profile_end_counters() && fread(&count, sizeof count, 1, file) == 1; at++)
-        *counter(at) += count;
+        add(at, count);
     if (file) fclose(file);
 }
 
@@ -42,7 +45,7 @@ __attribute__((constructor(101))) static void begin(int argc, char **argv, char 
     for (uint64_t *from = at; from < end && from - at < COUNTERS_MOST; from++) before[from - at] = *from;
     __llvm_profile_initialize();
     if (__llvm_profile_counter_bias == 0) return;
-    for (uint64_t *to = at; to < end && to - at < COUNTERS_MOST; to++) *counter(to) += before[to - at];
+    for (uint64_t *to = at; to < end && to - at < COUNTERS_MOST; to++) add(to, before[to - at]);
     for (; *environment; environment++)
         if (!strncmp(*environment, name, sizeof name - 1)) take(*environment + sizeof name - 1);
 }

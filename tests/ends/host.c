@@ -92,6 +92,9 @@ int main(int argc, char **argv) {
     sink = leak_large();
     memset(sink, 1, 3000000);
     for (size_t i = 0; i < 20000; i++) free(malloc(i * 7));
+    char *zeroed = calloc(3, 7000);
+    for (size_t i = 0; i < 21000; i++) CHECK(zeroed[i] == 0);
+    free(zeroed);
     puts("done");
     return 6;
 }

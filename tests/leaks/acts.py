@@ -41,6 +41,8 @@ def annotations():
         check(found == [["registered", regions[0], None], ["registered", regions[1], "arena"]], found, regions)
         way = poolprof("why", box.profile_of(done.pid), next(site["id"] for site in report["sites"] if site["bytes"] == 79))
         check(f"held by memory registered as a root at {regions[1]}, arena" in way.stdout, way.stdout, way.stderr)
+        way = poolprof("why", box.profile_of(done.pid), next(site["id"] for site in report["sites"] if site["bytes"] == 3000))
+        check("held by nothing; the program has said that it is no leak" in way.stdout, way.stdout, way.stderr)
         name = box.path("a\n) b")
         os.symlink(os.path.join(PROGRAMS, "annotated"), name)
         done = box.run(name, "annotations")

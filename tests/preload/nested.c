@@ -1,18 +1,28 @@
 /* A signal at each instruction of malloc, realloc and free of pooled blocks (the processor's trap flag), whose handler
    allocates, and frees pooled blocks, on top of whatever the profiler is at. No C library promises that; here all
    is served, and totals and sites are exact. (The allocator behind the pools, where the handler's blocks come from,
-   promises no more than others: nothing of its is freed meanwhile.) */
+   promises no more than others: nothing of its is freed meanwhile.) So is what the handler reports of an allocator of
+   the program's own. */
 #include <errno.h>
 #include <signal.h>
 
 #include "expect.h"
 
-enum { KEPT = 4000, LEAKS = 40, ROUNDS = 17 };
+enum { KEPT = 4000, LEAKS = 40, REPORTS = 200, ROUNDS = 17 };
 
-static volatile unsigned long steps, leaks, used, round_;
+static volatile unsigned long steps, leaks, reports, used, round_;
+static char own[REPORTS * 8];
 static void *volatile kept[KEPT], *volatile pooled[KEPT];
 
 NOINLINE static void *leak_on_top(void) { return malloc(93); }
+void heaptrack_report_alloc(void *block, size_t bytes) __attribute__((weak));
+void heaptrack_report_free(void *block) __attribute__((weak));
+
+/* One of four stays. */
+NOINLINE static void report_on_top(char *block, unsigned long number) {
+    heaptrack_report_alloc(block, 7);
+    if (number % 4 != 0) heaptrack_report_free(block);
+}
 NOINLINE static void *leak_below(void) { return malloc(94); }
 
 static void at_step(int number) {
@@ -29,6 +39,10 @@ static void at_step(int number) {
     if (step % 50 == 0 && leaks < LEAKS) {
         sink = leak_on_top();
         leaks++;
+    }
+    if (step % 7 == 0 && reports < REPORTS) {
+        report_on_top(own + reports * 8, reports);
+        reports++;
     }
     errno = before;
 }
@@ -57,6 +71,7 @@ int main(void) {
     CHECK(sigaction(SIGTRAP, &action, NULL) == 0 && steps > 10000);
     for (unsigned long i = 0; i < KEPT; i++) free(i < used ? kept[i] : pooled[i]);
     EXPECT_SITE("leak_on_top", leaks, leaks * 93);
+    EXPECT_SITE("report_on_top", REPORTS / 4, REPORTS / 4 * 7);
     EXPECT_SITE("leak_below", 4 * ROUNDS, 4 * ROUNDS * 94);
     EXPECT("none function=at_step");
     return 0;

@@ -56,4 +56,11 @@ def off():
         check(not staleness(report), report["blind_spots"])
 
 
-main({"told_apart": told_apart, "off": off})
+def no_slabs():
+    """Without pools there is nothing to look at."""
+    with Sandbox() as box:
+        report = box.report(box.run("stale", 30, options={"STALE": "1s", "POOL": 0}).pid)
+        check(counts(report) == {"make_touched": 0, "make_left": 0}, counts(report))
+
+
+main({"told_apart": told_apart, "off": off, "no_slabs": no_slabs})

@@ -63,6 +63,19 @@ def plain():
         check(top(host.pid).returncode == 3, "of a process that is dead")
 
 
+def killed():
+    """The process is gone between two looks, without a word."""
+    with Sandbox() as box:
+        host = Host(box)
+        there = subprocess.Popen([PROGRAM, "top", str(host.pid), "--delay", "0.1", "--count", "1000"], text=True,
+                                 stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        check(there.stdout.readline(), "nothing is shown")
+        host.process.kill()
+        host.process.communicate()
+        there.communicate(timeout=30)
+        check(there.returncode == 0, "status", there.returncode)
+
+
 class Terminal:
     def __init__(self, rows, columns, *words):
         self.text = b""
@@ -150,4 +163,4 @@ def classes():
 
 
 if __name__ == "__main__":
-    main({"plain": plain, "terminal": terminal, "classes": classes})
+    main({"plain": plain, "killed": killed, "terminal": terminal, "classes": classes})

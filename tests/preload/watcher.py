@@ -2,6 +2,7 @@
 import os
 import select
 import signal
+import subprocess
 import time
 
 from driver import BARE, PROGRAM, Sandbox, check, check_outstanding, main
@@ -116,6 +117,21 @@ def gone_afterwards():
             check(not left, "left in SEGMENT_DIR:", left)
 
 
+def read_only():
+    """By hand, on a segment that it cannot write to."""
+    with Sandbox() as box:
+        os.mkdir(box.path("segments"), 0o700)
+        process = box.start("hello", "wait", options={"SEGMENT_DIR": box.path("segments")}, stdin=-1)
+        check(process.stdout.readline() == "ready\n", "did not start")
+        path, = (os.path.join(folder, name) for folder, _, names in os.walk(box.path("segments")) for name in names
+                 if name.startswith(f"{process.pid}.") and name.count(".") == 1)
+        fd = os.open(path, os.O_RDONLY)
+        done = subprocess.run([PROGRAM, "watch", "--fd", str(fd)], pass_fds=[fd], stderr=subprocess.PIPE, text=True)
+        os.close(fd)
+        process.communicate("go\n")
+        check(done.returncode == 3 and "segment cannot be mapped: Permission denied" in done.stderr, done)
+
+
 if __name__ == "__main__":
     main({"killed": killed, "stopped": stopped, "pipe_released": pipe_released,
-          "gone_afterwards": gone_afterwards})
+          "gone_afterwards": gone_afterwards, "read_only": read_only})

@@ -7,7 +7,7 @@ import time
 
 from driver import PROGRAM, Sandbox, check, main
 from serve_watch import served
-from serving import Server, Still, eventually
+from serving import Server, Still, eventually, watcher_of
 
 
 def order(server, command, *args, token=None, status=200, **more):
@@ -114,19 +114,6 @@ def hung():
                 ended = server.process.wait(20)
                 os.kill(watcher, signal.SIGCONT)
             check(ended == 0, "status", ended)
-
-
-def watcher_of(program):
-    """The process that has the program's segment open, besides itself."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/comm", encoding="utf-8") as file:
-                named = file.read() == "poolprof-watch\n"
-            if named and any(f"/{program.pid}." in os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")):
-                return int(pid)
-        except OSError:
-            pass
-    return None
 
 
 def which():

@@ -1,11 +1,14 @@
 """What `poolprof serve` answers: each route, with the figures of the JSON report."""
 import gzip
 import json
+import os
+import signal
 import subprocess
+import time
 
 from common import complains, profile_of, reported
 from driver import PROGRAM, Sandbox, check, main, name_of
-from serving import STILL, Server, Still, eventually
+from serving import STILL, Server, Still, eventually, watcher_of
 
 NAMES = """heap_bytes heap_objects resident_bytes peak_bytes allocations_total frees_total allocated_bytes_total
 leaked_bytes leaked_objects pool_capacity_objects pool_live_objects pool_served_total pool_missed_total alert_active
@@ -109,6 +112,35 @@ def ends():
         check(server.metrics() == {}, "metrics of the dead")
 
 
+def images():
+    """A process that starts itself anew: both images are told apart, by their profiles of one name, too."""
+    with Sandbox() as box, Still(box) as program, Server(program.pid) as server:
+        program.process.stdin.write("x\n")
+        program.process.stdin.flush()
+        check(program.process.stdout.readline() == "still\n", "it did not start anew")
+        rows = eventually(lambda: (r := server.json("/api/processes")["processes"]) and len(r) == 2 and
+                          {row["pid"] for row in r} == {program.pid} and any(row["profile"] for row in r) and r, "two images")
+        first = next(row for row in rows if row["profile"])
+        check(first["end"] == "exec", rows)
+        watcher = eventually(lambda: watcher_of(program), "its watcher")
+        os.kill(watcher, signal.SIGSTOP) # there is no profile of the second yet
+        try:
+            program.process.kill()
+            eventually(lambda: not running(server), "the end")
+            time.sleep(0.5)
+            rows = server.json("/api/processes")["processes"]
+        finally:
+            os.kill(watcher, signal.SIGCONT)
+        check([row["profile"] for row in rows if row["end"] != "exec"] == [None], rows)
+        rows = eventually(lambda: ended(server), "ended, with profiles")
+        check({row["end"]: row["profile"] for row in rows} == {"exec": first["profile"],
+                                                               "signal:9": first["profile"] + ".2"}, rows)
+
+
+def running(server):
+    return any(row["end"] == "running" for row in server.json("/api/processes")["processes"])
+
+
 def two(server):
     rows = server.json("/api/processes")["processes"]
     return rows if len(rows) == 2 else None
@@ -153,4 +185,4 @@ def usage():
 
 
 if __name__ == "__main__":
-    main({f.__name__: f for f in (routes, figures, ends, profile, usage)})
+    main({f.__name__: f for f in (routes, figures, ends, images, profile, usage)})

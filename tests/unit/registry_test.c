@@ -115,6 +115,19 @@ static void four_threads(void **state) {
     assert_int_equal(pp_registry_check(), 0);
 }
 
+/* Of a block that is gone, and of one that never was. */
+static void last_site(void **state) {
+    struct pp_record record = {.bytes = 100, .kind = PP_KIND_MALLOC, .site = 77}, found;
+    const void *block = (void *)0x300000;
+    assert_int_equal(pp_registry_last_site(block), 0);
+    assert_int_equal(pp_registry_add(NULL, block, &record), PP_REGISTRY_DONE);
+    assert_int_equal(pp_registry_last_site((const char *)block + 99), 77);
+    assert_int_equal(pp_registry_last_site((const char *)block + 100), 0);
+    assert_int_equal(pp_registry_remove(NULL, block, &found), PP_REGISTRY_DONE);
+    assert_int_equal(pp_registry_last_site(block), 77);
+    assert_int_equal(pp_registry_last_site((const char *)block + 99), 0);
+}
+
 /* A bound of 1 MiB: records run out, are refused, come back when others are freed. */
 static void full(void **state) {
     uint64_t added = 0;
@@ -180,7 +193,7 @@ static int set_up(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(one_thread), cmocka_unit_test(four_threads),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(one_thread), cmocka_unit_test(four_threads), cmocka_unit_test(last_site),
                                        cmocka_unit_test(header_overwritten), cmocka_unit_test(full),
                                        cmocka_unit_test(overwritten)};
     int result = cmocka_run_group_tests(tests, set_up, NULL);

@@ -111,6 +111,31 @@ static void who_keeps_sparse_slabs_is_named(void **state) {
     model_destroy(model);
 }
 
+/* Not touched for POOLPROF_STALE: what was in there before is stale. */
+static void what_is_not_touched_is_stale(void **state) {
+    (void)state;
+    enum { TICKS_OF_SECOND = 1000000000 / PP_TICK_NS, LOOK = 300, BORN = 5 }; /* add_slab's */
+    static const struct {
+        uint32_t looked, touched;
+        bool stale;
+    } cases[] = {{LOOK, BORN, true}, {LOOK, LOOK - TICKS_OF_SECOND, true}, {LOOK, LOOK - TICKS_OF_SECOND + 1, false},
+                 {LOOK, 0, false}, {TICKS_OF_SECOND, BORN, false}, {TICKS_OF_SECOND + BORN - 1, BORN - 1, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct segment_builder builder;
+        segment_builder_init(&builder);
+        uint32_t module = segment_builder_module(&builder, "/lib/a.so", 0x1000, 0x3000, 0);
+        uint32_t site = segment_builder_stack(&builder, module, (uint64_t[]){0x1100}, 1, PP_NODE_ROOT);
+        add_slab(&builder, (uint32_t[]){site, site}, 2);
+        ((struct pp_segment_slab *)segment_builder_at(&builder, PP_AREA_SLABS, 1))->touched = cases[i].touched;
+        builder.header.options.STALE = 1000000000;
+        builder.header.stale_tick = cases[i].looked;
+        struct model *model = model_of(&builder);
+        assert_int_equal(model->sites[0].objects, 2);
+        assert_int_equal(model->sites[0].stale_objects, cases[i].stale ? 2 : 0);
+        model_destroy(model);
+    }
+}
+
 static void hostile_slabs_are_harmless(void **state) {
     (void)state;
     struct segment_builder builder;
@@ -132,6 +157,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pools_join_the_rest),
         cmocka_unit_test(who_keeps_sparse_slabs_is_named),
+        cmocka_unit_test(what_is_not_touched_is_stale),
         cmocka_unit_test(hostile_slabs_are_harmless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
