@@ -1,7 +1,8 @@
 #!/bin/sh
 # scan.sh [BUILD]: what a leak scan of a running program costs: how long the program stands still, and how much of that
-# the kernel takes to copy it (beside a fork before its threads began), how fast memory is looked through (MiB per second of processor time), what the scan takes of
-# memory, and what frames of the example game see of it.
+# the kernel takes to copy it (beside a fork before its threads began), how fast memory is looked through (MiB per second
+# of processor time, above that of a report without a scan), what the scan takes of memory, and what frames of the
+# example game see of it.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "${1:-$here/../../build}" && pwd)
@@ -10,9 +11,14 @@ trap 'rm -rf "$work"' EXIT
 "${CC:-cc}" -std=gnu17 -O1 -pthread -o "$work/scan" "$here/scan.c"
 export POOLPROF_OUTPUT=none POOLPROF_REPORT=none POOLPROF_LOG_LEVEL=error POOLPROF_MEM_WARN=16G POOLPROF_MEM_CRITICAL=16G
 
-look() { # PID: "objects bytes unit seconds ms copied"; the last one's KiB and processor time are in $work/kib
-    /usr/bin/time -f '%M %U %S' -o "$work/kib" "$build/bin/poolprof" report "$1" --leaks --no-symbols 2>&1 >/dev/null |
-        sed -n 's/poolprof report: \([0-9]*\) objects, \([0-9.]* [KMG]iB\) looked through in \([0-9.]*\) s.* still for \([0-9.]*\) ms, \([0-9.]*\) of.*/\1 \2 \3 \4 \5/p'
+cost() { # PID [--leaks]: "KiB user system", seconds, in $work/cost
+    /usr/bin/time -f '%M %U %S' -o "$work/cost" "$build/bin/poolprof" report "$@" --no-symbols 2>&1 >/dev/null
+}
+
+look() { # PID: "objects bytes unit seconds ms copied KiB user system"
+    cost "$1" --leaks |
+        sed -n 's/poolprof report: \([0-9]*\) objects, \([0-9.]* [KMG]iB\) looked through in \([0-9.]*\) s.* still for \([0-9.]*\) ms, \([0-9.]*\) of.*/\1 \2 \3 \4 \5/p' | tr '\n' ' '
+    cat "$work/cost"
 }
 
 row() { # ROUNDS ARGUMENTS
@@ -22,19 +28,24 @@ row() { # ROUNDS ARGUMENTS
     pid=$!
     exec 4>"$work/in"
     until grep -q ready "$work/out"; do sleep 0.1; done
+    cost $pid
+    without=$(cut -d ' ' -f 2- "$work/cost")
     : >"$work/looks"
     for round in $(seq "$rounds"); do look $pid >>"$work/looks"; done
     exec 4>&-
     wait $pid || true
     rm "$work/in"
     fork=$(sed -n 's/fork //p' "$work/out")
-    sort -n -k5 "$work/looks" | awk -v what="$*" -v fork="${fork:-0}" -v last="$(cat "$work/kib")" '
-        { stood[NR] = $5; rest[NR] = $5 - $6; if (rest[NR] > worst) worst = rest[NR]; seconds[NR] = $4; mib = $2 * ($3 == "GiB" ? 1024 : 1); objects = $1 }
+    sort -n -k5 "$work/looks" | awk -v what="$*" -v fork="${fork:-0}" -v without="$without" '
+        NR == 1 { split(without, bare, " ") }
+        { stood[NR] = $5; rest[NR] = $5 - $6; seconds[NR] = $4; mib = $2 * ($3 == "GiB" ? 1024 : 1); objects = $1; kib = $7
+          if (rest[NR] > worst) worst = rest[NR]
+          took = $8 + $9 - bare[1] - bare[2]
+          if (NR == 1 || took < least) least = took }
         END { middle = int((NR + 1) / 2)
-              split(last, of, " ")
               printf "%-22s %9d objects  %5.0f MiB in %6.3f s, %5.0f MiB/s  stood still %6.2f ms, %.2f without the copy, most %6.2f, %.2f (fork before %s)  %4d MB\n",
-                     what, objects, mib, seconds[middle], mib / (of[2] + of[3] + 0.005), stood[middle], rest[middle], stood[NR], worst,
-                     (fork > 0 ? fork : "-"), of[1] / 1024 }'
+                     what, objects, mib, seconds[middle], mib / (least + 0.005), stood[middle], rest[middle], stood[NR], worst,
+                     (fork > 0 ? fork : "-"), kib / 1024 }'
 }
 
 game() { # 10 s of 60 frames each
