@@ -19,7 +19,8 @@ static const char list_help[] =
     "usage: poolprof list [--prune] [--all]\n"
     "Profiles in this directory, and segments of running or dead processes of yours.\n"
     "`in use`: by a process of another pid namespace (a container), or by the watcher of one that has ended.\n"
-    "  --prune    removes the segments of dead processes\n"
+    "Of a dead one nobody has made a profile: its watcher was killed, too, or there was none (POOLPROF_WATCH=0).\n"
+    "  --prune    removes the segments of dead processes, and sockets of dead watchers\n"
     "  --all      shows all dead ones, not just the newest\n";
 
 static const char options_help[] = "usage: poolprof options [--man]\n"
@@ -85,30 +86,31 @@ struct listing {
     bool prune, all, profiles;
 };
 
-/* Of a watcher that was killed. */
-static void remove_socket(const char *segment) {
-    char *socket;
-    if (asprintf(&socket, "%s.ctl", segment) < 0) return;
-    unlink(socket);
-    free(socket);
-}
-
-static int remove_dead(const struct locate_segment *segments, size_t count) {
-    size_t removed = 0;
+static int remove_all(const struct locate_segment *segments, size_t count, size_t *removed) {
     int status = STATUS_DONE;
-    char words[WORDS_BYTES];
     for (size_t i = 0; i < count; i++) {
         if (segments[i].state != LOCATE_ORPHAN) continue;
-        remove_socket(segments[i].path);
         if (unlink(segments[i].path) == 0) {
-            removed++;
+            ++*removed;
             continue;
         }
         fprintf(stderr, "poolprof list: %s: %s\n", segments[i].path, strerror(errno));
         status = STATUS_UNREADABLE; /* not covered: another user's directory */
     }
-    printf("removed %s\n", words_counted(removed, "segment", words));
     return status;
+}
+
+static int prune(const struct locate_segment *segments, size_t count) {
+    size_t removed = 0, closed = 0, socket_count;
+    char words[WORDS_BYTES];
+    int status = remove_all(segments, count, &removed);
+    struct locate_segment *sockets = locate_lone_sockets(&socket_count);
+    int other = remove_all(sockets, socket_count, &closed);
+    locate_segments_free(sockets, socket_count);
+    printf("removed %s", words_counted(removed, "segment", words));
+    if (closed > 0) printf(" and %s of watchers that are gone", words_counted(closed, "socket", words));
+    putchar('\n');
+    return status != STATUS_DONE ? status : other;
 }
 
 static int list_segments(const struct listing *listing) {
@@ -123,8 +125,10 @@ static int list_segments(const struct listing *listing) {
     if (dead > DEAD_SHOWN && !listing->all)
         printf("  and %s more dead ones (--all shows them, --prune removes them)\n",
                words_count(dead - DEAD_SHOWN, words)); /* not covered: more dead segments than DEAD_SHOWN */
+    if (dead > 0 && !listing->prune)
+        puts("  `poolprof report PATH` shows what a dead one left, `poolprof merge -o FILE PATH` keeps it");
     if (count == 0 && !listing->profiles) puts("no profiles here, and no segments");
-    int status = listing->prune ? remove_dead(segments, count) : STATUS_DONE;
+    int status = listing->prune ? prune(segments, count) : STATUS_DONE;
     locate_segments_free(segments, count);
     return status;
 }

@@ -173,10 +173,15 @@ void listener_start(struct listener *listener, struct control *control, int dire
         listener_stop(listener); /* not covered: no socket to spare */
 }
 
+void listener_hide(const struct listener *listener) {
+    if (listener->fd >= 0)
+        unlinkat(listener->directory, listener->name, 0);
+}
+
 bool listener_stop(struct listener *listener) {
     if (listener->fd < 0)
         return true;
-    unlinkat(listener->directory, listener->name, 0);
+    listener_hide(listener);
     if (shutdown(listener->fd, SHUT_RDWR) != 0 && listener->running)
         return false; /* not covered: a shutdown that fails; its thread would be waited for in vain */
     if (listener->running)

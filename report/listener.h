@@ -34,6 +34,8 @@ void listener_name(uint32_t tree_pid, uint64_t tree_nonce, char to[64]);
 /* Without socket or thread to spare there are no commands, nothing else. */
 void listener_start(struct listener *listener, struct control *control, int directory, uint32_t tree_pid,
                     uint64_t tree_nonce);
+/* Takes the socket's name away: nobody finds it any more. */
+void listener_hide(const struct listener *listener);
 /* Takes the socket away. false: a client is still at work after LISTENER_STOP_S; then `listener` and `control`
    must stay. */
 #define LISTENER_STOP_S 3

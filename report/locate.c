@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "model.h"
@@ -78,9 +80,33 @@ bool locate_segment_name(const char *path, uint32_t *pid, uint64_t *nonce) {
 }
 
 struct found {
+    bool sockets; /* that nobody listens on; else segments */
     struct locate_segment *items;
     size_t count, room;
 };
+
+static bool is_segment(const char *name, mode_t mode, struct locate_segment *segment) {
+    uint64_t nonce;
+    return S_ISREG(mode) && locate_segment_name(name, &segment->pid, &nonce);
+}
+
+/* Of a watcher that was killed. The directory is asked, for a path may be too long for the call. */
+static bool is_lone_socket(int directory, const char *name, mode_t mode, struct locate_segment *segment) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char before[64];
+    size_t length = strlen(name);
+    uint64_t nonce;
+    if (!S_ISSOCK(mode) || length < 5 || length >= sizeof before) return false;
+    if (strcmp(name + length - 4, ".ctl") != 0) return false;
+    snprintf(before, sizeof before, "%.*s", (int)length - 4, name);
+    if (!locate_segment_name(before, &segment->pid, &nonce)) return false;
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory, name);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool refused = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) != 0 &&
+                   errno == ECONNREFUSED;
+    if (fd >= 0) close(fd);
+    return refused;
+}
 
 static void look_into(struct found *found, const char *directory) {
     struct stat status;
@@ -91,13 +117,12 @@ static void look_into(struct found *found, const char *directory) {
                 (status.st_uid == geteuid() || geteuid() == 0);
     for (struct dirent *entry; ours && (entry = readdir(entries)) != NULL;) {
         struct locate_segment segment = {0};
-        uint64_t nonce;
-        if (!locate_segment_name(entry->d_name, &segment.pid, &nonce)) continue;
         if (fstatat(dirfd(entries), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
-        if (!S_ISREG(status.st_mode)) continue;
+        if (found->sockets ? !is_lone_socket(dirfd(entries), entry->d_name, status.st_mode, &segment)
+                           : !is_segment(entry->d_name, status.st_mode, &segment)) continue;
         if (asprintf(&segment.path, "%s/%s", directory, entry->d_name) < 0) continue;
         segment.changed = status.st_mtim;
-        segment.state = state_of(segment.pid, segment.path);
+        segment.state = found->sockets ? LOCATE_ORPHAN : state_of(segment.pid, segment.path);
         found->items = model_grow(found->items, found->count, &found->room, sizeof segment);
         found->items[found->count++] = segment;
     }
@@ -136,10 +161,10 @@ static void drop_twice_found(struct found *found) {
     found->count = kept;
 }
 
-struct locate_segment *locate_segments(size_t *count) {
+static struct locate_segment *look(bool sockets, size_t *count) {
     const char *asked = getenv("POOLPROF_SEGMENT_DIR");
     const char *places[] = {asked, getenv("XDG_RUNTIME_DIR"), "/dev/shm", "/tmp"};
-    struct found found = {0};
+    struct found found = {.sockets = sockets};
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         look_below(&found, places[i]);
     if (asked != NULL && asked[0] == '/') look_into(&found, asked);
@@ -148,6 +173,9 @@ struct locate_segment *locate_segments(size_t *count) {
     *count = found.count;
     return found.items;
 }
+
+struct locate_segment *locate_segments(size_t *count) { return look(false, count); }
+struct locate_segment *locate_lone_sockets(size_t *count) { return look(true, count); }
 
 void locate_segments_free(struct locate_segment *segments, size_t count) {
     for (size_t i = 0; i < count; i++)

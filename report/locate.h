@@ -23,6 +23,8 @@ struct locate_segment {
 /* All segments of this user in the places where the library puts them (DESIGN.md, 2), live ones
    first, newest first among equals. malloc'ed, freed by locate_segments_free. */
 struct locate_segment *locate_segments(size_t *count);
+/* In the same places, the sockets of watchers that are gone, as orphans. */
+struct locate_segment *locate_lone_sockets(size_t *count);
 void locate_segments_free(struct locate_segment *segments, size_t count);
 
 /* The live segment of a process, or one that a dead process of that pid left; malloc'ed. NULL:

@@ -3,8 +3,9 @@
  *
  * Signals and job control (tried with an interactive shell): same process group and no change of
  * the terminal's, so ^C and ^Z reach the program directly; we ignore them and copy what it does:
- * stop when it stops, die of the signal it died of. Signals sent to us alone are passed on; `kill
- * -TERM -PGID` therefore reaches the program twice.
+ * stop when it stops, die of the signal it died of. Signals that a process sends to us alone are passed
+ * on, INT and QUIT too (a terminal's come from the kernel); `kill -TERM -PGID` therefore reaches the
+ * program twice.
  *
  * The program, once dead, is left a zombie until its report is out: the watcher reads its exit code
  * from there, and the prompt comes after the report even when the program was killed.
@@ -148,7 +149,6 @@ struct running {
     pid_t pid;
     sigset_t handled;           /* blocked in us, taken by sigwaitinfo */
     int64_t since_realtime_ns;  /* just before it was started */
-    struct sigaction interrupt; /* SIGINT's disposition as we were started with it */
 };
 
 static void exec_program(char **arguments, const sigset_t *mask, const struct sigaction *child) {
@@ -170,7 +170,7 @@ static bool start(struct running *running, char **arguments) {
     sigset_t before;
     struct sigaction child_before;
     struct sigaction ignore = {.sa_handler = SIG_IGN}, plain = {.sa_handler = SIG_DFL};
-    static const int handled[] = {SIGCHLD, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+    static const int handled[] = {SIGCHLD, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGQUIT};
     sigemptyset(&running->handled);
     for (size_t i = 0; i < PP_COUNT_OF(handled); i++)
         sigaddset(&running->handled, handled[i]);
@@ -182,8 +182,6 @@ static bool start(struct running *running, char **arguments) {
     running->pid = fork();
     if (running->pid == 0)
         exec_program(arguments, &before, &child_before);
-    sigaction(SIGINT, &ignore, &running->interrupt);
-    sigaction(SIGQUIT, &ignore, NULL);
     sigaction(SIGTSTP, &ignore, NULL);
     if (running->pid < 0)
         perror("poolprof: fork"); /* not covered: no process to spare */
@@ -233,11 +231,15 @@ static void live(const struct running *running, siginfo_t *end) {
     }
 }
 
-/* From here on nothing of the program's needs us but the report, so ^C may end the wait for it. */
-static void allow_signals(const struct running *running) {
-    sigaction(SIGINT, &running->interrupt, NULL);
+/* From here on nothing of the program's needs us but the report, so ^C may end the wait for it: a new one, not that
+   which has ended the program and waits still (one that is ignored is dropped). */
+static void allow_signals(void) {
+    struct sigaction before, ignore = {.sa_handler = SIG_IGN};
     sigset_t deadly;
+    sigaction(SIGINT, &ignore, &before);
+    sigaction(SIGINT, &before, NULL);
     sigemptyset(&deadly);
+    sigaddset(&deadly, SIGINT);
     sigaddset(&deadly, SIGTERM);
     sigaddset(&deadly, SIGHUP);
     sigprocmask(SIG_UNBLOCK, &deadly, NULL);
@@ -278,7 +280,7 @@ int run_main(int argc, char **argv) {
     if (!start(&running, argv + program))
         return EXIT_CANNOT_RUN; /* not covered: no process to spare */
     live(&running, &end);
-    allow_signals(&running);
+    allow_signals();
     run_wait_report(running.pid, running.since_realtime_ns, &options);
     int status = 0;
     while (waitpid(running.pid, &status, 0) < 0)

@@ -250,6 +250,9 @@ static void bury(struct watch *watch, bool silent, double until_s) {
         cause = look_again(watch, watched, cause);
         watch->family.others = watch->count - 1;
         control_remove(&watch->control, watched);
+        /* With the first process of a pid namespace we are killed, the moment it is told that its report is out. */
+        if (cause == FINISH_HANDOVER && watched->header->pid == 1)
+            listener_hide(&watch->listener);
         finish(watched, cause, &watch->family);
         watch->trim_s = fmin(watch->trim_s, now_s() + TRIM_AFTER_S);
         drop(watch, at);

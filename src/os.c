@@ -232,6 +232,10 @@ void pp_os_close(int fd) { pp_syscall3(SYS_close, fd, 0, 0); }
 bool pp_os_exists(const char *path) {
     return pp_syscall3(SYS_faccessat, AT_FDCWD, (int64_t)path, F_OK) == 0;
 }
+uint64_t pp_os_inode(const char *path) {
+    struct stat info;
+    return pp_syscall4(SYS_newfstatat, AT_FDCWD, (int64_t)path, (int64_t)&info, 0) == 0 ? info.st_ino : 0;
+}
 int pp_os_unlink(const char *path) { return (int)pp_syscall3(SYS_unlink, (int64_t)path, 0, 0); }
 int pp_os_mkdir(const char *path, unsigned mode) {
     return (int)pp_syscall3(SYS_mkdir, (int64_t)path, mode, 0);

@@ -81,6 +81,7 @@ int pp_os_duplicate(int fd, int first); /* close-on-exec, lowest number from `fi
 bool pp_os_truncate(int fd, uint64_t bytes);
 void pp_os_close(int fd);
 bool pp_os_exists(const char *path);
+uint64_t pp_os_inode(const char *path); /* 0: there is none */
 int pp_os_unlink(const char *path);
 int pp_os_mkdir(const char *path, unsigned mode);
 /* True for a directory of ours (by uid) that nobody else can write. */

@@ -92,6 +92,7 @@ static void describe(struct pp_segment_header *header) {
     header->parent_pid = (uint32_t)pp_os_parent_pid();
     header->uid = pp_os_uid();
     header->start_ticks = pp_tree_start_ticks();
+    header->pid_namespace = pp_tree_namespace();
     header->tree_pid = tree.words != NULL ? tree.pid : header->pid;
     header->tree_nonce = tree.words != NULL ? tree.nonce : header->nonce;
     header->started_realtime_ns = pp_os_now_real();

@@ -53,6 +53,8 @@ uint64_t pp_tree_start_ticks(void) {
     return read_stat(pp_os_pid(), &self) ? self.start_ticks : 0;
 }
 
+uint32_t pp_tree_namespace(void) { return (uint32_t)pp_os_inode("/proc/self/ns/pid"); }
+
 static int parent_of(int pid) {
     struct relative relative;
     read_stat(pid, &relative);
@@ -86,9 +88,12 @@ static struct pp_segment_header *map_header(int directory, const char *name) {
     return NULL;
 }
 
-/* The process that the segment is about still lives: an old one's file may be left, its pid another's. */
+/* The process that the segment is about still lives: an old one's file may be left, its pid another's, also at the
+   same time: containers that share the directory number alike. */
 static bool is_of_living(const struct pp_segment_header *header) {
     struct relative now;
+    uint32_t namespace = pp_tree_namespace();
+    if (header->pid_namespace != namespace && header->pid_namespace != 0 && namespace != 0) return false;
     if (!read_stat((int)header->pid, &now)) return header->start_ticks == 0 && pp_os_alive((int)header->pid);
     return now.start_ticks == header->start_ticks;
 }

@@ -23,6 +23,9 @@ void pp_tree_find(const char *const *places, struct pp_tree_place *found);
 /* When this process started (as in the segment's header); 0: cannot be known. */
 uint64_t pp_tree_start_ticks(void);
 
+/* The pid namespace that this process is in (as in the segment's header); 0: cannot be known. */
+uint32_t pp_tree_namespace(void);
+
 /* Rings the watcher's bell: it looks for new segments and finished processes. */
 void pp_tree_ring(struct pp_tree *words);
 

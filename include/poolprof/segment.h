@@ -439,7 +439,7 @@ struct pp_segment_header {
     uint64_t start_ticks;       /* field 22 of /proc/PID/stat: tells this process from a later one of
                                    its pid; 0: not known */
     uint32_t name;              /* TEXT: what it was started as (redis-server, not what a link leads to) */
-    uint32_t reserved;
+    uint32_t pid_namespace;     /* whose number `pid` is: inode of /proc/self/ns/pid; 0: not known */
     uint32_t exe, argv, cwd, host; /* TEXT; argv: argc strings one after the other */
 
     struct pp_area areas[16];   /* by enum pp_area_id; unused ones zero */

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from ends import (ENDS, LIBRARY, PROGRAM, PROGRAMS, Box, as_root, check, check_outstanding, main, namespaces,
-                  read_report, wait_until)
+                  outstanding, read_report, wait_until)
 
 HELLO = os.path.join(PROGRAMS, "hello")
 
@@ -94,7 +94,6 @@ def of_other_namespaces():
         check(process.stdout.readline() == "ready\n", "did not start")
         living = box.segment_files()
         check(len(living) == 1, living)
-        time.sleep(0.05) # one that starts in the same tick with the same pid would be taken for an image of this one
         died = subprocess.run([*inside, os.path.join(ENDS, "die"), "segv"], env=env, cwd=box.directory, timeout=30)
         check(died.returncode != 0, died.returncode)
         dead = [path for path in box.segment_files() if path not in living]
@@ -103,12 +102,50 @@ def of_other_namespaces():
         check(shown[living[0]].startswith("  in use "), shown)
         check(shown[dead[0]].startswith("  dead "), shown)
         check(read_report(dead[0])["process"]["end"] == "unknown", "its end")
+        check(dead[0] in poolprof(box, "list").stdout and "poolprof merge -o FILE PATH" in poolprof(box, "list").stdout, "the hint")
+        kept = poolprof(box, "merge", "-o", "kept.poolprof", dead[0])
+        check(kept.returncode == 0, "merge", kept.stderr)
+        held = [outstanding(read_report(path), "leak_large") for path in (dead[0], box.path("kept.poolprof"))]
+        check(held[0] == held[1] != (0, 0), "kept:", held)
         pruned = poolprof(box, "list", "--prune")
         check(pruned.returncode == 0, "prune", pruned.stderr)
         check(box.segment_files() == living, "left:", box.segment_files(), pruned.stdout)
         check(not os.path.exists(dead[0] + ".ctl"), "the dead watcher's socket is left")
         process.communicate("go\n", timeout=30)
         check(not box.segment_files(), "ended, and left:", box.segment_files())
+
+
+def same_pid_at_once():
+    """First processes of two containers that share the directory, started within one tick: a tree each."""
+    as_root()
+    namespaces("-p", "-f", "-m")
+    one = "unshare -p -f --kill-child --mount-proc $PRELOAD $B/die exit &"
+    with Box() as box:
+        box.shell(f"for i in 1 2 3 4 5; do {one} {one} wait; done", OUTPUT="%n.%t.%p.poolprof")
+        check(len(box.profiles()) == 10, box.profiles())
+        for name in box.profiles():
+            report = read_report(box.path(name))
+            check(report["process"]["end"] == "exit" and not report["children"], report["process"], report["children"])
+        check(not box.segment_files(sockets=True), "left:", box.segment_files(sockets=True))
+
+
+def prune_of_sockets():
+    """Of a watcher that was killed, where the segment of that name has gone; one that is listened on stays."""
+    with Box() as box:
+        done = box.run("tree", "leave", 600, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        check(done.returncode == 0, done.returncode)
+        sockets = [path for path in box.segment_files(sockets=True) if path.endswith(".ctl")]
+        check(len(sockets) == 1 and f"/{done.pid}." in sockets[0], sockets)
+        pruned = poolprof(box, "list", "--prune")
+        check(pruned.returncode == 0 and os.path.exists(sockets[0]), "a living watcher's socket is gone", pruned.stdout)
+        for pid in box.watchers() + box.processes("tree"):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not box.processes(), "all dead")
+        for path in box.segment_files():
+            os.unlink(path)
+        pruned = poolprof(box, "list", "--prune")
+        check(pruned.returncode == 0 and "removed 0 segments and 1 socket of" in pruned.stdout, pruned.stdout, pruned.stderr)
+        check(not box.segment_files(sockets=True), "left:", box.segment_files(sockets=True))
 
 
 def clean_run():
@@ -136,7 +173,7 @@ def clean_run():
         check(len(box.profiles()) >= len(known), "profiles", len(box.profiles()))
 
 
-CASES = {case.__name__: case for case in (listed_and_pruned, prune_keeps_the_living, of_other_namespaces, clean_run)}
+CASES = {case.__name__: case for case in (listed_and_pruned, prune_keeps_the_living, of_other_namespaces, same_pid_at_once, prune_of_sockets, clean_run)}
 
 if __name__ == "__main__":
     main(CASES)

@@ -32,21 +32,28 @@ def statuses():
 
 
 def signals():
-    """Passed on when sent to `run` alone; INT and QUIT are left to the terminal's group; the end is the program's."""
+    """Passed on when a process sends them to `run` alone, INT and QUIT too; the end is the program's."""
     needs_library()
     script = "trap 'echo got TERM; exit 31' TERM; trap 'echo got HUP' HUP; trap 'echo got USR1' USR1; " \
-             "trap 'echo got USR2' USR2; echo ready; while :; do sleep 0.05; done"
+             "trap 'echo got USR2' USR2; trap 'echo got INT' INT; trap 'echo got QUIT' QUIT; echo ready; while :; do sleep 0.05; done"
     with Box(run=True) as box:
         process = box.start("/bin/bash", "-c", script)
         check(process.stdout.readline() == "ready\n", "start")
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGQUIT)
-        for name in ("HUP", "USR1", "USR2", "TERM"):
+        for name in ("INT", "QUIT", "HUP", "USR1", "INT", "USR2", "TERM"):
             process.send_signal(getattr(signal, "SIG" + name))
             check(process.stdout.readline() == f"got {name}\n", name, "is not passed on")
         process.communicate(timeout=30)
         check(process.returncode == 31, process.returncode)
         box.check_gone()
+    for number in (signal.SIGINT, signal.SIGQUIT): # a program that has no handler dies of them, and `run` alike
+        with Box(run=True) as box:
+            process = box.start("die", "wait", options={"REPORT": "text", "LOG_LEVEL": "info"})
+            check(process.stdout.readline() == "ready\n", "start")
+            process.send_signal(number)
+            out, err = process.communicate(timeout=30)
+            check(process.returncode == -number, number, "status", process.returncode)
+            check(len(REPORT_LINE.findall(err)) == 1, number, "report:", err)
+            box.check_gone()
 
 
 def inherits():
@@ -164,6 +171,14 @@ def terminal():
             shell.expect("PROMPT> ")
             shell.type("echo status $?\n")
             shell.expect(r"status 131\r")
+            shell.expect("PROMPT> ")
+            # The terminal sends ^C to both: it is not passed on a second time.
+            shell.type("$RUN bash -c 'trap \"echo caught\" INT; echo ready; for i in 1 2 3 4 5 6; do sleep 0.1; done; echo over'\n")
+            shell.expect("ready\r")
+            shell.type("\x03")
+            seen = shell.expect("over\r")
+            check(seen.count("caught\r") == 1, "^C came", seen.count("caught\r"), "times:", seen)
+            shell.expect("PROMPT> ")
             shell.type("$RUN $H wait &\n")
             shell.expect("ready")
             shell.expect("Stopped", nudge="\n") # it reads from the terminal in the background; told at the next prompt
