@@ -281,11 +281,12 @@ static void warn(void *context, const char *line) {
 static void tell_scan(const struct leaks *leaks) {
     char bytes[WORDS_BYTES], copied[64] = "";
     if (!leaks->done) return;
+    fprintf(stderr, "poolprof report: %" PRIu64 " objects, %s looked through in %.3f s; ", leaks->objects,
+            words_bytes(leaks->bytes, bytes), leaks->scan_s);
     if (leaks->copied_s > 0)
         snprintf(copied, sizeof copied, ", %.2f of them to be copied", leaks->copied_s * 1000);
-    fprintf(stderr, "poolprof report: %" PRIu64 " objects, %s looked through in %.3f s; the program stood still "
-                    "for %.2f ms%s\n", leaks->objects, words_bytes(leaks->bytes, bytes), leaks->scan_s,
-            leaks->stopped_s * 1000, copied);
+    if (leaks->was_stopped) fputs("the program was stopped and still is\n", stderr);
+    else fprintf(stderr, "the program stood still for %.2f ms%s\n", leaks->stopped_s * 1000, copied);
 }
 
 /* What a program can be asked by: the words of its segment's header. NULL: it is not ours to write. */

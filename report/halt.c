@@ -70,6 +70,8 @@ bool halt_any_runs(int pid) { /* not covered: a copy that is late, on a loaded m
     return runs;
 }
 
+bool halt_is_stopped(int pid) { return state_of(pid, pid) == 'T'; }
+
 static bool is_held(const struct halt *halt, int tid) {
     for (size_t i = 0; i < halt->count; i++)
         if (halt->threads[i].tid == tid) return true;
@@ -78,15 +80,14 @@ static bool is_held(const struct halt *halt, int tid) {
 
 /* ---- one thread ---- */
 
-/* 1: it has stopped; 0: it has ended; -1: time is up. */
-static int await_stop(int tid, int64_t deadline) {
-    int status;
+/* 1: it has stopped; 0: it has ended; -1: time is up. `status`: as waitpid's. */
+static int await_stop(int tid, int64_t deadline, int *status) {
     for (int64_t pause = 10000;;) {
-        int got = waitpid(tid, &status, __WALL | WNOHANG);
-        if (got == tid && WIFSTOPPED(status)) {
-            if (status >> 16 != 0) return 1;
+        int got = waitpid(tid, status, __WALL | WNOHANG);
+        if (got == tid && WIFSTOPPED(*status)) {
+            if (*status >> 16 != 0) return 1;
             /* A signal on its way to it. */
-            ptrace(PTRACE_CONT, tid, NULL, (void *)(uintptr_t)WSTOPSIG(status));
+            ptrace(PTRACE_CONT, tid, NULL, (void *)(uintptr_t)WSTOPSIG(*status));
             ptrace(PTRACE_INTERRUPT, tid, NULL, NULL); /* not covered: a signal comes in that moment */
             continue;
         }
@@ -138,6 +139,13 @@ static bool read_registers(struct halted_thread *thread) {
 
 /* ---- all of them ---- */
 
+/* Stopped by a signal it stands at once, and when it is to go on, another one may have come. Told to stop once more,
+   it would not go on the next time. */
+static bool stands_already(int tid) {
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)tid, &info, WSTOPPED | WNOHANG | WNOWAIT | __WALL) == 0 && info.si_pid != 0;
+}
+
 /* 0, or errno. A thread that has ended meanwhile is none. */
 static int seize(struct halt *halt, int tid) {
     if (ptrace(PTRACE_SEIZE, tid, NULL, NULL) < 0) {
@@ -145,7 +153,7 @@ static int seize(struct halt *halt, int tid) {
         char state = state_of(halt->pid, tid);
         return state == 0 || state == 'Z' || error == ESRCH ? 0 : error;
     }
-    ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
+    if (!stands_already(tid)) ptrace(PTRACE_INTERRUPT, tid, NULL, NULL);
     halt->threads = model_grow(halt->threads, halt->count, &halt->room, sizeof *halt->threads);
     halt->threads[halt->count++] = (struct halted_thread){.tid = tid};
     return 0;
@@ -154,8 +162,9 @@ static int seize(struct halt *halt, int tid) {
 /* Those that were seized last. */
 static int await_new(struct halt *halt, size_t from, int64_t deadline) {
     for (size_t i = from; i < halt->count;) {
-        int stopped = await_stop(halt->threads[i].tid, deadline);
+        int status, stopped = await_stop(halt->threads[i].tid, deadline, &status);
         if (stopped < 0) return EBUSY;
+        if (stopped > 0 && WSTOPSIG(status) != SIGTRAP) halt->was_stopped = true;
         if (stopped > 0 && read_registers(&halt->threads[i])) i++;
         else halt->threads[i] = halt->threads[--halt->count]; /* not covered: a thread that ends in that moment */
     }
@@ -193,7 +202,7 @@ int halt_all(struct halt *halt, int pid) {
 }
 
 /* One goes on for a moment. 1: it has stopped again; 0: it has ended; -1: time is up, it runs. `waits`: it did not
-   run, and did not want to; on a busy machine it may just not have come to run. */
+   run, and did not want to; on a busy machine it may just not have come to run, and a signal may have kept it. */
 static int let_go_on(int pid, struct halted_thread *thread, int64_t moment_ns, bool *waits) {
     const struct timespec moment = {0, moment_ns};
     uint64_t pc = thread->pc, stack = thread->stack;
@@ -201,11 +210,11 @@ static int let_go_on(int pid, struct halted_thread *thread, int64_t moment_ns, b
     ptrace(PTRACE_CONT, thread->tid, NULL, NULL);
     nanosleep(&moment, NULL);
     char state = state_of(pid, thread->tid);
-    ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL);
-    int stopped = await_stop(thread->tid, now_ns() + DEADLINE_NS);
+    if (!stands_already(thread->tid)) ptrace(PTRACE_INTERRUPT, thread->tid, NULL, NULL);
+    int status, stopped = await_stop(thread->tid, now_ns() + DEADLINE_NS, &status);
     if (stopped <= 0) return stopped;
     if (!read_registers(thread)) return 0;
-    *waits = state != 'R' && thread->pc == pc && thread->stack == stack;
+    *waits = (state == 'S' || state == 'D') && thread->pc == pc && thread->stack == stack;
     return 1;
 }
 
@@ -246,9 +255,9 @@ bool halt_leave(struct halt *halt, const struct halt_wanted *wanted) {
 
 /* It will stop once it comes to run. */
 static bool await_late(int pid, int tid) { /* not covered: a thread that gets no processor for long */
-    int stopped = -1;
+    int status, stopped = -1;
     for (unsigned i = 0; i < LATE_TRIES && stopped < 0; i++) {
-        stopped = await_stop(tid, now_ns() + LATE_NS);
+        stopped = await_stop(tid, now_ns() + LATE_NS, &status);
         if (stopped < 0 && state_of(pid, tid) == 'D') break; /* in vfork, say */
     }
     return stopped > 0;

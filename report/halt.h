@@ -1,7 +1,8 @@
 /*
  * Holding another process still: every thread stopped by ptrace (SEIZE, INTERRUPT), its registers
  * read, and let go as if nothing had been. No signal reaches the process, and no system call of its
- * own shows that it was interrupted. halt_all and halt_resume belong to one thread, made for it: when
+ * own shows that it was interrupted. One that a signal has stopped (SIGSTOP, ^Z) stays so, and its parent
+ * hears nothing of it. halt_all and halt_resume belong to one thread, made for it: when
  * that thread ends, or dies, the kernel lets go of whatever it still holds. Layer 0.
  */
 #ifndef REPORT_HALT_H
@@ -29,6 +30,7 @@ struct halt {
     int pid;
     struct halted_thread *threads;
     size_t count, room;
+    bool was_stopped; /* by a signal, and does not run until another one lets it */
 };
 
 /* Stops all threads. 0, or errno: then none is stopped. EBUSY: a thread would not stop in time. */
@@ -52,5 +54,8 @@ bool halt_leave(struct halt *halt, const struct halt_wanted *wanted);
 size_t halt_count_threads(int pid);
 /* Whether one of them runs, or would if it had a processor. */
 bool halt_any_runs(int pid);
+
+/* Whether a signal has stopped it. */
+bool halt_is_stopped(int pid);
 
 #endif

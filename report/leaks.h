@@ -23,6 +23,7 @@ struct leaks {
     /* How it went. */
     uint64_t objects, bytes;    /* looked at; read of the process's memory */
     double stopped_s, scan_s;   /* how long its threads stood still, how long all took */
+    bool was_stopped;           /* by a signal, before: nothing stood still for us */
     double copied_s;            /* of stopped_s: the kernel's time to copy the process, as for a fork; 0: no copy */
 };
 

@@ -10,6 +10,8 @@
  * threads' registers and stack pointers: their stacks count as a whole, the report says how many they are, and
  * lost is only what is so in several copies, one after the other.
  *
+ * A process that a signal has stopped is looked through as it stands: none of it would run to make a copy.
+ *
  * A process whose only thread waits for us at its end stands still by itself and needs no ptrace, and no
  * thread of ours: most processes of a build are such ones.
  */
@@ -209,7 +211,9 @@ static int hold_patiently(struct scanning *scanning) {
 }
 
 static void refuse_hold(struct scanning *scanning, int error) { /* not covered: a thread that does not stop, in vfork */
-    const char *why = error == EAGAIN ? "one did not end its realloc in time"
+    bool waits = error == EPERM && halt_is_stopped(scanning->request->pid);
+    const char *why = waits ? "it is stopped, and cannot make a copy of itself; let it go on (kill -CONT)"
+                      : error == EAGAIN ? "one did not end its realloc in time"
                       : error == EBUSY ? "one does not stop in time (it waits in vfork?)" : strerror(error);
     leaks_refuse(scanning->leaks, "failed: its threads cannot be stopped: %s", why);
 }
@@ -281,16 +285,18 @@ static bool stand_still(struct scanning *scanning) {
 /* The copy, if one is wanted. false: the process cannot be held a second time. */
 static bool copy(struct scanning *scanning) {
     bool none = false;
-    if (!scanning->goes_on || scanning->copy > 0) return true;
+    if (!scanning->goes_on || scanning->copy > 0 || scanning->halt.was_stopped) return true;
     scanning->copy = snapshot_take(&scanning->halt, scanning->request->view, &scanning->leaks->copied_s, &none);
     if (scanning->copy > 0) {
         scanning->leaks->stopped_s = now_s() - scanning->stopped_s;
         return true;
     }
     if (!none) return true; /* it stands as it did */
-    halt_resume(&scanning->halt); /* not covered: no memory for the copy */
+    halt_resume(&scanning->halt); /* not covered: no memory for the copy, or stopped in that moment */
     scanning->goes_on = false;
-    return stand_still(scanning);
+    bool stands = stand_still(scanning);
+    snapshot_drop(scanning->request->view, scanning->request->pid);
+    return stands;
 }
 
 /* ---- the result ---- */
@@ -490,6 +496,7 @@ static void look(struct scanning *scanning) {
     if (stands) look_through(scanning);
     if (scanning->copy > 0) snapshot_end(scanning->copy);
     else scanning->leaks->stopped_s = now_s() - scanning->stopped_s;
+    scanning->leaks->was_stopped = scanning->halt.was_stopped;
     halt_resume(&scanning->halt);
     maps_fini(&scanning->maps);
     scan_objects_fini(&scanning->objects);

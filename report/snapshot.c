@@ -27,6 +27,7 @@
 #define RED_ZONE 128u
 #define USER_CODE 0x33u /* cs of 64 bit code */
 #define MOST_NS INT64_C(20000000000) /* what the fork of a huge process may take */
+#define STOPPED_NS INT64_C(50000000)   /* no answer comes from a program that is stopped for that long */
 #define ASK_NS INT64_C(2000000000) /* what a program may take that allocates at all ... */
 #define ASK_MOST_NS INT64_C(10000000000) /* ... and one that may not have come to run */
 #define PERMISSION_NS INT64_C(1000000000)
@@ -122,6 +123,7 @@ static uint64_t await(struct view *view, int pid, uint32_t sequence, struct pp_s
     int64_t begun = now_ns(), deadline = begun + (header != NULL ? ASK_NS : MOST_NS);
     while (kill(pid, 0) == 0) {
         int64_t now = now_ns(), pause = (now - begun) / PAUSE_SHARE;
+        if (now > begun + STOPPED_NS && halt_is_stopped(pid)) return 0;
         if (now > deadline && (header == NULL || now > begun + ASK_MOST_NS || !halt_any_runs(pid))) return 0;
         if (header != NULL) poke(header);
         if (!view_refresh(view)) return 0;
@@ -210,4 +212,12 @@ void snapshot_end(int pid) {
     if (fd < 0) return;
     poll(&end, 1, END_MS);
     close(fd);
+}
+
+void snapshot_drop(struct view *view, int pid) {
+    view_refresh(view);
+    const struct pp_segment_header *header = view_header(view);
+    uint64_t last = atomic_load(&header->snapshot);
+    int copy = last != atomic_load(&header->snapshot_reaped) ? copy_of(last, pid) : 0;
+    if (copy > 0) snapshot_end(copy); /* not covered: the program is stopped just when it was to make a copy */
 }

@@ -18,6 +18,9 @@ int snapshot_take(const struct halt *halt, struct view *view, double *copied_s, 
    header; 0: it was not made in time. */
 int snapshot_ask(struct pp_segment_header *header, struct view *view, int pid);
 
+/* One that was made too late to be of use is no longer needed. */
+void snapshot_drop(struct view *view, int pid);
+
 /* The copy is no longer needed. */
 void snapshot_end(int pid);
 

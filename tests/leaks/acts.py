@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -222,6 +223,82 @@ def refused_live(rounds=1):
         check(process.returncode == 0, "status", process.returncode)
 
 
+def states_of(pid):
+    found = set()
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat", encoding="ascii") as file:
+            found.add(file.read().rsplit(")", 1)[1].split()[0])
+    return found
+
+
+def stop_and_wait(box, arguments, told, ask):
+    """A parent: it stops its child, hears of that, and says whether it has heard of anything else meanwhile."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    process = box.start("annotated", *arguments, stdin=subprocess.PIPE)
+    process.stdout.readline()
+    os.kill(process.pid, signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
+    while signal.sigtimedwait({signal.SIGCHLD}, 0):
+        pass
+    told.write(f"{process.pid}\n")
+    told.flush()
+    ask.readline()
+    heard = signal.sigtimedwait({signal.SIGCHLD}, 0)
+    waited = os.waitpid(process.pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+    os.kill(process.pid, signal.SIGCONT)
+    process.communicate("x", timeout=30)
+    told.write(f"{heard} {waited} {process.returncode}\n")
+    told.flush()
+
+
+def while_stopped(arguments, look):
+    """`look(pid)` at a program that is stopped, and stays so."""
+    with Sandbox() as box:
+        (told_read, told), (ask, ask_write) = os.pipe(), os.pipe()
+        parent = os.fork()
+        if parent == 0:
+            os.close(ask_write)
+            try:
+                stop_and_wait(box, arguments, os.fdopen(told, "w"), os.fdopen(ask))
+            finally:
+                os._exit(0)
+        os.close(told)
+        os.close(ask)
+        with os.fdopen(told_read) as answers, os.fdopen(ask_write, "w") as questions:
+            pid = int(answers.readline())
+            begun = time.monotonic()
+            look(pid)
+            check(time.monotonic() - begun < 15, "it took", time.monotonic() - begun, "s")
+            check(states_of(pid) == {"T"}, "threads are", states_of(pid))
+            questions.write("\n")
+            questions.flush()
+            answer = answers.readline()
+            check(answer == "None (0, 0) 0\n", "the parent has heard, has waited for, status:", answer)
+        os.waitpid(parent, 0)
+
+
+def stopped():
+    """A program that a signal has stopped, as ^Z does: looked through as it stands, and nobody hears of it."""
+    def look(pid):
+        done = poolprof("report", pid, "--leaks", "--format", "json", "--no-symbols")
+        check(done.returncode == 0 and "was stopped and still is" in done.stderr, done.returncode, done.stderr)
+        leaks_of(json.loads(done.stdout), lost_objects=1, lost_bytes=111)
+        done = poolprof("ctl", pid, "leaks")
+        check(json.loads(done.stdout)["data"]["lost_bytes"] == 111, done.stdout, done.stderr)
+        check(poolprof("why", pid, 1).returncode == 0, "why")
+    while_stopped(["stops", "busy"], look)
+
+
+def stopped_refused():
+    """The same where it may not be looked at: what can be done is said, at once."""
+    def look(pid):
+        done = poolprof("report", pid, "--leaks", "--format", "json", "--no-symbols",
+                        preexec_fn=lambda: LIBC.prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0))
+        scan = json.loads(done.stdout)["leaks"]["scan"]
+        check(scan.startswith("failed: ") and "let it go on (kill -CONT)" in scan, scan, done.stderr)
+    while_stopped(["unreadable", "stops", "busy"], look)
+
+
 def not_to_be_read():
     """A program that has made itself unreadable is asked for a copy, too: exact, for it has one thread."""
     def report():
@@ -275,7 +352,7 @@ def delta():
 CASES = {"delta": delta, "annotations": annotations, "checks": checks, "exitcode": exitcode, "check_option": check_option,
          "suppressions": suppressions, "no_scan": no_scan, "children": children, "live": lambda: live(int(os.environ.get("LIVE_SCANS", "10"))),
          "refused": refused, "refused_live": lambda: refused_live(int(os.environ.get("REFUSED_SCANS", "2"))),
-         "not_to_be_read": not_to_be_read, "asked_by_nobody": asked_by_nobody, "reported": reported}
+         "not_to_be_read": not_to_be_read, "asked_by_nobody": asked_by_nobody, "reported": reported, "stopped": stopped, "stopped_refused": stopped_refused}
 
 if __name__ == "__main__":
     main(CASES)
