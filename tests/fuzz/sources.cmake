@@ -1,6 +1,11 @@
-# What the fuzzers are made of; run.sh reads this list too: one path a line, from the repository's root.
+# What the fuzzers are made of, each of what it needs; run.sh reads this list too: one path a line, from the repository's root.
 set(fuzz_sources
+  report/core.c
+  report/image.c
+  report/loadable.c
+  report/locate.c
   report/model.c
+  report/origin.c
   report/progress.c
   report/request.c
   report/view.c
@@ -16,6 +21,7 @@ set(fuzz_sources
   report/aggregate_tags.c
   report/fold.c
   report/symbol_expand.c
+  report/symbol_frame.c
   report/process_stat.c
   report/thread_name.c
   report/types.c
@@ -64,6 +70,7 @@ set(fuzz_sources
   src/class.c
   src/config.c
   src/fmt.c
+  src/module.c
   src/pattern.c
   src/poisson.c
   src/window.c
