@@ -12,6 +12,9 @@ PP_EXPORT void *malloc(size_t bytes) {
 }
 
 PP_EXPORT void *calloc(size_t count, size_t bytes) {
+    size_t total;
+    void *block = __builtin_mul_overflow(count, bytes, &total) ? NULL : pp_hot_allocate(total);
+    if (PP_LIKELY(block != NULL)) return __builtin_memset(block, 0, total);
     return pp_heap_allocate_zeroed(count, bytes, PP_FRAME());
 }
 

