@@ -223,6 +223,31 @@ def refused_live(rounds=1):
         check(process.returncode == 0, "status", process.returncode)
 
 
+def without_ptrace():
+    """Before exec: root's right to look all the same is given up."""
+    LIBC.prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0)
+
+
+def waits(rounds, *arguments, **more):
+    """Scans of a program whose threads are in calls of all kinds that wait: none is interrupted."""
+    with Sandbox() as box:
+        process = box.start("waits", *arguments, stdin=subprocess.PIPE, **more)
+        check(process.stdout.readline() == "ready\n", "start")
+        begun = time.monotonic()
+        for _ in range(rounds):
+            done = poolprof("report", process.pid, "--leaks", "--format", "json", "--no-symbols", **more)
+            if done.returncode != 0 or process.poll() is not None:
+                break # it says why
+            report = json.loads(done.stdout)
+            leaks_of(report)
+            registers = [spot["count"] for spot in report["blind_spots"] if spot["what"] == "thread_registers"]
+            check(registers == ([23] if arguments else []), "threads that were not stopped:", registers)
+        time.sleep(max(0.0, begun + 2 - time.monotonic()))
+        out, err = process.communicate("x", timeout=30)
+        counts = [int(line.split()[0]) for line in out.splitlines() if line[0].isdigit()]
+        check(process.returncode == 0 and len(counts) >= 40 and min(counts) > 0, process.returncode, out, err)
+
+
 def states_of(pid):
     found = set()
     for thread in os.listdir(f"/proc/{pid}/task"):
@@ -293,7 +318,7 @@ def stopped_refused():
     """The same where it may not be looked at: what can be done is said, at once."""
     def look(pid):
         done = poolprof("report", pid, "--leaks", "--format", "json", "--no-symbols",
-                        preexec_fn=lambda: LIBC.prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0))
+                        preexec_fn=without_ptrace)
         scan = json.loads(done.stdout)["leaks"]["scan"]
         check(scan.startswith("failed: ") and "let it go on (kill -CONT)" in scan, scan, done.stderr)
     while_stopped(["unreadable", "stops", "busy"], look)
@@ -303,8 +328,7 @@ def not_to_be_read():
     """A program that has made itself unreadable is asked for a copy, too: exact, for it has one thread."""
     def report():
         with Sandbox() as box:
-            done = box.run("annotated", "unreadable", "leak", # without root's right to look all the same
-                           preexec_fn=lambda: LIBC.prctl(PR_CAPBSET_DROP, CAP_SYS_PTRACE, 0, 0, 0))
+            done = box.run("annotated", "unreadable", "leak", preexec_fn=without_ptrace)
             check(done.returncode == 3, "status", done.returncode, done.err)
             found = read_report(box.profile_of(done.pid), False)
             return found if found["leaks"]["scan"] == "done" else None
@@ -352,7 +376,9 @@ def delta():
 CASES = {"delta": delta, "annotations": annotations, "checks": checks, "exitcode": exitcode, "check_option": check_option,
          "suppressions": suppressions, "no_scan": no_scan, "children": children, "live": lambda: live(int(os.environ.get("LIVE_SCANS", "10"))),
          "refused": refused, "refused_live": lambda: refused_live(int(os.environ.get("REFUSED_SCANS", "2"))),
-         "not_to_be_read": not_to_be_read, "asked_by_nobody": asked_by_nobody, "reported": reported, "stopped": stopped, "stopped_refused": stopped_refused}
+         "not_to_be_read": not_to_be_read, "asked_by_nobody": asked_by_nobody, "reported": reported, "stopped": stopped,
+         "waits": lambda: waits(int(os.environ.get("WAITS_SCANS", "15"))),
+         "waits_refused": lambda: waits(int(os.environ.get("WAITS_SCANS", "3")), "unreadable", preexec_fn=without_ptrace), "stopped_refused": stopped_refused}
 
 if __name__ == "__main__":
     main(CASES)
