@@ -18,6 +18,7 @@
 #include "foreign.h"
 #include "os.h"
 #include "process.h"
+#include "reserve.h"
 #include "segment.h"
 #include "vdso.h"
 
@@ -52,6 +53,7 @@ static struct range {
     _Atomic uintptr_t start;    /* 0: not there; 1: being made */
     _Atomic uintptr_t end;
     _Atomic uintptr_t top;      /* [start, top) was handed out */
+    struct pp_reserve reserve;  /* may have been given back from `top` on */
 } ranges[RANGES_MAX];
 
 bool pp_backing_owns(const void *block) {
@@ -71,8 +73,8 @@ static bool make_range(struct range *range, unsigned index, size_t need) {
     if (limit != UINT64_MAX && bytes > limit / 8) bytes = pp_round_down(limit / 8, RANGE_ALIGNMENT);
     if (bytes < least + RANGE_ALIGNMENT) bytes = least + RANGE_ALIGNMENT;
     if (!atomic_compare_exchange_strong(&range->start, &none, 1)) return true; /* look again */
-    char *at = pp_os_reserve(bytes);
-    while (at == NULL && bytes / 2 >= least + RANGE_ALIGNMENT) at = pp_os_reserve(bytes /= 2);
+    char *at = pp_reserve_is_short() ? NULL : pp_os_reserve(bytes);
+    while (at == NULL && !pp_reserve_is_short() && bytes / 2 >= least + RANGE_ALIGNMENT) at = pp_os_reserve(bytes /= 2);
     uintptr_t start = pp_round_up((uintptr_t)at, RANGE_ALIGNMENT);
     if (at == NULL) { /* address space is short: just what is asked for, wherever it lies */
         bytes = pp_round_up(need, PP_PAGE_BYTES);
@@ -88,31 +90,52 @@ static bool make_range(struct range *range, unsigned index, size_t need) {
         PP_STORE(&range->start, 0);
         return false;
     } /* not covered: address space that is short (preload.limits, whose limits the counters' file does not survive) */
+    if (start > (uintptr_t)at) pp_os_unmap(at, start - (uintptr_t)at);
     PP_STORE(&range->end, (uintptr_t)at + bytes);
+    PP_STORE(&range->reserve.end, (uintptr_t)at + bytes);
     PP_STORE(&range->top, start);
     atomic_store_explicit(&range->start, start, memory_order_release);
     if (pp_process_is_live()) pp_segment_own((void *)start, (uintptr_t)at + bytes - start);
     return true;
 }
 
+/* Of the address space from the start of a range on, what it has, or has set apart. */
+static size_t extent(const struct range *range, uintptr_t start) {
+    uintptr_t reserved = PP_LOAD(&range->reserve.end), top = PP_LOAD(&range->top);
+    return (reserved > top ? reserved : top) - start;
+}
+
 unsigned pp_backing_memory(struct pp_span spans[PP_BACKING_RANGES]) {
     unsigned count = 0;
     for (unsigned i = 0; i < RANGES_MAX; i++) {
         uintptr_t start = atomic_load_explicit(&ranges[i].start, memory_order_acquire);
-        if (start > 1) spans[count++] = (struct pp_span){(void *)start, PP_LOAD(&ranges[i].end) - start};
+        if (start > 1) spans[count++] = (struct pp_span){(void *)start, extent(&ranges[i], start)};
     }
     return count;
 }
 
-static void *take_from(struct range *range, size_t bytes) {
+/* false: others have taken what is above; the stretch is lost. */
+static bool untake(struct range *range, void *at, size_t bytes) {
+    uintptr_t top = (uintptr_t)at + bytes;
+    return atomic_compare_exchange_strong(&range->top, &top, (uintptr_t)at);
+}
+
+static void *take_from(struct range *range, size_t bytes, bool writable) {
     uintptr_t at = PP_LOAD(&range->top);
     do {
         if (bytes > PP_LOAD(&range->end) - at) return NULL;
     } while (!atomic_compare_exchange_weak(&range->top, &at, at + bytes));
+    if (!pp_reserve_commit(&range->reserve, (void *)at, bytes, writable)) {
+        untake(range, (void *)at, bytes);
+        return NULL;
+    }
+    if (pp_reserve_is_short() && pp_process_is_live())
+        pp_segment_own_grows((void *)PP_LOAD(&range->start), extent(range, PP_LOAD(&range->start)));
     return (void *)at;
 }
 
-static void *take(size_t bytes) {
+/* Inside (reserve.h). */
+static void *take(size_t bytes, bool writable) {
     for (unsigned i = 0, waits = 0; i < RANGES_MAX;) {
         uintptr_t start = atomic_load_explicit(&ranges[i].start, memory_order_acquire);
         if (start == 1) {
@@ -122,7 +145,7 @@ static void *take(size_t bytes) {
         } else if (start == 0) {
             if (!make_range(&ranges[i], i, bytes)) return NULL;
         } else {
-            void *at = take_from(&ranges[i++], bytes);
+            void *at = take_from(&ranges[i++], bytes, writable);
             if (at != NULL) return at;
         }
     }
@@ -134,17 +157,37 @@ static void *take(size_t bytes) {
    the refusal when a size comes from a broken file. Found out at start: later a sandbox may be there. */
 static uint64_t most_at_once = UINT64_MAX;
 
-/* The stubs are called by jemalloc only. */
-static void untake(void *at, size_t bytes) {
-    for (unsigned i = 0; i < RANGES_MAX && PP_LOAD(&ranges[i].start) != 0; i++) {
-        uintptr_t top = (uintptr_t)at + bytes;
-        if (atomic_compare_exchange_strong(&ranges[i].top, &top, (uintptr_t)at)) return;
+void pp_backing_give_back(void) {
+    for (unsigned i = 0; i < RANGES_MAX; i++) {
+        uintptr_t start = PP_LOAD(&ranges[i].start);
+        if (start <= 1) continue;
+        pp_reserve_give_back(&ranges[i].reserve, (void *)pp_round_up(PP_LOAD(&ranges[i].top), PP_PAGE_BYTES));
+        if (pp_process_is_live()) pp_segment_own_ends((void *)start, extent(&ranges[i], start));
     }
 }
+
+/* The stubs are called by jemalloc only. */
 
 /* As it starts, jemalloc tries on a page what madvise does, and writes there even if it has not got it. */
 static bool is_trial(size_t bytes) {
     return bytes == PP_PAGE_BYTES && PP_LOAD(&ranges[0].top) == PP_LOAD(&ranges[0].start);
+}
+
+/* A thread's first call makes it an arena, unless there are several for each processor, and caches; where jemalloc is
+   refused one of the pieces that this may take, it crashes. So where address space is short a thread has them in its
+   hand before, aligned as it wants them. */
+#define PIECE_BYTES PP_MIB(2)
+#define PIECES 3u
+static _Atomic uintptr_t spare[PIECES]; /* for the next thread */
+static PP_TLS uintptr_t pieces[PIECES];
+
+static void *use_piece(void) {
+    for (unsigned i = 0; i < PIECES; i++) {
+        uintptr_t at = pieces[i];
+        pieces[i] = 0;
+        if (at != 0) return (void *)at;
+    }
+    return NULL;
 }
 
 void *pp_stub_mmap(void *hint, size_t bytes, int protection, int flags, int fd, off_t offset);
@@ -153,10 +196,10 @@ void *pp_stub_mmap(void *hint, size_t bytes, int protection, int flags, int fd, 
         int64_t got = pp_os_map_at(hint, bytes, protection, flags);
         return got < 0 && got > -4096 ? MAP_FAILED : (void *)got;
     }
-    void *at = bytes > most_at_once ? NULL : take(bytes);
-    if (at != NULL && (protection & PROT_WRITE) != 0 && !pp_os_commit(at, bytes)) {
-        untake(at, bytes);
-        at = NULL;
+    void *at = bytes == PIECE_BYTES ? use_piece() : NULL;
+    if (at == NULL && bytes <= most_at_once && pp_reserve_enter()) {
+        at = take(bytes, (protection & PROT_WRITE) != 0);
+        pp_reserve_leave();
     }
     if (at == NULL) return is_trial(bytes) ? pp_os_map(bytes) : MAP_FAILED;
     /* In one go instead of by 23 page faults. */
@@ -171,7 +214,15 @@ int pp_stub_munmap(void *at, size_t bytes) {
         return 0;
     }
     pp_os_decommit(at, bytes);
-    untake(at, bytes);
+    for (unsigned i = 0; i < RANGES_MAX && PP_LOAD(&ranges[i].start) != 0; i++) {
+        struct range *range = &ranges[i];
+        uintptr_t end = (uintptr_t)at + bytes;
+        if (PP_LOAD(&range->top) != end) continue;
+        bool ours = end <= PP_LOAD(&range->reserve.end);
+        if (!ours) pp_os_unmap(at, bytes);
+        if (!untake(range, at, bytes) && !ours) pp_os_map_here(at, bytes, false); /* not covered: two threads */
+        break;
+    }
     return 0;
 }
 
@@ -288,14 +339,63 @@ static void *leave(void *block) {
     return block;
 }
 
+/* Of a multiple of its size; 0: refused. */
+static uintptr_t take_piece(void) {
+    if (!pp_reserve_enter()) return 0;
+    uintptr_t at = (uintptr_t)take(PIECE_BYTES, true);
+    pp_reserve_leave();
+    if (at % PIECE_BYTES == 0) return at;
+    pp_stub_munmap((void *)at, PIECE_BYTES);
+    if (!pp_reserve_enter()) return 0;
+    at = (uintptr_t)take(2 * PIECE_BYTES, true);
+    pp_reserve_leave();
+    return pp_round_up(at, PIECE_BYTES);
+}
+
+static bool get_pieces(void) {
+    bool good = true;
+    for (unsigned i = 0; i < PIECES; i++) {
+        pieces[i] = atomic_exchange(&spare[i], 0);
+        if (good && pieces[i] == 0) pieces[i] = take_piece();
+        good = good && pieces[i] != 0;
+    }
+    return good;
+}
+
+static void put_pieces(void) {
+    for (unsigned i = 0; i < PIECES; i++) {
+        uintptr_t none = 0, at = pieces[i];
+        pieces[i] = 0;
+        if (at != 0 && !atomic_compare_exchange_strong(&spare[i], &none, at)) pp_stub_munmap((void *)at, PIECE_BYTES);
+    }
+}
+
+static PP_TLS bool known; /* the thread has called jemalloc before */
+
+static PP_COLD bool first_call(void) {
+    bool good = !pp_reserve_is_short();
+    if (!good && (good = get_pieces())) {
+        inside++;
+        ppje_free(ppje_malloc(PP_ALIGNMENT));
+        inside--;
+    }
+    put_pieces();
+    return known = good;
+}
+
+/* false: there is no memory for this thread's first call. */
+static bool may_call(void) { return PP_LIKELY(known) || first_call(); }
+
 void *pp_backing_allocate(size_t bytes) {
     if (!pp_backing_starts()) return pp_foreign_allocate(bytes, PP_ALIGNMENT);
+    if (!may_call()) return NULL;
     inside++;
     return leave(ppje_malloc(at_least(bytes)));
 }
 
 void *pp_backing_allocate_zeroed(size_t bytes) {
     if (!pp_backing_starts()) return pp_foreign_allocate_zeroed(bytes);
+    if (!may_call()) return NULL;
     inside++;
     return leave(ppje_calloc(1, at_least(bytes)));
 }
@@ -304,12 +404,13 @@ void *pp_backing_allocate_aligned(size_t bytes, size_t alignment) {
     if (alignment <= PP_ALIGNMENT) return pp_backing_allocate(bytes);
     if (alignment > PTRDIFF_MAX || bytes > PTRDIFF_MAX - alignment) return NULL; /* undefined in mallocx */
     if (!pp_backing_starts()) return pp_foreign_allocate(bytes, alignment);
+    if (!may_call()) return NULL;
     inside++;
     return leave(ppje_mallocx(at_least(bytes), __builtin_ctzl(alignment)));
 }
 
 void *pp_backing_reallocate(void *block, size_t bytes) {
-    if (bytes > PTRDIFF_MAX) return NULL;
+    if (bytes > PTRDIFF_MAX || !may_call()) return NULL;
     inside++;
     return leave(ppje_rallocx(block, at_least(bytes), 0));
 }
@@ -320,16 +421,16 @@ void pp_backing_free(void *block) {
     inside--;
 }
 
-size_t pp_backing_usable(const void *block) { return ppje_sallocx(block, 0); }
+size_t pp_backing_usable(const void *block) { return may_call() ? ppje_sallocx(block, 0) : 0; }
 
 size_t pp_backing_good_size(size_t bytes, int lg_alignment) {
-    return bytes > PTRDIFF_MAX || !pp_backing_starts() ? 0 : ppje_nallocx(at_least(bytes), lg_alignment);
+    return bytes > PTRDIFF_MAX || !pp_backing_starts() || !may_call() ? 0 : ppje_nallocx(at_least(bytes), lg_alignment);
 }
 
 /* One of jemalloc's controls, which take its locks: not on top of itself. errno stays. */
 static void control(const char *name, void *to, size_t bytes, const void *from) {
     int before = errno;
-    if (inside > 0 || !pp_backing_starts()) return;
+    if (inside > 0 || !pp_backing_starts() || !may_call()) return;
     inside++;
     ppje_mallctl(name, to, to != NULL ? &bytes : NULL, (void *)(uintptr_t)from, from != NULL ? bytes : 0);
     inside--;
@@ -339,6 +440,26 @@ static void control(const char *name, void *to, size_t bytes, const void *from) 
 void pp_backing_purge(void) {
     control("thread.tcache.flush", NULL, 0, NULL);
     control("arena.4096.purge", NULL, 0, NULL); /* MALLCTL_ARENAS_ALL */
+}
+
+/* What jemalloc asks for at once grows with what it has: from now on it is as little as it can be. */
+static void ask_for_less(void) {
+    static const size_t least = PIECE_BYTES;
+    unsigned count = 0;
+    char name[48];
+    control("arenas.narenas", &count, sizeof count, NULL);
+    for (unsigned i = 0; i < count; i++) {
+        pp_fmt(name, sizeof name, "arena.%u.retain_grow_limit", i);
+        control(name, NULL, sizeof least, &least);
+    }
+}
+
+void pp_backing_save(void) {
+    pp_backing_purge();
+    if (!pp_backing_starts() || PP_LOAD(&ranges[0].start) <= 1) return;
+    ask_for_less();
+    get_pieces();
+    put_pieces();
 }
 
 void pp_backing_decay(void) { control("arena.4096.decay", NULL, 0, NULL); }

@@ -24,7 +24,7 @@ void *pp_backing_allocate_zeroed(size_t bytes);
 void *pp_backing_allocate_aligned(size_t bytes, size_t alignment);
 void *pp_backing_reallocate(void *block, size_t bytes);
 void pp_backing_free(void *block);
-size_t pp_backing_usable(const void *block);
+size_t pp_backing_usable(const void *block); /* 0: not to be told, there is no memory for this thread's first call */
 
 /* Bytes a block for this request would really have. */
 size_t pp_backing_good_size(size_t bytes, int lg_alignment);
@@ -35,6 +35,11 @@ bool pp_backing_owns(const void *block);
 /* The address space it has; returns how many stretches. What comes later is told to the segment. */
 #define PP_BACKING_RANGES 48u
 unsigned pp_backing_memory(struct pp_span spans[PP_BACKING_RANGES]);
+
+/* Before address space gets short: gives unused memory back, and asks for no more than is needed from now on. */
+void pp_backing_save(void);
+/* Gives back the address space that has not been used (reserve.h, closed). What is wanted later need not lie there. */
+void pp_backing_give_back(void);
 
 /* Gives all unused memory back to the kernel. Does nothing in a signal handler on top of another function of this
    file. */

@@ -60,6 +60,20 @@ int64_t pp_os_advise(void *at, size_t bytes, int advice) {
     return pp_syscall3(SYS_madvise, (int64_t)at, (int64_t)bytes, advice);
 }
 
+bool pp_os_map_here(void *at, size_t bytes, bool writable) {
+    int64_t got = pp_syscall6(SYS_mmap, (int64_t)at, (int64_t)bytes, writable ? PROT_READ | PROT_WRITE : PROT_NONE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (failed(got)) return false;
+    if (got == (int64_t)at) return true;
+    pp_os_unmap((void *)got, bytes); /* not covered: a kernel before 4.17, to which the address is a wish */
+    return false;
+}
+
+bool pp_os_extend(void *end, size_t bytes) {
+    int64_t last = (int64_t)end - PP_PAGE_BYTES;
+    return pp_syscall4(SYS_mremap, last, PP_PAGE_BYTES, (int64_t)(PP_PAGE_BYTES + bytes), 0) == last;
+}
+
 void pp_os_unmap(void *at, size_t bytes) {
     pp_syscall3(SYS_munmap, (int64_t)at, (int64_t)pp_round_up(bytes, PP_PAGE_BYTES), 0);
 }
@@ -180,6 +194,9 @@ bool pp_os_random(void *to, size_t bytes) {
            (int64_t)bytes;
 }
 
+int64_t pp_os_set_limit(int pid, int resource, const void *to, void *before) {
+    return pp_syscall4(SYS_prlimit64, pid, resource, (int64_t)to, (int64_t)before);
+}
 uint64_t pp_os_limit(int resource) {
     struct rlimit limit;
     if (pp_syscall4(SYS_prlimit64, 0, resource, 0, (int64_t)&limit) != 0) return UINT64_MAX;

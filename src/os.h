@@ -18,7 +18,11 @@ void *pp_os_reserve(size_t bytes);
 bool pp_os_commit(void *at, size_t bytes);
 /* The reverse: memory given back, PROT_NONE again. */
 void pp_os_decommit(void *at, size_t bytes);
+/* Makes memory, or address space without, of a stretch where there is nothing; false: refused, or there is. */
+bool pp_os_map_here(void *at, size_t bytes, bool writable);
 void pp_os_unmap(void *at, size_t bytes);
+/* Makes the mapping that ends at `end` longer by `bytes`, in place. */
+bool pp_os_extend(void *end, size_t bytes);
 /* mmap and madvise as they are, for what jemalloc asks of memory that it already owns. */
 int64_t pp_os_map_at(void *at, size_t bytes, int protection, int flags);
 int64_t pp_os_advise(void *at, size_t bytes, int advice);
@@ -64,6 +68,7 @@ uint64_t pp_os_memory_and_swap(void); /* bytes of the machine; UINT64_MAX: not t
 void pp_os_thread_name(char name[16]);
 bool pp_os_random(void *to, size_t bytes);
 uint64_t pp_os_limit(int resource); /* soft limit, UINT64_MAX for none; `resource` as RLIMIT_* */
+int64_t pp_os_set_limit(int pid, int resource, const void *to, void *before); /* prlimit as it is */
 
 /* Sleeps while *word == value, at most `ns` (< 0: for ever). false on timeout. The word is shared. */
 /* From now on these two make no system call: waiting is looking, and who is to be woken has to look, too. */

@@ -7,6 +7,7 @@
 #include <elf.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "backing.h"
 #include "brief.h"
@@ -24,6 +25,7 @@
 #include "pattern.h"
 #include "pool.h"
 #include "registry.h"
+#include "reserve.h"
 #include "rules.h"
 #include "sampled.h"
 #include "segment.h"
@@ -127,12 +129,11 @@ extern const char __ehdr_start[], _end[];
 /* The leak scan must not take our own memory for roots. */
 static void tell_own_memory(void) {
     struct pp_span spans[PP_BACKING_RANGES + PP_SLAB_ARENAS];
-    const struct pp_area *last = &pp_segment.header->areas[PP_AREA_COUNT - 1];
     unsigned count = pp_backing_memory(spans);
     count += pp_slab_memory(spans + count);
     for (unsigned i = 0; i < count; i++) pp_segment_own(spans[i].at, spans[i].bytes);
     pp_segment_range(__ehdr_start, (size_t)(_end - __ehdr_start), PP_RANGE_OWN, 0);
-    pp_segment_own(pp_segment.header, last->offset + last->limit * last->stride);
+    pp_segment_own_itself();
     if (tree.words != NULL) pp_segment_own(tree.header, PP_SEGMENT_TREE_BYTES);
 }
 
@@ -214,6 +215,11 @@ static enum pp_life start(void) {
     return begin(false);
 }
 
+/* Under a limit that was there before us nothing is set apart for long, either. */
+static void give_back_if_limited(void) {
+    if (pp_os_limit(RLIMIT_AS) != UINT64_MAX) pp_process_limits_itself();
+}
+
 /* A forked child's first call, with POOLPROF_CHILDREN=all. It has one thread; what the tracker knew has
    stayed with the parent (the memory is not there), so each module forgets it. */
 static PP_COLD bool start_forked(void) {
@@ -230,8 +236,10 @@ static PP_COLD bool start_forked(void) {
     start_lock = check_lock = (struct pp_lock){0};
     enum pp_life now = begin(true);
     atomic_store_explicit(&wiped->life, (uint32_t)now, memory_order_release);
-    if (now == PP_LIFE_LIVE) find_watcher();
-    return now == PP_LIFE_LIVE;
+    if (now != PP_LIFE_LIVE) return false;
+    find_watcher();
+    give_back_if_limited();
+    return true;
 }
 
 bool pp_process_tracking(void) {
@@ -280,7 +288,10 @@ static void count_fork(void) {
         atomic_fetch_add_explicit(&pp_segment.header->forks, 1, memory_order_relaxed);
 }
 
-static void note_forked(void) { counted = true; }
+static void note_forked(void) {
+    counted = true;
+    pp_reserve_forked();
+}
 
 /* Such a child that becomes another program by exec (`change` -1), or could not (1), is none that goes on as it is.
    Its parent's segment has not come along. With POOLPROF_CHILDREN=off it goes unprofiled all the same. */
@@ -307,6 +318,7 @@ void pp_process_construct(char **envp) {
         if (missing != NULL) pp_log(PP_LOG_WARN, "POOLPROF_UNWIND_FALLBACK=1: %s; going on without", missing);
     }
     find_watcher();
+    give_back_if_limited();
 }
 
 void pp_process_own_malloc(void) {
@@ -424,6 +436,18 @@ void pp_process_sandboxed(void) {
 
 void pp_process_traces(void) {
     if (life() == PP_LIFE_LIVE && pp_os_pid() == PP_LOAD(&wiped->pid)) pp_handover_let_go();
+}
+
+/* A vfork child's limits are its own, its memory is not. */
+void pp_process_limits_itself(void) {
+    bool is_live = life() == PP_LIFE_LIVE;
+    if (is_live && PP_LOAD(&pp_segment.header->sandboxed) == 0 && pp_os_pid() != PP_LOAD(&wiped->pid)) return;
+    pp_backing_save();
+    if (!pp_reserve_close()) return;
+    pp_slab_give_back();
+    pp_backing_give_back();
+    pp_reserve_open();
+    if (is_live) pp_segment_give_back();
 }
 
 bool pp_process_exec(void) {

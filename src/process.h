@@ -58,6 +58,9 @@ void pp_process_sandboxes(void);
 /* The program is about to trace another. */
 void pp_process_traces(void);
 
+/* The program is about to limit its own address space or data. */
+void pp_process_limits_itself(void);
+
 /* Before an exec: true if it is told to the watcher (only the owner's, or a forked child's that the owner has
    counted), then pp_process_exec_failed must follow if the exec returns. */
 bool pp_process_exec(void);

@@ -21,6 +21,7 @@
 struct pp_segment pp_segment;
 static struct pp_lock lock;
 static char *private_at, *private_end;
+static uint64_t mapped[PP_AREA_COUNT]; /* bytes of an area that have address space; protected by lock */
 static uint32_t refused; /* tick of the last refusal of memory for an area, + 1; protected by lock */
 
 /* How an area is cut: memory at first, and its share (in 64ths) of TRACKER_MAX as room. */
@@ -118,13 +119,24 @@ static bool add_tracker_bytes(uint64_t bytes) {
    shared file mappings (bit 3 of /proc/PID/coredump_filter): the report then needs nothing else. */
 static void dump(void *at, uint64_t bytes) { pp_os_advise(at, bytes, 17 /* MADV_DODUMP */); }
 
+static uint64_t area_bytes(enum pp_area_id id, uint64_t elements) {
+    return pp_round_up(elements * plans[id].stride, PP_PAGE_BYTES);
+}
+
+/* Address space for an area's first `bytes`, if it was given back. Under the lock. */
+static bool has_room(enum pp_area_id id, uint64_t bytes) {
+    if (PP_LIKELY(bytes <= mapped[id])) return true;
+    if (!pp_os_extend(pp_segment.area_base[id] + mapped[id], bytes - mapped[id])) return false;
+    mapped[id] = bytes;
+    return true;
+}
+
 /* Puts memory behind at least element `need` - 1. Under the lock. After a refusal the kernel is left alone for a
    moment: each allocation would ask it anew. */
 static bool grow(enum pp_area_id id, uint64_t need) {
     if (refused != 0 && pp_segment_tick() + 1 - refused < REFUSED_TICKS) return false;
     uint64_t stride = plans[id].stride, limit = pp_segment.limit[id];
-    uint64_t ready_bytes = pp_round_up(PP_LOAD(&pp_segment.ready[id]) * stride, PP_PAGE_BYTES);
-    uint64_t limit_bytes = pp_round_up(limit * stride, PP_PAGE_BYTES);
+    uint64_t ready_bytes = area_bytes(id, PP_LOAD(&pp_segment.ready[id])), limit_bytes = area_bytes(id, limit);
     while (PP_LOAD(&pp_segment.ready[id]) < need) {
         uint64_t chunk = ready_bytes == 0             ? plans[id].first_bytes
                          : ready_bytes < DOUBLED_UP_TO ? ready_bytes
@@ -137,7 +149,7 @@ static bool grow(enum pp_area_id id, uint64_t need) {
             return false;
         }
         if (!add_tracker_bytes(chunk)) return false;
-        if (!pp_os_populate(pp_segment.area_base[id] + ready_bytes, chunk)) {
+        if (!has_room(id, ready_bytes + chunk) || !pp_os_populate(pp_segment.area_base[id] + ready_bytes, chunk)) {
             atomic_fetch_sub_explicit(&pp_segment.header->tracker_bytes, chunk, memory_order_relaxed);
             atomic_fetch_or_explicit(&pp_segment.header->degraded, PP_DEGRADED_MEMORY,
                                      memory_order_relaxed);
@@ -236,6 +248,7 @@ bool pp_segment_create(const struct pp_options *options, const char *runtime_dir
         header->areas[i] = areas[i];
         pp_segment.area_base[i] = (char *)header + areas[i].offset;
         pp_segment.limit[i] = areas[i].limit;
+        mapped[i] = area_bytes((enum pp_area_id)i, areas[i].limit);
         /* Most programs have no tags and no frames, a short one has no slabs: their first page comes with
            the first element. */
         bool early = i < PP_AREA_TAGS && i != PP_AREA_SLABS && i != PP_AREA_RECORDS;
@@ -319,6 +332,47 @@ void pp_segment_range(const void *at, size_t bytes, enum pp_range_kind kind, uin
     PP_STORE(&range->end, (uintptr_t)at + bytes);
     PP_STORE(&range->name, name);
     atomic_store_explicit(&range->kind, kind, memory_order_release);
+}
+
+static struct pp_segment_range *own_range(const void *at) {
+    uint64_t count = pp_segment_count(PP_AREA_RANGES);
+    for (uint64_t i = 1; i < count; i++) {
+        struct pp_segment_range *range = PP_SEGMENT_RANGE(i);
+        if (PP_LOAD(&range->kind) == PP_RANGE_OWN && PP_LOAD(&range->start) == (uintptr_t)at) return range;
+    }
+    return NULL;
+}
+
+void pp_segment_own_grows(const void *at, size_t bytes) {
+    struct pp_segment_range *range = own_range(at);
+    uint64_t end = range != NULL ? PP_LOAD(&range->end) : UINT64_MAX, wanted = (uintptr_t)at + bytes;
+    while (end < wanted && !atomic_compare_exchange_weak(&range->end, &end, wanted)) continue;
+}
+
+void pp_segment_own_ends(const void *at, size_t bytes) {
+    struct pp_segment_range *range = own_range(at);
+    if (range != NULL) PP_STORE(&range->end, (uintptr_t)at + bytes);
+}
+
+void pp_segment_own_itself(void) {
+    pp_segment_own(pp_segment.header, PP_SEGMENT_TREE_BYTES);
+    for (unsigned i = 0; i < PP_AREA_COUNT; i++)
+        pp_segment_own(pp_segment.area_base[i], area_bytes((enum pp_area_id)i, pp_segment.limit[i]));
+}
+
+/* A page stays in any case: what is longer later is made so from its end. */
+static uint64_t give_back(enum pp_area_id id) {
+    uint64_t keep = area_bytes(id, PP_LOAD(&pp_segment.ready[id]));
+    if (keep < PP_PAGE_BYTES) keep = PP_PAGE_BYTES;
+    if (keep < mapped[id]) pp_os_unmap(pp_segment.area_base[id] + keep, mapped[id] - keep);
+    return mapped[id] = keep;
+}
+
+void pp_segment_give_back(void) {
+    if (!pp_lock(&lock)) return; /* in a signal handler on top of its growth */
+    for (unsigned i = 0; i < PP_AREA_COUNT; i++)
+        pp_segment_own_ends(pp_segment.area_base[i], give_back((enum pp_area_id)i));
+    pp_unlock(&lock);
 }
 
 void *pp_segment_private(size_t bytes) {

@@ -98,6 +98,15 @@ PP_INLINE void pp_segment_own(const void *at, size_t bytes) {
     pp_segment_range(at, pp_round_up(bytes, PP_PAGE_BYTES), PP_RANGE_OWN, 0);
 }
 
+/* What pp_segment_own has been told from `at` on is longer now, and ends there. The process is live. */
+void pp_segment_own_grows(const void *at, size_t bytes);
+void pp_segment_own_ends(const void *at, size_t bytes);
+/* Tells all memory of the segment's own. */
+void pp_segment_own_itself(void);
+
+/* Gives address space back that has no memory behind it yet. What areas want later must be free still. */
+void pp_segment_give_back(void);
+
 /* Private memory of the bookkeeping, counted as tracker_bytes and bound by TRACKER_MAX: zeroed, never
    given back, hidden from forks. NULL when refused. */
 void *pp_segment_private(size_t bytes);

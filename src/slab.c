@@ -6,11 +6,14 @@
 #include "slab.h"
 
 #include "os.h"
+#include "process.h"
+#include "reserve.h"
 #include "segment.h"
 
 #define RANGE_LEAST PP_MIB(4)
 #define COMMIT_LEAST PP_MIB(1)
 #define COMMIT_MOST PP_MIB(32)
+#define COMMIT_SHORT PP_KIB(128) /* where address space is short */
 #define APART_MOST 20000u /* a process may have 65,530 mappings */
 #define CARVE_BYTES 2048u
 #define CARVE_LEAST 4u
@@ -19,6 +22,7 @@ static struct arena {
     char *base;
     size_t limit;
     _Atomic size_t used, ready; /* bytes handed out; bytes accessible */
+    struct pp_reserve reserve;
 } data, structs, links;
 
 /* A stack's head: slab number in the low half, a count of changes in the high half against the same
@@ -32,6 +36,7 @@ static bool reserve(struct arena *arena, size_t bytes) {
     if (at == NULL) return false;
     arena->base = (char *)pp_round_up((uintptr_t)at, PP_SLAB_BYTES);
     arena->limit = bytes;
+    PP_STORE(&arena->reserve.end, (uintptr_t)at + bytes + PP_SLAB_BYTES);
     return true;
 }
 
@@ -41,29 +46,59 @@ static void unreserve(struct arena *arena) {
     *arena = (struct arena){0};
 }
 
-static bool make_ready(struct arena *arena, size_t need) {
-    size_t ready = atomic_load_explicit(&arena->ready, memory_order_acquire);
-    if (PP_LIKELY(need <= ready)) return true;
-    size_t step = ready / 4;
-    if (step < COMMIT_LEAST) step = COMMIT_LEAST;
-    if (step > COMMIT_MOST) step = COMMIT_MOST;
-    size_t end = pp_round_up(need, PP_PAGE_BYTES);
-    if (end < ready + step) end = pp_round_down(ready + step, PP_PAGE_BYTES);
-    if (end > arena->limit) end = arena->limit;
-    if (!pp_os_commit(arena->base + ready, end - ready)) return false;
+/* The memory that the arena has, or has set apart. */
+static size_t extent(const struct arena *arena) {
+    size_t reserved = PP_LOAD(&arena->reserve.end) - (uintptr_t)arena->base, ready = PP_LOAD(&arena->ready);
+    return reserved < ready ? ready : reserved < arena->limit ? reserved : arena->limit;
+}
+
+static bool commit(struct arena *arena, size_t ready, size_t end) {
+    if (!pp_reserve_commit(&arena->reserve, arena->base + ready, end - ready, true)) return false;
     while (ready < end && !atomic_compare_exchange_weak_explicit(
                               &arena->ready, &ready, end, memory_order_release, memory_order_relaxed))
         continue;
+    if (pp_reserve_is_short() && pp_process_is_live()) pp_segment_own_grows(arena->base, extent(arena));
     return true;
+}
+
+/* At least `step` bytes at once. Where reserves were given back, another thread may just have mapped the same. */
+static bool extend(struct arena *arena, size_t need, size_t step) {
+    for (int tries = 0; tries < 2; tries++) {
+        size_t ready = atomic_load_explicit(&arena->ready, memory_order_acquire);
+        size_t end = pp_round_up(need, PP_PAGE_BYTES);
+        if (need <= ready) return true;
+        if (end < ready + step) end = pp_round_down(ready + step, PP_PAGE_BYTES);
+        if (end > arena->limit) end = arena->limit;
+        if (commit(arena, ready, end)) return true;
+        if (!pp_reserve_is_short()) return false;
+        pp_os_pause();
+    }
+    return false;
+}
+
+/* Inside (reserve.h). */
+static bool make_ready(struct arena *arena, size_t need) {
+    size_t ready = atomic_load_explicit(&arena->ready, memory_order_acquire), step = ready / 4;
+    if (PP_LIKELY(need <= ready)) return true;
+    if (step < COMMIT_LEAST) step = COMMIT_LEAST;
+    if (step > COMMIT_MOST) step = COMMIT_MOST;
+    if (pp_reserve_is_short()) step = COMMIT_SHORT;
+    return extend(arena, need, step) || extend(arena, need, 0);
 }
 
 static void *take(struct arena *arena, size_t bytes) {
     size_t at = PP_LOAD(&arena->used);
+    if (!pp_reserve_enter()) return NULL;
     do {
-        if (bytes > arena->limit - at) return NULL;
+        if (bytes > arena->limit - at) {
+            pp_reserve_leave();
+            return NULL;
+        }
     } while (!atomic_compare_exchange_weak_explicit(&arena->used, &at, at + bytes,
                                                     memory_order_relaxed, memory_order_relaxed));
-    if (make_ready(arena, at + bytes)) return arena->base + at;
+    bool good = make_ready(arena, at + bytes);
+    pp_reserve_leave();
+    if (good) return arena->base + at;
     at += bytes; /* give it back if nobody came after us; else it stays a hole */
     atomic_compare_exchange_strong_explicit(&arena->used, &at, at - bytes, memory_order_relaxed,
                                             memory_order_relaxed); /* not covered: the kernel refuses memory */
@@ -92,8 +127,20 @@ bool pp_slab_init(size_t bytes) {
 unsigned pp_slab_memory(struct pp_span spans[PP_SLAB_ARENAS]) {
     const struct arena *const arenas[PP_SLAB_ARENAS] = {&data, &structs, &links};
     for (unsigned i = 0; i < PP_SLAB_ARENAS; i++)
-        spans[i] = (struct pp_span){arenas[i]->base, arenas[i]->limit};
+        spans[i] = (struct pp_span){arenas[i]->base, extent(arenas[i])};
     return data.base != NULL ? PP_SLAB_ARENAS : 0;
+}
+
+void pp_slab_give_back(void) {
+    struct arena *const arenas[PP_SLAB_ARENAS] = {&data, &structs, &links};
+    for (unsigned i = 0; data.base != NULL && i < PP_SLAB_ARENAS; i++) {
+        struct arena *arena = arenas[i];
+        size_t used = pp_round_up(PP_LOAD(&arena->used), PP_PAGE_BYTES);
+        /* Of structs none are taken: they come with the stretches of `data`. */
+        if (arena != &structs && used < PP_LOAD(&arena->ready)) PP_STORE(&arena->ready, used);
+        pp_reserve_give_back(&arena->reserve, arena->base + PP_LOAD(&arena->ready));
+        if (pp_process_is_live()) pp_segment_own_ends(arena->base, extent(arena));
+    }
 }
 
 static bool apart;
@@ -122,7 +169,10 @@ static struct pp_slab *create(unsigned class, uint32_t object, uint32_t bytes) {
     if (apart) keep_apart(at, stretch);
     uint32_t number = (uint32_t)((uintptr_t)(at - data.base) >> PP_SLAB_SHIFT);
     uint32_t end = number + (uint32_t)(stretch >> PP_SLAB_SHIFT);
-    if (!make_ready(&structs, end * sizeof(struct pp_slab))) return NULL;
+    if (!pp_reserve_enter()) return NULL;
+    bool good = make_ready(&structs, end * sizeof(struct pp_slab));
+    pp_reserve_leave();
+    if (!good) return NULL;
     /* Slabs start at different offsets in their page, and small ones at different pages: otherwise the
        first slots of all of them would meet in the same few lines of each cache. */
     if (alignment < PP_CACHE_LINE) alignment = PP_CACHE_LINE;

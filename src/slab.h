@@ -142,6 +142,9 @@ void pp_slab_keep_apart(void);
 #define PP_SLAB_ARENAS 3u
 unsigned pp_slab_memory(struct pp_span spans[PP_SLAB_ARENAS]);
 
+/* Gives back what of it is not in use (reserve.h, closed). Slabs go on being made while there is room. */
+void pp_slab_give_back(void);
+
 /* A new slab of about `bytes` in all (a power of two, 4 KiB to PP_SLAB_BYTES), without records, owned by
    nobody. NULL: no address space or no memory. */
 struct pp_slab *pp_slab_create(unsigned class, uint32_t bytes);

@@ -3,7 +3,7 @@ import os
 import resource
 import subprocess
 
-from driver import Sandbox, check, check_outstanding, main
+from driver import Sandbox, check, check_outstanding, main, read_report
 
 
 def run(box, limit=None, size=0, **options):
@@ -21,6 +21,86 @@ def address_space():
             done = run(box, resource.RLIMIT_AS, megabytes << 20, LOG_LEVEL="error")
             if megabytes >= 512:
                 check_outstanding(box.report(done.pid), "leak_big", 1, 200000)
+
+
+def sizes():
+    """What the program has bare, in bytes of address space and of data."""
+    program = os.path.join(os.environ["PP_PROGRAMS"], "limited")
+    done = subprocess.run([program, "size"], stdout=subprocess.PIPE, text=True, timeout=30)
+    return dict(zip(("as", "data"), map(int, done.stdout.split())))
+
+
+def limited(box, *words, bare, **options):
+    env = box.environment(LOG_LEVEL="error", **options)
+    if bare:
+        env = {name: value for name, value in env.items() if name != "LD_PRELOAD"}
+    process = subprocess.Popen([os.path.join(os.environ["PP_PROGRAMS"], "limited"), *map(str, words)], env=env,
+                               cwd=box.directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    out, err = process.communicate(timeout=60)
+    return process.pid, (process.returncode, out, err)
+
+
+def own_limit():
+    """Set by the program itself, by each function, 96 MiB over what it has bare: the same as bare, all tracked."""
+    for what, size in sizes().items():
+        for how in range(4):
+            with Sandbox() as box:
+                words = (what, size + (96 << 20), how)
+                _, bare = limited(box, *words, bare=True)
+                pid, ours = limited(box, *words, bare=False, CHILDREN="all" if how == 3 else "exec")
+                check(bare == ours and bare[0] == 0, words, "bare", bare, "with us", ours)
+                check("no" not in [line[-2:] for line in bare[1].splitlines() if "thread" in line], bare)
+                report = box.report(pid)
+                check_outstanding(report, "leak_limited", 4, (20 << 20) + 300)
+                check_outstanding(report, "leak_mapped", 1, 333)
+                lost = [site for site in report["sites"] if site["kind"] != "reachable" and site["stack"] and
+                        site["stack"][0]["function"] == "leak_mapped"]
+                check(report["leaks"]["scan"] == "done" and not lost, "a mapping in what was given back:", lost)
+                said = {spot["what"] for spot in report["blind_spots"]}
+                check(not said & {"dropped_records", "segment_degraded"}, report["blind_spots"])
+
+
+def own_limit_tight():
+    """What the bookkeeping and the allocator have in use is missing in the end, and nothing breaks."""
+    for what, size in sizes().items():
+        for megabytes in (0, 1, 4, 12, 20, 28, 44, 60):
+            with Sandbox() as box:
+                pid, (status, out, err) = limited(box, what, size + (megabytes << 20), 0, bare=False)
+                check(status in (0, 99) and out.startswith("limited: yes"), what, megabytes, "status", status, out, err)
+                read_report(box.profile_of(pid), whole=False)
+
+
+def shell_limit():
+    """`ulimit -v` in a shell that goes on with builtins, subshells and programs."""
+    script = "ulimit -v 160000; for i in {1..3000}; do x[i]=$i$i$i; done; y=$(printf %s ${x[*]} | cat); echo ${#y}; " \
+             "(ulimit -d 60000; z=$(ls /); echo ${z:0:3}); ls / | wc -l; f() { local q=$1; echo ${#q}; }; f ${y:0:9000}"
+    with Sandbox() as box:
+        outs = []
+        for bare in (True, False):
+            env = box.environment(LOG_LEVEL="error")
+            if bare:
+                del env["LD_PRELOAD"]
+            done = subprocess.run(["bash", "--norc", "-c", script], env=env, cwd=box.directory, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True, timeout=60)
+            outs.append((done.returncode, done.stdout, done.stderr))
+        check(outs[0] == outs[1] and outs[0][0] == 0, "bare", outs[0], "with us", outs[1])
+
+
+def python_limit():
+    """resource.setrlimit: memory, mappings and threads up to the limit, MemoryError beyond it."""
+    script = "import mmap, resource, threading\n" \
+             "m = 400 << 20\n" \
+             "for what in resource.RLIMIT_AS, resource.RLIMIT_DATA: resource.setrlimit(what, (m, m))\n" \
+             "large = [bytearray(40 << 20) for _ in range(3)]; m = mmap.mmap(-1, 50 << 20)\n" \
+             "t = [threading.Thread(target=lambda: [bytes(1000 + i) for i in range(2000)]) for _ in range(4)]\n" \
+             "[x.start() for x in t]; [x.join() for x in t]\n" \
+             "try: bytearray(400 << 20)\n" \
+             "except MemoryError: print('as it should')\n"
+    with Sandbox() as box:
+        env = box.environment(LOG_LEVEL="error")
+        done = subprocess.run(["python3", "-c", script], env={**env, "PYTHONMALLOC": "malloc"}, cwd=box.directory,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+        check((done.returncode, done.stdout, done.stderr) == (0, "as it should\n", ""), done)
 
 
 def file_size():
@@ -106,5 +186,6 @@ def tracker_bound():
 
 
 if __name__ == "__main__":
-    main({case.__name__: case for case in (address_space, file_size, descriptors, locked_memory_and_stack,
+    main({case.__name__: case for case in (address_space, own_limit, own_limit_tight, shell_limit,
+                                           python_limit, file_size, descriptors, locked_memory_and_stack,
                                            segment_places, full_file_system, tracker_bound)})
