@@ -1,5 +1,6 @@
 """Every way to die, started with LD_PRELOAD and by `poolprof run`: all blocks accounted for, the true end and
 status, one report, and before the prompt where the end was normal (by `run`: always)."""
+import concurrent.futures
 import os
 import signal
 import subprocess
@@ -84,6 +85,40 @@ def group(ways, run):
                 problems.append(f"{way}: {problem}")
                 if BARE:
                     break
+        check(not problems, f"{len(problems)} of {len(ways)}:\n  " + "\n  ".join(problems))
+    return each
+
+
+def die_forked(way, wanted):
+    """In a child that was forked without exec, with POOLPROF_CHILDREN=all: it has a profile of its own."""
+    end, status, handlers_ran = wanted
+    with Box() as box:
+        done = box.run("die", f"forked:{way}", options={"CHILDREN": "all", "REPORT": "json", "LOG": box.path("log")})
+        check(done.returncode == 0, "status of the parent", done.returncode, done.err)
+        pid, told = map(int, done.out.split())
+        check(told == status, "died by", told, "should be", status)
+        report = read_report(box.profile_of(pid, "die"))
+        process = report["process"]
+        check((process["end"], process["status"], process["parent"]) == (end, abs(status), done.pid), process)
+        check_blocks(report, handlers_ran)
+        first = read_report(box.profile_of(done.pid, "die"))
+        rows = [(row["pid"], row["end"], row["status"]) for row in first["children"]]
+        check(rows == [(pid, end, abs(status))], "in the parent's report:", rows)
+        check_outstanding(first, "leak_small", 0, 0)
+        box.check_gone()
+
+
+def group_forked(ways):
+    def one(way):
+        try:
+            die_forked(way, ways[way])
+        except (Failure, KeyError, IndexError, OSError, ValueError, subprocess.SubprocessError) as problem:
+            return f"{way}: {problem}"
+        return None
+
+    def each():
+        with concurrent.futures.ThreadPoolExecutor(3) as pool: # they wait most of the time
+            problems = [problem for problem in pool.map(one, ways) if problem]
         check(not problems, f"{len(problems)} of {len(ways)}:\n  " + "\n  ".join(problems))
     return each
 
@@ -177,6 +212,8 @@ for name, group_of in (("normal", NORMAL), ("aborts", ABORTS), ("faults", FAULTS
                        ("signals", SIGNALS)):
     CASES[f"{name}_preload"] = group(group_of, False)
     CASES[f"{name}_run"] = group(group_of, True)
+for name, group_of in (("aborts", ABORTS), ("faults", FAULTS), ("signals", SIGNALS)):
+    CASES[f"{name}_forked"] = group_forked(group_of)
 CASES.update({"in_malloc": in_malloc, "killed_from_outside": killed_from_outside, "out_of_memory": out_of_memory})
 
 if __name__ == "__main__":

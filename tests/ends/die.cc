@@ -1,7 +1,7 @@
 // One program for all ways to die (deaths.py). However it ends these are outstanding: 5 x 100 (leak_small), 3 x
 // 70,000 (leak_large), 1 x 33 (leak_new) of the main thread, 7 x 48 (leak_ended) of a thread that has ended,
 // 2 x 3,000 (leak_living) of one that still lives; 1 x 1,000 (freed_at_exit) unless atexit handlers run.
-#undef NDEBUG // assert is one of the ways
+// forked:WAY: all of it in a forked child; its parent prints "PID STATUS", a signal as negative number.
 #undef NDEBUG
 #include <cassert>
 #include <cstdlib>
@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
 #include "../preload/expect.h"
 
@@ -207,9 +208,27 @@ static void die(const char *name) {
     _exit(97);
 }
 
+// Goes on in the child. It stays a zombie for a moment: who does not wait for it may want to know how it died.
+static void go_on_in_child() {
+    siginfo_t info;
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) return;
+    CHECK(child > 0 && waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT) == 0);
+    usleep(200000);
+    CHECK(waitpid(child, &status, 0) == child);
+    printf("%d %d\n", child, WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status));
+    exit(0);
+}
+
 int main(int argc, char **argv) {
     pthread_t thread;
+    const char *way = argc > 1 ? argv[1] : "return";
     struct rlimit none = {0, 0};
+    if (!strncmp(way, "forked:", 7)) {
+        way += 7;
+        go_on_in_child();
+    }
     setrlimit(RLIMIT_CORE, &none);
     pthread_barrier_init(&barrier, nullptr, 2);
     late = freed_at_exit();
@@ -222,6 +241,6 @@ int main(int argc, char **argv) {
     pthread_barrier_wait(&barrier);
     for (int i = 0; i < 1000; i++) free(malloc(static_cast<std::size_t>(i) * 5));
     if (argc > 2) fputs("last words\n", stderr);
-    die(argc > 1 ? argv[1] : "return");
+    die(way);
     return 0;
 }
