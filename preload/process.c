@@ -5,6 +5,7 @@
 #include <elf.h>
 #include <stdlib.h>
 
+#include "leak.h"
 #include "names.h"
 #include "os.h"
 
@@ -21,10 +22,14 @@ static bool has_own_malloc(void) {
     return !known || symbol->st_shndx != SHN_UNDEF;
 }
 
+/* LeakSanitizer asks for it at its own start, before the program's constructors, too. Only where the program has it. */
+extern const char *__lsan_default_suppressions(void) __attribute__((weak));
+
 __attribute__((constructor)) static void construct(int argc, char **argv, char **envp) {
     pp_ends_init();
     if (has_own_malloc()) pp_process_own_malloc();
     pp_process_construct(envp);
+    if (__lsan_default_suppressions != NULL) pp_leak_suppress(__lsan_default_suppressions());
 }
 
 PP_EXPORT __attribute__((noreturn)) void _exit(int status) {

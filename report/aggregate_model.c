@@ -61,6 +61,21 @@ static void fill_argv(struct build *build) {
     }
 }
 
+static void fill_suppressions(struct build *build) {
+    const struct pp_segment_header *header = view_header(build->view);
+    uint32_t offset = header->suppressions, next = offset, lines = header->suppression_lines;
+    size_t bytes;
+    if (offset == 0 || lines == 0) return;
+    FILE *to = open_memstream(&build->model->suppressions, &bytes);
+    for (uint32_t i = 0; i < lines && i <= PP_SUPPRESSION_LINES && to != NULL; i++, offset = next) {
+        char *line = view_text(build->view, offset, &next);
+        if (line != NULL && next > offset) fprintf(to, "%s\n", line);
+        free(line);
+        if (next <= offset) break;
+    }
+    if (to != NULL) fclose(to);
+}
+
 static void fill_end(struct model *model, const struct pp_segment_header *header) {
     static const char *const names[] = {
         [PP_END_RUNNING] = "running",       [PP_END_EXIT] = "exit",     [PP_END__EXIT] = "_exit",
@@ -87,6 +102,7 @@ static void fill_process(struct build *build) {
     set_view_text(&model->process.cwd, build->view, header->cwd);
     set_view_text(&model->process.host, build->view, header->host);
     fill_argv(build);
+    fill_suppressions(build);
     fill_end(model, header);
     model->tracker_bytes = header->tracker_bytes;
     model->mark.number = header->marks;

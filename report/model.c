@@ -131,6 +131,7 @@ static void free_process(struct model *model) {
     free(model->process.cwd);
     free(model->process.host);
     free(model->scan);
+    free(model->suppressions);
     free(model->profile_path);
 }
 

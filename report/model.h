@@ -292,6 +292,7 @@ struct model {
         uint64_t number; /* 0: none */
         double t_s;
     } mark;              /* the last one (poolprof ctl) */
+    char *suppressions; /* the program's own, a line each; NULL: none. Not stored */
     struct model_figures kinds[MODEL_KIND_COUNT];
     struct model_found found;   /* the last scan while it ran; not stored */
 

@@ -13,7 +13,7 @@
 #include "words.h"
 
 #define FILE_MOST (1 << 20)
-#define LINE_MOST 4096u
+#define LINE_MOST 4093u /* less than a line of the program has room for in the segment */
 #define NAMED_MOST 5u /* patterns that the blind spot tells by name */
 
 /* Allocated once and kept until the end by libraries that everybody has, and reached from where no scan

@@ -60,6 +60,29 @@ void pp_leak_count_end(const void *at) { retire(at, 0, PP_RANGE_NAMED); }
 
 long pp_leak_check(const void *frame) { return pp_process_check(frame); }
 
+/* As much of a line as there is room for; returns where the next one begins, NULL after the last. */
+static const char *copy_line(char *to, size_t room, const char *from) {
+    size_t used = 0;
+    for (; *from != 0 && *from != '\n'; from++)
+        if (used < room - 1) to[used++] = *from;
+    if (used == 0) to[used++] = ' '; /* an empty text has no place in the segment */
+    to[used] = 0;
+    return *from != 0 ? from + 1 : NULL;
+}
+
+void pp_leak_suppress(const char *lines) {
+    char line[4095]; /* one less than readers of the segment take at once */
+    struct pp_segment_header *header = pp_segment.header;
+    if (!pp_process_is_live()) return;
+    while (lines != NULL && header->suppression_lines <= PP_SUPPRESSION_LINES) {
+        lines = copy_line(line, sizeof line, lines);
+        bool more = header->suppression_lines == PP_SUPPRESSION_LINES; /* is told as a line that is none */
+        uint32_t text = pp_segment_text(more ? "more" : line);
+        if (text == 0) return;
+        if (header->suppression_lines++ == 0) header->suppressions = text;
+    }
+}
+
 int pp_leak_status(void) {
     return pp_process_is_live() ? (int)PP_LOAD(&pp_segment.header->options.EXITCODE) : 0;
 }

@@ -20,6 +20,8 @@ void pp_leak_count_end(const void *at);
 /* A leak scan now: the number of lost objects, which are reported if there are any; -1: it could not be
    made. Stops the other threads for a moment. `frame` as in pp_process_finish. */
 long pp_leak_check(const void *frame);
+/* What the program suppresses by itself: lines in LeakSanitizer's syntax; NULL: nothing. At start, once. */
+PP_COLD void pp_leak_suppress(const char *lines);
 /* The status to end with if something is lost; 0: none was asked for. */
 int pp_leak_status(void);
 

@@ -231,7 +231,9 @@ POOLPROF_INLINE int poolprof_sample(struct poolprof_sample *sample) {
 /* ---- leaks: what is none, and a look right now ----
  *
  * LeakSanitizer's names for the same (__lsan_ignore_object, __lsan_disable and _enable,
- * __lsan_register_root_region, __lsan_do_leak_check, ...) work too.
+ * __lsan_register_root_region, __lsan_do_leak_check, ...) work too. Suppressions that the program has as
+ * const char *__lsan_default_suppressions(void), exported from it, are in force; it is called once, at start.
+ * __lsan_default_options and __lsan_is_turned_off are not called: see POOLPROF_LEAK_CHECK and POOLPROF_EXITCODE.
  *
  * A program that has allocators of its own can report their blocks by heaptrack's functions (heaptrack_api.h, or
  * void heaptrack_report_alloc(void *, size_t) and void heaptrack_report_free(void *)): they are then blocks like

@@ -441,6 +441,7 @@ struct pp_segment_header {
     uint32_t name;              /* TEXT: what it was started as (redis-server, not what a link leads to) */
     uint32_t pid_namespace;     /* whose number `pid` is: inode of /proc/self/ns/pid; 0: not known */
     uint32_t exe, argv, cwd, host; /* TEXT; argv: argc strings one after the other */
+    uint32_t suppressions, suppression_lines; /* TEXT: so many lines of the program's own, likewise */
 
     struct pp_area areas[16];   /* by enum pp_area_id; unused ones zero */
     struct pp_options options;  /* in force */
@@ -516,12 +517,13 @@ _Static_assert(sizeof(struct pp_segment_header) <= PP_SEGMENT_HEADER_BYTES, "lay
 
 /* Number of the format, and below it what tells one build's header from another's (options come and
    go): a reader takes only its own. */
-#define PP_SEGMENT_FORMAT 9u
+#define PP_SEGMENT_FORMAT 10u
 #define PP_SEGMENT_VERSION                                                                         \
     (PP_SEGMENT_FORMAT << 20 | (uint32_t)PP_COUNTER_COUNT << 14 |                                  \
      (uint32_t)(offsetof(struct pp_segment_header, tree) / 64))
 
 #define PP_SEGMENT_FORKED 1u /* a fork without exec: blocks from before it have no records here */
+#define PP_SUPPRESSION_LINES 1024u /* of the program's own; one more says that there are more */
 #define PP_SEGMENT_OWN_MALLOC 2u /* the program's malloc is not ours */
 
 #define PP_PUBLISH_BYTES 65536

@@ -139,6 +139,20 @@ def suppressions():
         check("/no/such/file: No such file or directory" in done.err, done.err)
 
 
+def own_suppressions():
+    """Those that the program brings along itself, as for LeakSanitizer."""
+    with Sandbox() as box:
+        many = "leak:nothing\n" * 1023
+        for lines, warnings in (("leak:^leak_one$", ()), ("\n# one\nrace:x\nleak:^leak_one$\n", ("line 3",)),
+                                (many + "leak:leak_one\nleak:x", ("line 1025",)),
+                                ("leak:" + 5000 * "x" + "\nleak:leak_one", ("line 1",))):
+            env = {**box.environment(EXITCODE=23), "LEAKS_OWN_SUPPRESSIONS": lines}
+            done = box.run("annotated", "leak", env=env)
+            check(done.returncode == 3 and done.err.count("\n") == len(warnings), lines[:60], done.returncode, done.err)
+            check(all(f"__lsan_default_suppressions(): " in done.err and f", {line};" in done.err for line in warnings), done.err)
+            leaks_of(box.report(done.pid), lost_objects=0, suppressed_objects=1, suppressed_bytes=111)
+
+
 def no_scan():
     """Where nobody could look, nothing is called lost, and why is said."""
     with Sandbox() as box:
@@ -374,7 +388,7 @@ def delta():
 
 
 CASES = {"delta": delta, "annotations": annotations, "checks": checks, "exitcode": exitcode, "check_option": check_option,
-         "suppressions": suppressions, "no_scan": no_scan, "children": children, "live": lambda: live(int(os.environ.get("LIVE_SCANS", "10"))),
+         "suppressions": suppressions, "own_suppressions": own_suppressions, "no_scan": no_scan, "children": children, "live": lambda: live(int(os.environ.get("LIVE_SCANS", "10"))),
          "refused": refused, "refused_live": lambda: refused_live(int(os.environ.get("REFUSED_SCANS", "2"))),
          "not_to_be_read": not_to_be_read, "asked_by_nobody": asked_by_nobody, "reported": reported, "stopped": stopped,
          "waits": lambda: waits(int(os.environ.get("WAITS_SCANS", "15"))),

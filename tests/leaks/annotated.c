@@ -28,6 +28,9 @@ void heaptrack_malloc(void *block, size_t bytes) __attribute__((weak));
 void heaptrack_realloc(void *block, size_t bytes, void *to) __attribute__((weak));
 void heaptrack_free(void *block) __attribute__((weak));
 
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) { return getenv("LEAKS_OWN_SUPPRESSIONS"); }
+
 static volatile unsigned long hidden_block;
 
 static void say(const char *what, long number) {
