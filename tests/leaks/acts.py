@@ -139,6 +139,32 @@ def suppressions():
         check("/no/such/file: No such file or directory" in done.err, done.err)
 
 
+TYPES = """
+import ctypes
+gobject = ctypes.CDLL("libgobject-2.0.so.0")
+gobject.g_type_class_ref.argtypes = [ctypes.c_ulong]
+gobject.g_type_class_ref(20 << 2)
+"""
+
+
+def built_in():
+    """What everybody has: the table of a thread that has ended, types of GObject."""
+    with Sandbox() as box:
+        for on, kind, count in (0, "possible", 0), (1, "suppressed", 1):
+            report = box.report(box.run("leaks_c", "ended_thread", options={"SUPPRESSIONS_BUILTIN": on}).pid)
+            leaks_of(report, lost_objects=100, **{f"{kind}_objects": 1})
+            found = [spot for spot in report["blind_spots"] if spot["what"] == "suppressions"]
+            check(len(found) == count and all("leak:_dl_allocate_tls, built in" in spot["detail"] for spot in found), found)
+        done = box.run(sys.executable, "-c", TYPES)
+        if done.returncode != 0:
+            return # it is not installed
+        report = box.report(done.pid)
+        found = [spot["detail"] for spot in report["blind_spots"] if spot["what"] == "suppressions"]
+        check(len(found) == 1 and "leak:^g_type_register_, built in" in found[0], found)
+        check(not [site for site in report["sites"] if site["kind"] in ADDED.values() and
+                   any((frame["function"] or "").startswith("g_type_register") for frame in site["stack"])], report["sites"])
+
+
 def own_suppressions():
     """Those that the program brings along itself, as for LeakSanitizer."""
     with Sandbox() as box:
@@ -388,7 +414,7 @@ def delta():
 
 
 CASES = {"delta": delta, "annotations": annotations, "checks": checks, "exitcode": exitcode, "check_option": check_option,
-         "suppressions": suppressions, "own_suppressions": own_suppressions, "no_scan": no_scan, "children": children, "live": lambda: live(int(os.environ.get("LIVE_SCANS", "10"))),
+         "suppressions": suppressions, "own_suppressions": own_suppressions, "built_in": built_in, "no_scan": no_scan, "children": children, "live": lambda: live(int(os.environ.get("LIVE_SCANS", "10"))),
          "refused": refused, "refused_live": lambda: refused_live(int(os.environ.get("REFUSED_SCANS", "2"))),
          "not_to_be_read": not_to_be_read, "asked_by_nobody": asked_by_nobody, "reported": reported, "stopped": stopped,
          "waits": lambda: waits(int(os.environ.get("WAITS_SCANS", "15"))),
