@@ -455,9 +455,8 @@ static void ask_for_less(void) {
 }
 
 void pp_backing_save(void) {
-    pp_backing_purge();
     if (!pp_backing_starts() || PP_LOAD(&ranges[0].start) <= 1) return;
-    ask_for_less();
+    if (pp_process_is_live()) ask_for_less();
     get_pieces();
     put_pieces();
 }

@@ -36,7 +36,8 @@ bool pp_backing_owns(const void *block);
 #define PP_BACKING_RANGES 48u
 unsigned pp_backing_memory(struct pp_span spans[PP_BACKING_RANGES]);
 
-/* Before address space gets short: gives unused memory back, and asks for no more than is needed from now on. */
+/* Before address space gets short: asks for no more than is needed from now on. No lock is taken in a forked child:
+   other threads may have held some. */
 void pp_backing_save(void);
 /* Gives back the address space that has not been used (reserve.h, closed). What is wanted later need not lie there. */
 void pp_backing_give_back(void);

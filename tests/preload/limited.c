@@ -1,6 +1,7 @@
 /* A program that limits its own address space or data, by each of the four functions, then lives on: memory from
    malloc and mmap, a thread, a forked child, and in the end more than there is. `limited size` prints what it has at
-   start, in bytes of address space and of data; `limited as|data BYTES HOW` sets the limit and says what it gets.
+   start, in bytes of address space and of data; `limited as|data BYTES HOW` sets the limit and says what it gets;
+   `limited children COUNT` has that many children limit themselves while two threads allocate.
    leak_limited: 3 x 100 and one of 20 MiB; the block of leak_mapped is known only to a mapping made after the limit. */
 #include <errno.h>
 #include <pthread.h>
@@ -83,9 +84,43 @@ static void live(void) {
     CHECK(errno == ENOMEM);
 }
 
+static _Atomic bool stop;
+static void *allocate(void *unused) {
+    void *blocks[64] = {NULL};
+    for (size_t i = 0; !stop; i++) {
+        free(blocks[i % 64]);
+        blocks[i % 64] = malloc(20000 + i % 40 * 20000); /* more than thread caches hold */
+    }
+    for (int i = 0; i < 64; i++) free(blocks[i]);
+    return unused;
+}
+
+/* As starters of programs do it. What other threads hold at that moment is held in the child for ever. */
+static void children(int count) {
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) CHECK(pthread_create(&threads[i], NULL, allocate, NULL) == 0);
+    for (int i = 0; i < count; i++) {
+        int status = -1;
+        pid_t child = i % 3 == 0 ? _Fork() : i % 3 == 1 ? fork() : vfork();
+        if (child == 0) {
+            struct rlimit to = {200 << 20, 200 << 20};
+            _exit(setrlimit(i % 2 ? RLIMIT_DATA : RLIMIT_AS, &to) == 0 ? 4 : 5);
+        }
+        CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 4 << 8);
+        if (i % 20 == 0) sink = leak_limited(100);
+    }
+    stop = true;
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "size")) {
         show_size();
+        return 0;
+    }
+    CHECK(argc > 2);
+    if (!strcmp(argv[1], "children")) {
+        children(atoi(argv[2]));
         return 0;
     }
     CHECK(argc > 3);
