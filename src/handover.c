@@ -102,7 +102,10 @@ void pp_handover_start(char *const *envp) {
         pp_log(PP_LOG_WARN, "the watcher could not be started; a brief report follows at exit");
     if (stub_pid <= 0) pp_brief_prepare();
     else pp_os_allow_tracer(stub_pid); /* and so its descendants */
-    if (stub_pid > 0) PP_STORE(&pp_segment.header->tree.started, 1);
+    if (stub_pid > 0) {
+        PP_STORE(&pp_segment.header->tree.stub, stub_pid);
+        PP_STORE(&pp_segment.header->tree.started, 1);
+    }
     if (clean != NULL) pp_os_unmap(clean, bytes);
     if (fd >= 0) pp_os_close(fd);
 }
@@ -118,9 +121,17 @@ void pp_handover_join(struct pp_tree *tree) {
 
 bool pp_handover_is_watched(void) { return joined != NULL || stub_pid > 0; }
 
+/* It is no child of ours, or has ended. */
+static void end_stub(int pid) {
+    if (pid <= 0 || pp_os_reaped(pid)) return;
+    pp_os_kill(pid);
+    while (!pp_os_reaped(pid)) pp_os_pause();
+}
+
 void pp_handover_let_go(void) {
     struct pp_tree *tree = &pp_segment.header->tree;
     int pid = stub_pid;
+    if (joined != NULL) end_stub(PP_LOAD(&joined->stub)); /* this process had started it, and then called exec */
     if (pid <= 0) return;
     /* Not before it has brought the watcher into the world. */
     for (int64_t begun = pp_os_now(); PP_LOAD(&tree->watcher_pid) == 0;) {
@@ -131,8 +142,7 @@ void pp_handover_let_go(void) {
     joined_pid = PP_LOAD(&tree->watcher_pid);
     stub_pid = 0;
     pp_os_allow_tracer(joined_pid);
-    pp_os_kill(pid);
-    while (!pp_os_reaped(pid)) pp_os_pause();
+    end_stub(pid);
 }
 
 /* Is there still somebody who could report? Our own watcher's end shows in its stub's. */

@@ -337,7 +337,8 @@ struct pp_tree {
     _Atomic uint32_t members;     /* program: counts the processes that have joined */
     _Atomic uint32_t quiet;       /* both: 1 once a process of it is under a filter of its own, which may kill for the
                                      system call that wakes the watcher */
-    uint32_t reserved[8];
+    _Atomic int32_t stub;         /* program: the hidden child through which it has started the watcher */
+    uint32_t reserved[7];
 };
 
 struct pp_tree_rule {

@@ -254,6 +254,7 @@ main({
     "ends": lambda: same("plain", "ends"),
     "gdb": gdb,
     "strace": lambda: same("plain", before=("strace", "-f", "-o", "/dev/null")),
+    "strace_after_exec": lambda: same("plain", before=("sh", "-c", 'exec strace -f -o /dev/null "$@"', "sh")),
     "huge_pages": huge_pages,
     "child_signal": child_signal,
 })
