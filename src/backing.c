@@ -161,7 +161,7 @@ void pp_backing_give_back(void) {
     for (unsigned i = 0; i < RANGES_MAX; i++) {
         uintptr_t start = PP_LOAD(&ranges[i].start);
         if (start <= 1) continue;
-        pp_reserve_give_back(&ranges[i].reserve, (void *)pp_round_up(PP_LOAD(&ranges[i].top), PP_PAGE_BYTES));
+        pp_reserve_give_back(&ranges[i].reserve, (void *)pp_round_up(PP_LOAD(&ranges[i].top), PP_PAGE_BYTES), NULL);
         if (pp_process_is_live()) pp_segment_own_ends((void *)start, extent(&ranges[i], start));
     }
 }

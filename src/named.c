@@ -7,6 +7,7 @@
 #include "fmt.h"
 #include "lock.h"
 #include "os.h"
+#include "reserve.h"
 #include "segment.h"
 #include "window.h"
 
@@ -15,7 +16,8 @@
 
 static struct pp_named *_Atomic pools; /* PP_NAMED_MAX of them; memory behind the first `ready` */
 static _Atomic uint32_t count, ready;
-static struct pp_lock lock;         /* of pp_pool_reserve */
+static struct pp_reserve reserve;   /* of `pools` */
+static struct pp_lock lock;         /* of pp_pool_reserve, and of making `pools` */
 
 static struct pp_named *pool_at(uint32_t index) { return &PP_LOAD(&pools)[index]; }
 
@@ -233,25 +235,44 @@ static bool has_slabs(void) {
     return good;
 }
 
+/* Where address space is short only the first stretch of it stays: room to grow is better than none. */
+static struct pp_named *make_range(size_t first) {
+    size_t bytes = PP_NAMED_MAX * sizeof(struct pp_named);
+    struct pp_named *range = pp_os_reserve(bytes);
+    if (range == NULL) range = pp_os_reserve(bytes = first);
+    if (range == NULL) return NULL;
+    if (pp_reserve_is_short() && bytes > first) pp_os_unmap((char *)range + first, bytes - first);
+    PP_STORE(&reserve.end, (uintptr_t)range + (pp_reserve_is_short() ? first : bytes));
+    return range;
+}
+
 /* Memory for pool number `index`, in a range that stays: a wrong handle is never a wild pointer. Two
    threads may do the same at once, to no harm. */
 static bool make_room(uint32_t index) {
-    size_t bytes = PP_NAMED_MAX * sizeof(struct pp_named);
     uint32_t more = PP_PAGE_BYTES * 4 / sizeof(struct pp_named), from = PP_LOAD(&ready);
-    struct pp_named *none = NULL, *range = atomic_load_explicit(&pools, memory_order_acquire);
+    struct pp_named *range = atomic_load_explicit(&pools, memory_order_acquire);
     if (range == NULL) {
-        range = pp_os_reserve(bytes);
+        if (!pp_lock(&lock)) return false;
+        range = PP_LOAD(&pools);
+        if (range == NULL && (range = make_range(more * sizeof *range)) != NULL)
+            atomic_store_explicit(&pools, range, memory_order_release);
+        pp_unlock(&lock);
         if (range == NULL) return false;
-        if (!atomic_compare_exchange_strong(&pools, &none, range)) {
-            pp_os_unmap(range, bytes); /* not covered: two threads in that moment */
-            range = none;
-        }
     }
     while (index >= from) {
-        if (!pp_os_commit(&range[from], more * sizeof *range)) return false;
-        if (atomic_compare_exchange_strong(&ready, &from, from + more)) from += more;
+        if (!pp_reserve_enter()) return false;
+        bool good = pp_reserve_commit(&reserve, &range[from], more * sizeof *range, true);
+        if (good && atomic_compare_exchange_strong(&ready, &from, from + more)) from += more;
+        pp_reserve_leave();
+        if (!good && from == PP_LOAD(&ready)) return false;
+        from = PP_LOAD(&ready);
     }
     return true;
+}
+
+void pp_named_give_back(void) {
+    struct pp_named *range = PP_LOAD(&pools);
+    if (range != NULL) pp_reserve_give_back(&reserve, &range[PP_LOAD(&ready)], NULL);
 }
 
 /* A destroyed pool of this slot size: its slabs and their address space are used again. */

@@ -95,6 +95,8 @@ uint64_t pp_named_window_peak(const struct pp_named *pool);
 
 /* In a forked child that starts anew, once its segment is there: rows and records for all pools. */
 void pp_named_restart(void);
+/* Gives back what is set apart for more of them (reserve.h, closed). */
+void pp_named_give_back(void);
 
 /* All slabs against each other and the figures; nobody else may be at work. */
 bool pp_named_check(const struct pp_named *pool);

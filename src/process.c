@@ -445,6 +445,7 @@ void pp_process_limits_itself(void) {
     pp_backing_save();
     if (!pp_reserve_close()) return;
     pp_slab_give_back();
+    pp_named_give_back();
     pp_backing_give_back();
     pp_reserve_open();
     if (is_live) pp_segment_give_back();

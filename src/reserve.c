@@ -46,12 +46,12 @@ bool pp_reserve_close(void) {
     return true;
 }
 
-void pp_reserve_give_back(struct pp_reserve *reserve, void *from) {
+void pp_reserve_give_back(struct pp_reserve *reserve, void *from, const void *until) {
     uintptr_t start = (uintptr_t)from, end = PP_LOAD(&reserve->end);
     PP_STORE(&is_short, true);
-    if (start >= end) return;
-    PP_STORE(&reserve->end, start);
-    pp_os_unmap(from, end - start);
+    if (start < end) PP_STORE(&reserve->end, start);
+    if (end < (uintptr_t)until) end = (uintptr_t)until;
+    if (start < end) pp_os_unmap(from, end - start);
 }
 
 void pp_reserve_open(void) { atomic_store(&closer, 0); }

@@ -24,8 +24,8 @@ bool pp_reserve_commit(struct pp_reserve *reserve, void *at, size_t bytes, bool 
 
 /* false: not now, somebody is inside. */
 bool pp_reserve_close(void);
-/* All from `from` (of a page) on. Closed. */
-void pp_reserve_give_back(struct pp_reserve *reserve, void *from);
+/* All from `from` (of a page) on, up to `until` also what was committed beyond the reserve's end. Closed. */
+void pp_reserve_give_back(struct pp_reserve *reserve, void *from, const void *until);
 void pp_reserve_open(void);
 
 /* In a forked child: whoever was inside or had closed has not come along. */

@@ -135,10 +135,11 @@ void pp_slab_give_back(void) {
     struct arena *const arenas[PP_SLAB_ARENAS] = {&data, &structs, &links};
     for (unsigned i = 0; data.base != NULL && i < PP_SLAB_ARENAS; i++) {
         struct arena *arena = arenas[i];
-        size_t used = pp_round_up(PP_LOAD(&arena->used), PP_PAGE_BYTES);
+        size_t used = pp_round_up(PP_LOAD(&arena->used), PP_PAGE_BYTES), ready = PP_LOAD(&arena->ready);
         /* Of structs none are taken: they come with the stretches of `data`. */
-        if (arena != &structs && used < PP_LOAD(&arena->ready)) PP_STORE(&arena->ready, used);
-        pp_reserve_give_back(&arena->reserve, arena->base + PP_LOAD(&arena->ready));
+        if (arena == &structs || used > ready) used = ready;
+        PP_STORE(&arena->ready, used);
+        pp_reserve_give_back(&arena->reserve, arena->base + used, arena->base + ready);
         if (pp_process_is_live()) pp_segment_own_ends(arena->base, extent(arena));
     }
 }

@@ -1,7 +1,8 @@
 /* A program that limits its own address space or data, by each of the four functions, then lives on: memory from
    malloc and mmap, a thread, a forked child, and in the end more than there is. `limited size` prints what it has at
    start, in bytes of address space and of data; `limited as|data BYTES HOW` sets the limit and says what it gets;
-   `limited children COUNT` has that many children limit themselves while two threads allocate.
+   `limited children COUNT` has that many children limit themselves while two threads allocate; `limited again COUNT`
+   limits itself as often while three threads get ever more and look whether it is kept.
    leak_limited: 3 x 100 and one of 20 MiB; the block of leak_mapped is known only to a mapping made after the limit. */
 #include <errno.h>
 #include <pthread.h>
@@ -11,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "expect.h"
+#include "poolprof/poolprof.h"
 
 enum { LARGE = 20 << 20, MAPPED = 8 << 20 };
 
@@ -64,12 +66,22 @@ static void limit(const char *what, rlim_t bytes, unsigned how) {
     if (geteuid() != 0) CHECK(setrlimit(resource, &to) != 0 && errno == EPERM);
 }
 
+static bool named(int count) {
+    bool good = true;
+    for (int i = 0; i < count; i++) {
+        struct poolprof_pool *pool = poolprof_pool_create("limited", 64, 0);
+        good = good && pool != NULL && (sink = poolprof_pool_acquire(pool)) != NULL;
+    }
+    return good;
+}
+
 static void live(void) {
     pthread_t thread;
     char *large = leak_limited(LARGE);
     void **mapped = mmap(NULL, MAPPED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     say("small", many(20000, 40));
     say("large", large != NULL);
+    say("named pools", named(150));
     if (large) memset(large, 1, LARGE);
     say("mmap", mapped != MAP_FAILED);
     if (mapped != MAP_FAILED) mapped[1000] = leak_mapped();
@@ -113,6 +125,37 @@ static void children(int count) {
     for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
 }
 
+enum { GROWERS = 3, MOST = 30000 };
+static _Atomic int kept;
+static void *grow(void *unused) {
+    static _Thread_local unsigned char *blocks[MOST];
+    for (size_t i = 0; i < MOST && !stop; i++) {
+        size_t bytes = 16 + i * 37 % (i % 50 ? 900 : 60000);
+        blocks[i] = malloc(bytes);
+        CHECK(blocks[i] != NULL);
+        memset(blocks[i], (int)(i % 251), bytes);
+        size_t other = i * 7919 % (i + 1);
+        CHECK(blocks[other][0] == other % 251 && blocks[other][15] == other % 251);
+        kept++;
+    }
+    for (size_t i = 0; i < MOST && blocks[i] != NULL; i++) {
+        CHECK(blocks[i][7] == i % 251);
+        free(blocks[i]);
+    }
+    return unused;
+}
+
+static void again(int count) {
+    pthread_t threads[GROWERS];
+    struct rlimit to = {0, RLIM_INFINITY};
+    for (int i = 0; i < GROWERS; i++) CHECK(pthread_create(&threads[i], NULL, grow, NULL) == 0);
+    for (int i = 0; i < count && kept < GROWERS * MOST; i++) {
+        to.rlim_cur = (rlim_t)(8 + i % 2) << 30;
+        CHECK(setrlimit(RLIMIT_AS, &to) == 0);
+    }
+    for (int i = 0; i < GROWERS; i++) pthread_join(threads[i], NULL);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1 && !strcmp(argv[1], "size")) {
         show_size();
@@ -123,8 +166,13 @@ int main(int argc, char **argv) {
         children(atoi(argv[2]));
         return 0;
     }
+    if (!strcmp(argv[1], "again")) {
+        again(atoi(argv[2]));
+        return 0;
+    }
     CHECK(argc > 3);
     sink = malloc(10);
+    if (strtoul(argv[3], NULL, 10) % 2 == 0) CHECK(named(3)); /* else the first ones come after the limit */
     limit(argv[1], strtoull(argv[2], NULL, 10), (unsigned)atoi(argv[3]));
     fflush(stdout);
     pid_t child = fork();

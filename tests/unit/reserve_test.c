@@ -21,9 +21,9 @@ static char *make(struct pp_reserve *reserve) {
     return at;
 }
 
-static void give_back(struct pp_reserve *reserve, char *from) {
+static void give_back(struct pp_reserve *reserve, char *from, char *until) {
     assert_true(pp_reserve_close());
-    pp_reserve_give_back(reserve, from);
+    pp_reserve_give_back(reserve, from, until);
     pp_reserve_open();
 }
 
@@ -35,15 +35,20 @@ static void what_is_given_back_grows_again(void **state) {
     assert_true(pp_reserve_commit(&reserve, at, 4 * PP_PAGE_BYTES, true));
     memset(at, 1, 4 * PP_PAGE_BYTES);
     pp_reserve_leave();
-    give_back(&reserve, at + 8 * PP_PAGE_BYTES);
+    give_back(&reserve, at + 8 * PP_PAGE_BYTES, NULL);
     assert_true(pp_reserve_is_short());
     assert_false(pp_os_readable(at + 8 * PP_PAGE_BYTES));
     /* Partly of what is there still, partly of what is not. */
     assert_true(pp_reserve_commit(&reserve, at + 4 * PP_PAGE_BYTES, 8 * PP_PAGE_BYTES, true));
     memset(at + 4 * PP_PAGE_BYTES, 2, 8 * PP_PAGE_BYTES);
     assert_int_equal(at[4 * PP_PAGE_BYTES - 1], 1);
-    give_back(&reserve, at + 10 * PP_PAGE_BYTES); /* the end stays where it was */
+    give_back(&reserve, at + 10 * PP_PAGE_BYTES, NULL); /* the end stays where it was */
     assert_int_equal(at[11 * PP_PAGE_BYTES], 2);
+    give_back(&reserve, at + 6 * PP_PAGE_BYTES, at + 12 * PP_PAGE_BYTES);
+    assert_false(pp_os_readable(at + 6 * PP_PAGE_BYTES) || pp_os_readable(at + 11 * PP_PAGE_BYTES));
+    assert_true(pp_reserve_commit(&reserve, at + 5 * PP_PAGE_BYTES, 7 * PP_PAGE_BYTES, true));
+    assert_int_equal(at[6 * PP_PAGE_BYTES - 1], 2);
+    assert_int_equal(at[6 * PP_PAGE_BYTES], 0);
     pp_os_unmap(at, PAGES * PP_PAGE_BYTES);
 }
 
@@ -51,7 +56,7 @@ static void what_another_has_is_his(void **state) {
     (void)state;
     struct pp_reserve reserve;
     char *at = make(&reserve);
-    give_back(&reserve, at);
+    give_back(&reserve, at, NULL);
     char *other = at + 2 * PP_PAGE_BYTES;
     assert_true(pp_os_map_here(other, PP_PAGE_BYTES, true));
     *other = 3;
