@@ -163,7 +163,7 @@ static int seize(struct halt *halt, int tid) {
 static int await_new(struct halt *halt, size_t from, int64_t deadline) {
     for (size_t i = from; i < halt->count;) {
         int status, stopped = await_stop(halt->threads[i].tid, deadline, &status);
-        if (stopped < 0) return EBUSY;
+        if (stopped < 0) return state_of(halt->pid, halt->threads[i].tid) == 'R' ? EAGAIN : EBUSY;
         if (stopped > 0 && WSTOPSIG(status) != SIGTRAP) halt->was_stopped = true;
         if (stopped > 0 && read_registers(&halt->threads[i])) i++;
         else halt->threads[i] = halt->threads[--halt->count]; /* not covered: a thread that ends in that moment */
@@ -186,8 +186,8 @@ static int hold_new(struct halt *halt, int64_t deadline, size_t *found) {
     return error != 0 ? error : await_new(halt, before, deadline);
 }
 
-int halt_all(struct halt *halt, int pid) {
-    int64_t deadline = now_ns() + DEADLINE_NS;
+int halt_all(struct halt *halt, int pid, int64_t most_ns) {
+    int64_t deadline = now_ns() + most_ns;
     *halt = (struct halt){.pid = pid};
     for (unsigned round = 0; round < ROUNDS; round++) {
         size_t found = 0;

@@ -33,8 +33,9 @@ struct halt {
     bool was_stopped; /* by a signal, and does not run until another one lets it */
 };
 
-/* Stops all threads. 0, or errno: then none is stopped. EBUSY: a thread would not stop in time. */
-int halt_all(struct halt *halt, int pid);
+/* Stops all threads. 0, or errno: then none is stopped. EBUSY: a thread would not stop in time; EAGAIN: it would have
+   if it had come to run. */
+int halt_all(struct halt *halt, int pid, int64_t most_ns);
 /* Lets them go on, and forgets them. */
 void halt_resume(struct halt *halt);
 /* Lets them go on; what is known of them stays. */

@@ -40,6 +40,9 @@
 
 #define CACHE_LEAST (UINT64_C(1) << 20)
 #define PROGRESS_S 3.0
+#define BEAT_NS 200000000
+#define STOP_NS INT64_C(1500000000)      /* all threads: likewise; of one that goes on they stop and go again */
+#define STOP_LIVE_NS INT64_C(200000000)
 #define LEAVE_NS INT64_C(3000000000)     /* to end a realloc: a busy machine needs its time */
 #define LEAVE_LIVE_NS INT64_C(20000000)  /* a process that goes on is let go and tried anew, so many times */
 #define LIVE_TRIES 40u
@@ -186,7 +189,7 @@ static void take_waiter(struct halted_thread *thread, const struct pp_waiter *wa
 /* All threads held, none in the middle of a move. 0, or errno; EAGAIN: one did not end it. */
 static int hold(struct scanning *scanning, int64_t leave_ns) {
     struct halt *halt = &scanning->halt;
-    int error = halt_all(halt, scanning->request->pid);
+    int error = halt_all(halt, scanning->request->pid, scanning->goes_on ? STOP_LIVE_NS : STOP_NS);
     if (error != 0) return error;
     view_refresh(scanning->request->view);
     find_entries(scanning);
@@ -213,7 +216,7 @@ static int hold_patiently(struct scanning *scanning) {
 static void refuse_hold(struct scanning *scanning, int error) { /* not covered: a thread that does not stop, in vfork */
     bool waits = error == EPERM && halt_is_stopped(scanning->request->pid);
     const char *why = waits ? "it is stopped, and cannot make a copy of itself; let it go on (kill -CONT)"
-                      : error == EAGAIN ? "one did not end its realloc in time"
+                      : error == EAGAIN ? "one did not come to run, or to end its realloc, in time"
                       : error == EBUSY ? "one does not stop in time (it waits in vfork?)" : strerror(error);
     leaks_refuse(scanning->leaks, "failed: its threads cannot be stopped: %s", why);
 }
@@ -510,6 +513,18 @@ static void *run(void *context) {
     return NULL;
 }
 
+/* Who waits for the report sees that somebody is at work, also while that one waits itself. */
+static void await(pthread_t thread, const struct scan_request *request) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    do {
+        if (request->tick != NULL) request->tick(request->context);
+        until.tv_nsec += BEAT_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+    } while (pthread_timedjoin_np(thread, NULL, &until) == ETIMEDOUT);
+}
+
 static struct leaks *look_once(const struct scan_request *request) {
     struct scanning scanning = {.request = request, .leaks = leaks_create()};
     pthread_t thread;
@@ -518,7 +533,7 @@ static struct leaks *look_once(const struct scan_request *request) {
     scanning.alone = header->waiter.tid != 0 && halt_count_threads(request->pid) == 1;
     scanning.goes_on = !scanning.alone && header->handover == PP_HANDOVER_NONE;
     if (scanning.alone) run(&scanning);
-    else if (pthread_create(&thread, NULL, run, &scanning) == 0) pthread_join(thread, NULL);
+    else if (pthread_create(&thread, NULL, run, &scanning) == 0) await(thread, request);
     else leaks_refuse(scanning.leaks, "failed: no thread for it"); /* not covered: no thread to spare */
     return scanning.leaks;
 }
