@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -68,6 +69,19 @@ bool halt_any_runs(int pid) { /* not covered: a copy that is late, on a loaded m
         runs = entry->d_name[0] != '.' && state_of(pid, atoi(entry->d_name)) == 'R';
     closedir(tasks);
     return runs;
+}
+
+/* One that waits until the child that it has made by vfork goes on by itself does not stop before. Others do: who
+   waits for a lock on memory, say, is in the same state. */
+static bool is_in_vfork(int pid, int tid) {
+    char path[64];
+    int call = -1;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", pid, tid);
+    FILE *file = state_of(pid, tid) == 'D' ? fopen(path, "re") : NULL;
+    if (file == NULL) return false;
+    bool told = fscanf(file, "%d", &call) == 1;
+    fclose(file);
+    return told && (call == SYS_vfork || call == SYS_clone || call == SYS_clone3);
 }
 
 bool halt_is_stopped(int pid) { return state_of(pid, pid) == 'T'; }
@@ -162,8 +176,10 @@ static int seize(struct halt *halt, int tid) {
 /* Those that were seized last. */
 static int await_new(struct halt *halt, size_t from, int64_t deadline) {
     for (size_t i = from; i < halt->count;) {
-        int status, stopped = await_stop(halt->threads[i].tid, deadline, &status);
-        if (stopped < 0) return state_of(halt->pid, halt->threads[i].tid) == 'R' ? EAGAIN : EBUSY;
+        int status, tid = halt->threads[i].tid, stopped = await_stop(tid, now_ns() + DEADLINE_NS, &status);
+        if (stopped < 0 && is_in_vfork(halt->pid, tid)) return EBUSY;
+        if (stopped < 0 && now_ns() > deadline) return EAGAIN;
+        if (stopped < 0) continue;
         if (stopped > 0 && WSTOPSIG(status) != SIGTRAP) halt->was_stopped = true;
         if (stopped > 0 && read_registers(&halt->threads[i])) i++;
         else halt->threads[i] = halt->threads[--halt->count]; /* not covered: a thread that ends in that moment */
@@ -258,7 +274,7 @@ static bool await_late(int pid, int tid) { /* not covered: a thread that gets no
     int status, stopped = -1;
     for (unsigned i = 0; i < LATE_TRIES && stopped < 0; i++) {
         stopped = await_stop(tid, now_ns() + LATE_NS, &status);
-        if (stopped < 0 && state_of(pid, tid) == 'D') break; /* in vfork, say */
+        if (stopped < 0 && is_in_vfork(pid, tid)) break;
     }
     return stopped > 0;
 }

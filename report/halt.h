@@ -33,8 +33,8 @@ struct halt {
     bool was_stopped; /* by a signal, and does not run until another one lets it */
 };
 
-/* Stops all threads. 0, or errno: then none is stopped. EBUSY: a thread would not stop in time; EAGAIN: it would have
-   if it had come to run. */
+/* Stops all threads. 0, or errno: then none is stopped. EBUSY: a thread is in vfork and does not stop; EAGAIN: one did
+   not in time. */
 int halt_all(struct halt *halt, int pid, int64_t most_ns);
 /* Lets them go on, and forgets them. */
 void halt_resume(struct halt *halt);

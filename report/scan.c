@@ -41,7 +41,7 @@
 #define CACHE_LEAST (UINT64_C(1) << 20)
 #define PROGRESS_S 3.0
 #define BEAT_NS 200000000
-#define STOP_NS INT64_C(1500000000)      /* all threads: likewise; of one that goes on they stop and go again */
+#define STOP_NS INT64_C(5000000000)      /* all threads: likewise; of one that goes on they stop and go again */
 #define STOP_LIVE_NS INT64_C(200000000)
 #define LEAVE_NS INT64_C(3000000000)     /* to end a realloc: a busy machine needs its time */
 #define LEAVE_LIVE_NS INT64_C(20000000)  /* a process that goes on is let go and tried anew, so many times */
@@ -217,7 +217,7 @@ static void refuse_hold(struct scanning *scanning, int error) { /* not covered: 
     bool waits = error == EPERM && halt_is_stopped(scanning->request->pid);
     const char *why = waits ? "it is stopped, and cannot make a copy of itself; let it go on (kill -CONT)"
                       : error == EAGAIN ? "one did not come to run, or to end its realloc, in time"
-                      : error == EBUSY ? "one does not stop in time (it waits in vfork?)" : strerror(error);
+                      : error == EBUSY ? "one waits in vfork" : strerror(error);
     leaks_refuse(scanning->leaks, "failed: its threads cannot be stopped: %s", why);
 }
 

@@ -499,8 +499,8 @@ static void busy_threads(void) {
         if (pthread_create(&thread, NULL, churn, (void *)(i + 1)) != 0) _exit(94);
     }
     for (int i = 0; i < 8; i++) sem_wait(&ready);
-    malloc(4321);
-    expect("lost", 1, 4321);
+    for (int i = 0; i < 8; i++) malloc(4321);
+    expect("lost", 8, 8 * 4321);
 }
 
 #define CASE(name) {#name, name}

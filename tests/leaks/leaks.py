@@ -87,6 +87,9 @@ def run(program, case):
         want, found = expected(done.out), by_poolprof(report, program)
         if case == "busy_threads": # what they hold right now is reachable, and changes
             found["reachable"] = want["reachable"]
+            objects, size = found["lost"] # a stale word of theirs may point to where one of the lost lies
+            check(4 <= objects <= 8 and size == objects * 4321 and found["possible"][0] <= 8 - objects, "poolprof finds", found)
+            found["lost"], found["possible"] = want["lost"], want["possible"]
         check(found == want, "poolprof finds", found, "the case says", want)
         if case not in OTHERWISE and shutil.which("valgrind"):
             env.pop("LD_PRELOAD", None)
