@@ -345,6 +345,7 @@ static uintptr_t take_piece(void) {
     uintptr_t at = (uintptr_t)take(PIECE_BYTES, true);
     pp_reserve_leave();
     if (at % PIECE_BYTES == 0) return at;
+    /* seldom covered: address space is so short that less than a piece was asked for before */
     pp_stub_munmap((void *)at, PIECE_BYTES);
     if (!pp_reserve_enter()) return 0;
     at = (uintptr_t)take(2 * PIECE_BYTES, true);

@@ -18,7 +18,8 @@ bool pp_reserve_enter(void) {
         if (PP_LIKELY(other == 0)) return true;
         atomic_fetch_sub(&inside, 1);
         if (other == pp_lock_self()) return false;
-        /* In a child forked meanwhile by other means than fork() it is not there. */
+        /* In a child forked meanwhile by other means than fork() it is not there.
+           seldom covered: another thread gives back in that moment */
         if (++pauses > ENTER_PAUSES) atomic_compare_exchange_strong(&closer, &other, 0);
         pp_os_pause();
     }

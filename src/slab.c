@@ -71,7 +71,7 @@ static bool extend(struct arena *arena, size_t need, size_t step) {
         if (end > arena->limit) end = arena->limit;
         if (commit(arena, ready, end)) return true;
         if (!pp_reserve_is_short()) return false;
-        pp_os_pause();
+        pp_os_pause(); /* seldom covered: two threads in that moment, or the limit is reached */
     }
     return false;
 }
@@ -91,7 +91,7 @@ static void *take(struct arena *arena, size_t bytes) {
     if (!pp_reserve_enter()) return NULL;
     do {
         if (bytes > arena->limit - at) {
-            pp_reserve_leave();
+            pp_reserve_leave(); /* seldom covered: a range that is used up */
             return NULL;
         }
     } while (!atomic_compare_exchange_weak_explicit(&arena->used, &at, at + bytes,

@@ -93,18 +93,19 @@ def die_forked(way, wanted):
     """In a child that was forked without exec, with POOLPROF_CHILDREN=all: it has a profile of its own."""
     end, status, handlers_ran = wanted
     with Box() as box:
-        done = box.run("die", f"forked:{way}", options={"CHILDREN": "all", "REPORT": "json", "LOG": box.path("log")})
-        check(done.returncode == 0, "status of the parent", done.returncode, done.err)
-        pid, told = map(int, done.out.split())
-        check(told == status, "died by", told, "should be", status)
+        first = box.start("die", f"forked:{way}", options={"CHILDREN": "all", "REPORT": "none"}, stdin=subprocess.PIPE)
+        pid = int(first.stdout.readline())
         report = read_report(box.profile_of(pid, "die"))
+        told, err = first.communicate("\n", timeout=60)
+        check(first.returncode == 0, "status of the parent", first.returncode, err)
+        check(int(told) == status, "died by", told, "should be", status)
         process = report["process"]
-        check((process["end"], process["status"], process["parent"]) == (end, abs(status), done.pid), process)
+        check((process["end"], process["status"], process["parent"]) == (end, abs(status), first.pid), process)
         check_blocks(report, handlers_ran)
-        first = read_report(box.profile_of(done.pid, "die"))
-        rows = [(row["pid"], row["end"], row["status"]) for row in first["children"]]
+        parent = read_report(box.profile_of(first.pid, "die"))
+        rows = [(row["pid"], row["end"], row["status"]) for row in parent["children"]]
         check(rows == [(pid, end, abs(status))], "in the parent's report:", rows)
-        check_outstanding(first, "leak_small", 0, 0)
+        check_outstanding(parent, "leak_small", 0, 0)
         box.check_gone()
 
 
