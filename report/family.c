@@ -152,7 +152,7 @@ static void recruit(struct family *family, int directory, const char *name, uint
     struct pp_segment_header header;
     int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return; /* not covered: the segment is gone in that moment */
+        return; /* seldom covered: the segment is gone in that moment */
     bool readable = read_identity(fd, &header);
     close(fd);
     if (!readable)
@@ -222,7 +222,7 @@ void family_search(struct family *family) {
         scan(family, directory);
         closedir(directory);
     } else if (fd >= 0) {
-        close(fd); /* not covered: the segment is gone in that moment */
+        close(fd); /* seldom covered: the segment is gone in that moment */
     }
     pthread_mutex_unlock(&family->lock);
 }

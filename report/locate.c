@@ -197,7 +197,7 @@ static char *mapped_segment(uint32_t pid) {
         if (file == NULL || !locate_segment_name(file, &found, &nonce) || found != pid) continue;
         if (asprintf(&path, "/proc/%" PRIu32 "/root%s", pid, file) < 0) path = NULL;
         if (path == NULL || (lstat(path, &status) == 0 && S_ISREG(status.st_mode))) continue;
-        free(path); /* not covered: the segment's file has gone, its process lives */
+        free(path); /* seldom covered: the segment's file has gone, its process lives */
         path = NULL;
     }
     if (maps != NULL) fclose(maps);

@@ -204,7 +204,7 @@ static int hold_patiently(struct scanning *scanning) {
     if (!scanning->goes_on) return hold(scanning, LEAVE_NS);
     for (unsigned tries = 0; tries < LIVE_TRIES && error == EAGAIN; tries++) {
         if (tries > 0) {
-            halt_resume(&scanning->halt); /* not covered: a realloc is under way in that moment */
+            halt_resume(&scanning->halt); /* seldom covered: a realloc is under way in that moment */
             nanosleep(&(struct timespec){0, LIVE_PAUSE_NS}, NULL);
         }
         scanning->stopped_s = now_s();
@@ -213,7 +213,7 @@ static int hold_patiently(struct scanning *scanning) {
     return error;
 }
 
-static void refuse_hold(struct scanning *scanning, int error) { /* not covered: a thread that does not stop, in vfork */
+static void refuse_hold(struct scanning *scanning, int error) { /* seldom covered: a thread that stays in vfork */
     bool waits = error == EPERM && halt_is_stopped(scanning->request->pid);
     const char *why = waits ? "it is stopped, and cannot make a copy of itself; let it go on (kill -CONT)"
                       : error == EAGAIN ? "one did not come to run, or to end its realloc, in time"
@@ -276,7 +276,7 @@ static bool stand_still(struct scanning *scanning) {
     } else if (error != 0 && error != EAGAIN && ask(scanning)) {
         return true;
     } else if (waiter->tid == 0 || error == EAGAIN) {
-        refuse_hold(scanning, error); /* not covered: a thread that does not stop, in vfork */
+        refuse_hold(scanning, error); /* seldom covered: a thread that does not stop, in vfork */
         return false;
     } else {
         know(scanning, NULL);

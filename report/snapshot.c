@@ -74,7 +74,7 @@ static void restart(struct user_regs_struct *registers) {
     if ((int64_t)registers->orig_rax < 0) return;
     if (result == RESTART_BLOCK) registers->rax = SYS_restart_syscall;
     else if (result <= RESTART_SYS && result >= RESTART_NOHAND) registers->rax = registers->orig_rax;
-    else return;
+    else return; /* seldom covered: its call returns in that moment */
     registers->rip -= 2;
 }
 
@@ -146,7 +146,7 @@ static void await_permission(int copy, uint64_t address) {
     struct iovec local = {&word, sizeof word}, remote = {(void *)(uintptr_t)address, sizeof word};
     int64_t deadline = now_ns() + PERMISSION_NS;
     while (process_vm_readv(copy, &local, 1, &remote, 1, 0) < 0 && errno == EPERM && now_ns() < deadline)
-        nanosleep(&(struct timespec){0, 100000}, NULL); /* not covered: the copy's permission is late */
+        nanosleep(&(struct timespec){0, 100000}, NULL); /* seldom covered: the copy's permission is late */
 }
 
 /* The program's code and word are where its header says, which its own wild writes may have hit: the word must be in

@@ -231,7 +231,7 @@ static enum finish_cause look_again(struct watch *watch, const struct watched *w
         return cause;
     family_doubt(&watch->family);
     recruit(watch);
-    return watched->replaced ? FINISH_EXEC : cause; /* not covered: it joins in that moment */
+    return watched->replaced ? FINISH_EXEC : cause; /* seldom covered: it joins in that moment */
 }
 
 static bool is_silent(const struct watched *watched) { return watched->is_child || watched->replaced; }

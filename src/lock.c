@@ -31,12 +31,12 @@ bool pp_lock_slow(struct pp_lock *lock, uint32_t self) {
             if (atomic_compare_exchange_weak_explicit(&lock->word, &word, self | SLEEPERS,
                                                       memory_order_acquire, memory_order_relaxed))
                 return true;
-            continue; /* not covered: threads in that moment */
+            continue; /* seldom covered: threads in that moment */
         }
         if ((word & SLEEPERS) == 0 &&
             !atomic_compare_exchange_weak_explicit(&lock->word, &word, word | SLEEPERS,
                                                    memory_order_relaxed, memory_order_relaxed))
-            continue; /* not covered: threads in that moment */
+            continue; /* seldom covered: threads in that moment */
         pp_os_futex_wait(&lock->word, word | SLEEPERS, -1);
     }
 }

@@ -127,7 +127,7 @@ static void read_range(const struct dl_find_object *object, uintptr_t *start, ui
     *end = (uintptr_t)object->dlfo_map_end;
     if (!read_headers_at(*start) && !read_headers_at(bias) &&
         !read_headers_at(pp_round_down(getauxval(AT_PHDR), PP_PAGE_BYTES)))
-        return; /* not covered: an object whose headers are nowhere */
+        return;
     for (unsigned i = 0; i < modules.header_count; i++) {
         const Elf64_Phdr *header = &modules.headers[i];
         uintptr_t from = pp_round_down(bias + header->p_vaddr, PP_PAGE_BYTES);

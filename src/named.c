@@ -36,7 +36,7 @@ static void raise(_Atomic uint64_t *peak, uint64_t live) {
     uint64_t most = PP_LOAD(peak);
     while (live > most && !atomic_compare_exchange_weak_explicit(peak, &most, live, memory_order_relaxed,
                                                                  memory_order_relaxed))
-        continue; /* not covered: two threads in that moment */
+        continue; /* seldom covered: two threads in that moment */
 }
 
 static void count_memory(struct pp_named *pool, const struct pp_slab *slab, bool more, bool tracked) {
@@ -109,7 +109,7 @@ static struct pp_slab *make_slab(struct pp_named *pool) {
     slab->next = PP_LOAD(&pool->all);
     while (!atomic_compare_exchange_weak_explicit(&pool->all, &slab->next, pp_slab_number(slab),
                                                   memory_order_release, memory_order_relaxed))
-        continue; /* not covered: two threads in that moment */
+        continue; /* seldom covered: two threads in that moment */
     return slab;
 }
 

@@ -159,7 +159,7 @@ static void raise_top(uintptr_t end) {
     uintptr_t top = PP_LOAD(&pp_slab_range.top);
     while (top < end && !atomic_compare_exchange_weak_explicit(
                             &pp_slab_range.top, &top, end, memory_order_release, memory_order_relaxed))
-        continue; /* not covered: two threads in that moment */
+        continue; /* seldom covered: two threads in that moment */
 }
 
 static struct pp_slab *create(unsigned class, uint32_t object, uint32_t bytes) {

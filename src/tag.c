@@ -88,7 +88,7 @@ void pp_tag_add(uint32_t tag, int64_t bytes) {
     while (live > peak && !atomic_compare_exchange_weak_explicit(&row->peak_bytes, &peak, live,
                                                                  memory_order_relaxed,
                                                                  memory_order_relaxed))
-        continue; /* not covered: two threads in that moment */
+        continue; /* seldom covered: two threads in that moment */
 }
 
 PP_NOINLINE bool pp_tag_note(const struct pp_thread *thread, uint64_t bytes) {

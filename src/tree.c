@@ -117,7 +117,7 @@ static bool take_over(int directory, const char *name, struct pp_tree_place *fou
     struct pp_segment_header *header = map_header(directory, name), *root = header;
     if (header == NULL) return false;
     if (!is_of_living(header)) {
-        pp_os_unmap(header, PP_SEGMENT_TREE_BYTES); /* not covered: the parent ends in that moment */
+        pp_os_unmap(header, PP_SEGMENT_TREE_BYTES); /* seldom covered: the parent ends in that moment */
         return false;
     }
     if (header->tree_nonce != header->nonce) {
@@ -129,7 +129,7 @@ static bool take_over(int directory, const char *name, struct pp_tree_place *fou
         if (root == NULL) return false;
     }
     if (!watcher_lives(root)) {
-        pp_os_unmap(root, PP_SEGMENT_TREE_BYTES); /* not covered: the watcher ends in that moment */
+        pp_os_unmap(root, PP_SEGMENT_TREE_BYTES); /* seldom covered: the watcher ends in that moment */
         return false;
     }
     *found = (struct pp_tree_place){.words = &root->tree, .nonce = root->nonce, .pid = root->pid,

@@ -97,7 +97,7 @@ static bool extend_bounds(struct pp_stack_bounds *bounds, uintptr_t sp) {
     if (sp >= bounds->low || bounds->low - sp > STACK_SPAN) return false;
     for (page = pp_round_down(bounds->low, PP_PAGE_BYTES); page > first; page -= PP_PAGE_BYTES) {
         if (!page_readable(page - PP_PAGE_BYTES)) {
-            bounds->hole = page; /* not covered: a guard page within the main thread's stack */
+            bounds->hole = page; /* seldom covered: a guard page within the main thread's stack */
             return false;
         }
         bounds->low = page - PP_PAGE_BYTES;
