@@ -229,7 +229,7 @@ def live(rounds=1):
         check(len(children_of(process.pid)) <= 2, "children", children_of(process.pid)) # the watcher's stub is one
         found = poolprof("report", process.pid, "--leaks", "--check")
         check(found.returncode == 1, "--check: status", found.returncode)
-        process.communicate("x", timeout=20)
+        process.communicate("x", timeout=100)
         check(process.returncode == 0, "status", process.returncode)
         leaks_of(read_report(box.profile_of(process.pid), False), lost_objects=1)
 
@@ -240,7 +240,7 @@ def refused():
         process = box.start("annotated", "busy", stdin=subprocess.PIPE)
         check(process.stdout.readline() == "ready 1\n", "start")
         check(LIBC.ptrace(PTRACE_SEIZE, process.pid, None, None) == 0, "ptrace", ctypes.get_errno())
-        process.communicate("x", timeout=30)
+        process.communicate("x", timeout=100)
         report = read_report(box.profile_of(process.pid), False)
         spot = [spot for spot in report["blind_spots"] if spot["what"] == "thread_registers"]
         check(report["leaks"]["scan"] == "done" and len(spot) == 1 and 7 <= spot[0]["count"] <= 8, report["leaks"], spot)
@@ -259,7 +259,7 @@ def refused_live(rounds=1):
             leaks_of(report, lost_objects=1, lost_bytes=111)
             spot = [spot for spot in report["blind_spots"] if spot["what"] == "thread_registers"]
             check(len(spot) == 1 and 7 <= spot[0]["count"] <= 8, spot)
-        process.communicate("x", timeout=30)
+        process.communicate("x", timeout=100)
         check(process.returncode == 0, "status", process.returncode)
 
 
@@ -283,7 +283,7 @@ def waits(rounds, *arguments, **more):
             registers = [spot["count"] for spot in report["blind_spots"] if spot["what"] == "thread_registers"]
             check(registers == ([23] if arguments else []), "threads that were not stopped:", registers)
         time.sleep(max(0.0, begun + 2 - time.monotonic()))
-        out, err = process.communicate("x", timeout=30)
+        out, err = process.communicate("x", timeout=100)
         counts = [int(line.split()[0]) for line in out.splitlines() if line[0].isdigit()]
         check(process.returncode == 0 and len(counts) >= 40 and min(counts) > 0, process.returncode, out, err)
 
@@ -311,7 +311,7 @@ def stop_and_wait(box, arguments, told, ask):
     heard = signal.sigtimedwait({signal.SIGCHLD}, 0)
     waited = os.waitpid(process.pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
     os.kill(process.pid, signal.SIGCONT)
-    process.communicate("x", timeout=30)
+    process.communicate("x", timeout=100)
     told.write(f"{heard} {waited} {process.returncode}\n")
     told.flush()
 
@@ -333,7 +333,7 @@ def while_stopped(arguments, look):
             pid = int(answers.readline())
             begun = time.monotonic()
             look(pid)
-            check(time.monotonic() - begun < 40, "it took", time.monotonic() - begun, "s")
+            check(time.monotonic() - begun < 100, "it took", time.monotonic() - begun, "s")
             check(states_of(pid) == {"T"}, "threads are", states_of(pid))
             questions.write("\n")
             questions.flush()
@@ -344,10 +344,14 @@ def while_stopped(arguments, look):
 
 def stopped():
     """A program that a signal has stopped, as ^Z does: looked through as it stands, and nobody hears of it."""
-    def look(pid):
+    def lost(pid): # not yet, where the watcher's clock is late: what is of its last tick counts as reachable
         done = poolprof("report", pid, "--leaks", "--format", "json", "--no-symbols")
         check(done.returncode == 0 and "was stopped and still is" in done.stderr, done.returncode, done.stderr)
-        leaks_of(json.loads(done.stdout), lost_objects=1, lost_bytes=111)
+        found = json.loads(done.stdout)
+        return found if found["leaks"]["lost_objects"] > 0 else None
+
+    def look(pid):
+        leaks_of(looked_at(lambda: lost(pid)), lost_objects=1, lost_bytes=111)
         done = poolprof("ctl", pid, "leaks")
         check(json.loads(done.stdout)["data"]["lost_bytes"] == 111, done.stdout, done.stderr)
         check(poolprof("why", pid, 1).returncode == 0, "why")
@@ -405,7 +409,7 @@ def delta():
         done = poolprof("report", process.pid, "--leaks", "--marked", "--format", "json", "--no-symbols")
         check(done.returncode == 0, done.stderr)
         found = json.loads(done.stdout)["leaks"]
-        process.communicate("\n", timeout=20)
+        process.communicate("\n", timeout=100)
         found = {kind: (found[f"{kind}_objects"], found[f"{kind}_bytes"]) for kind in ADDED.values()}
         check(found == {"lost": (4, 168), "indirect": (2, 96), "possible": (1, 300)}, found)
         if shutil.which("valgrind") and os.path.exists("/usr/include/valgrind/memcheck.h"):
