@@ -3,7 +3,7 @@
  * stretches of address space), and there by a table with the first object of each page; what is left
  * is a binary search among the objects of one page.
  *
- * Cost per object: 8 bytes of the caller's, a state, 4 bytes on the stack while it waits, and 4 bytes
+ * Cost per object: 8 bytes of the caller's, a state, a bit where many wait (pending.h), and 4 bytes
  * per page. Cost per word: a comparison with the heap's bounds.
  */
 #include "reach.h"
@@ -95,6 +95,7 @@ bool reach_init(struct reach *reach, const reach_object *objects, size_t count,
     for (size_t i = 1; i < count; i++)
         if (REACH_ADDRESS(objects[i]) <= REACH_ADDRESS(objects[i - 1])) return false;
     reach->states = model_alloc(count, 1);
+    pending_init(&reach->pending, count);
     reach->buffer = model_buffer(1, BUFFER_BYTES);
     for (size_t i = 1; i <= count; i++) {
         if (i < count && REACH_ADDRESS(objects[i]) - REACH_ADDRESS(objects[i - 1]) < EXTENT_GAP) continue;
@@ -109,7 +110,7 @@ void reach_fini(struct reach *reach) {
     for (size_t i = 0; i < reach->extent_count; i++) free(reach->extents[i].first);
     free(reach->extents);
     free(reach->states);
-    free(reach->stack);
+    pending_fini(&reach->pending);
     free(reach->buffer);
     free(reach->leaders);
     *reach = (struct reach){0};
@@ -219,12 +220,6 @@ static bool is_explained(struct reach *reach, size_t object, uint64_t address) {
 
 /* ---- marking ---- */
 
-static void push(struct reach *reach, size_t object) {
-    reach->stack = model_grow(reach->stack, reach->stack_count, &reach->stack_room,
-                              sizeof *reach->stack);
-    reach->stack[reach->stack_count++] = (uint32_t)object;
-}
-
 /* A word of a root or of a live object, and where it lies. */
 static void mark(struct reach *reach, uint64_t word, uint64_t at, bool definite) {
     size_t object;
@@ -237,7 +232,7 @@ static void mark(struct reach *reach, uint64_t word, uint64_t at, bool definite)
     if (reach->graph != NULL) graph_add(reach->graph, at, object, !start && state != REACH_REACHABLE);
     if (!open || state == before) return;
     reach->states[object] = state;
-    push(reach, object);
+    pending_add(&reach->pending, object);
 }
 
 static struct reach_leader *find_leader(const struct reach *reach, size_t object) {
@@ -269,7 +264,7 @@ static void mark_lost(struct reach *reach, uint64_t word) {
     reach->states[object] = REACH_INDIRECT;
     leader->bytes += reach_bytes(reach, object);
     if (former == NULL) {
-        push(reach, object); /* else all that it leads to is indirect already */
+        pending_add(&reach->pending, object); /* else all that it leads to is indirect already */
         return;
     }
     leader->bytes += former->bytes;
@@ -318,15 +313,15 @@ static void look_through(struct reach *reach, uint64_t start, uint64_t end, bool
 }
 
 static void work_off(struct reach *reach) {
-    while (reach->stack_count > 0 && !reach->gave_up) {
-        size_t object = reach->at = reach->stack[--reach->stack_count];
+    size_t object;
+    while (!reach->gave_up && pending_take(&reach->pending, &object)) {
+        reach->at = object;
         uint64_t start = reach_address(reach, object);
         if (reach->graph != NULL) graph_begin(reach->graph, object);
         look_through(reach, start, start + reach_bytes(reach, object),
                      reach->states[object] == REACH_REACHABLE);
         if (reach->graph != NULL) graph_end(reach->graph);
     }
-    reach->stack_count = 0;
 }
 
 void reach_range(struct reach *reach, uint64_t start, uint64_t end) {
@@ -345,7 +340,7 @@ void reach_mark(struct reach *reach, size_t object) {
     if (reach->graph != NULL) graph_add(reach->graph, 0, object, false);
     if (reach->states[object] == REACH_REACHABLE) return;
     reach->states[object] = REACH_REACHABLE;
-    push(reach, object);
+    pending_add(&reach->pending, object);
     work_off(reach);
 }
 
@@ -355,7 +350,7 @@ bool reach_finish(struct reach *reach) {
         reach->leaders = model_grow(reach->leaders, reach->leader_count, &reach->leader_room,
                                     sizeof *reach->leaders);
         reach->leaders[reach->leader_count++] = (struct reach_leader){.object = (uint32_t)i};
-        push(reach, i);
+        pending_add(&reach->pending, i);
         work_off(reach);
     }
     return !reach->gave_up;

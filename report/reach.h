@@ -20,6 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pending.h"
+
 /* An object, in 8 bytes: where it starts, a multiple of 8 below 2^47, and its size; of a large one, that is in
    a table. There may be ten million. */
 typedef uint64_t reach_object;
@@ -64,8 +66,7 @@ struct reach {
     size_t extent_count;
     uint64_t low, span;      /* of all objects */
     size_t found, at;        /* last, and looked through now: guesses begin there */
-    uint32_t *stack; /* objects whose contents are still to be looked at */
-    size_t stack_count, stack_room;
+    struct pending pending;  /* whose contents are still to be looked at */
     uint64_t *buffer;
     uint64_t bytes_done;     /* looked through so far */
     uint64_t bytes_ticked;

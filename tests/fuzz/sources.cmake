@@ -31,6 +31,7 @@ set(fuzz_sources
   report/token.c
   report/leaks.c
   report/maps.c
+  report/pending.c
   report/reach.c
   report/scan_objects.c
   report/suppress.c
