@@ -59,8 +59,12 @@ def off():
 def no_slabs():
     """Without pools there is nothing to look at."""
     with Sandbox() as box:
-        report = box.report(box.run("stale", 30, options={"STALE": "1s", "POOL": 0}).pid)
+        process = box.start("stale", stdin=subprocess.PIPE, options={"STALE": "1s", "POOL": 0})
+        time.sleep(1)
+        process.communicate("", timeout=PATIENCE_S)
+        report = box.report(process.pid)
         check(counts(report) == {"make_touched": 0, "make_left": 0}, counts(report))
+        check([spot["count"] for spot in staleness(report)] == [0], report["blind_spots"])
 
 
 main({"told_apart": told_apart, "off": off, "no_slabs": no_slabs})
