@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,9 +17,11 @@ char *publish_temporary(const char *path) {
     const char *name = strrchr(path, '/');
     int directory = name != NULL ? (int)(name - path) + 1 : 0;
     char *temporary = NULL;
+    uint32_t chance = 0;
+    getrandom(&chance, sizeof chance, GRND_NONBLOCK); /* processes of two containers may have one pid */
     /* "./": SQLite takes ":memory:" and "" for something else than files. */
-    if (asprintf(&temporary, "%.*s.poolprof-%d.tmp", directory > 0 ? directory : 2,
-                 directory > 0 ? path : "./", (int)getpid()) < 0)
+    if (asprintf(&temporary, "%.*s.poolprof-%d.%08" PRIx32 ".tmp", directory > 0 ? directory : 2,
+                 directory > 0 ? path : "./", (int)getpid(), chance) < 0)
         return NULL; /* not covered: no memory */
     return temporary;
 }
