@@ -11,7 +11,7 @@
 
 void pp_ends_init(void);
 
-/* RTLD_DEFAULT would find ours: we are linked with -Bsymbolic. A program of fixed addresses that takes malloc's has
+/* RTLD_DEFAULT would find ours, to which we are bound. A program of fixed addresses that takes malloc's has
    a symbol without a section, whose value is the stub that leads to ours (python3 of Debian). */
 static bool has_own_malloc(void) {
     void *program = dlopen(NULL, RTLD_LAZY), *found = program != NULL ? dlsym(program, "malloc") : NULL;

@@ -46,26 +46,16 @@ static struct model_frame frame_of(const struct aggregate_stacks *stacks, uint64
     return (struct model_frame){.module = module, .address = address};
 }
 
-/* Our own frames at the inner end are of no interest to anyone. */
-static uint32_t skip_own_frames(const struct aggregate_stacks *stacks, uint32_t node) {
-    for (unsigned i = 0; node >= PP_NODE_FIRST && i < FRAMES_MAX; i++) {
-        const struct pp_segment_node *at = view_element(stacks->view, PP_AREA_NODES, node);
-        if (at == NULL || at->key == 0) return node;
-        struct model_frame frame = frame_of(stacks, at->key, (at->parent & PP_NODE_EXACT) != 0);
-        uint32_t parent = at->parent & ~PP_NODE_EXACT;
-        if ((stacks->model->modules[frame.module].flags & PP_MODULE_SELF) == 0 || parent >= node) return node;
-        node = parent;
-    }
-    return node; /* not covered: chains of more own frames than FRAMES_MAX */
-}
-
-/* Adds `count` nodes of the segment, innermost first, below what is outwards of them. */
+/* Adds `count` nodes of the segment, innermost first, below what is outwards of them. Our own frames are of no
+   interest to anyone: at the inner end, or where we pass a call on or call back. */
 static struct way fold_nodes(struct aggregate_stacks *stacks, const uint32_t *nodes, size_t count, struct way way) {
     while (count-- > 0) {
         const struct pp_segment_node *at = view_element(stacks->view, PP_AREA_NODES, nodes[count]);
         struct model_frame frame = frame_of(stacks, at->key, (at->parent & PP_NODE_EXACT) != 0);
-        way.leaf = fold_node(&stacks->fold, way.leaf, fold_frame(&stacks->fold, &frame));
-        way.count++;
+        if ((stacks->model->modules[frame.module].flags & PP_MODULE_SELF) == 0) {
+            way.leaf = fold_node(&stacks->fold, way.leaf, fold_frame(&stacks->fold, &frame));
+            way.count++;
+        }
         stacks->ways[nodes[count]] = way;
     }
     return way;
@@ -96,7 +86,7 @@ uint32_t aggregate_stack(struct aggregate_stacks *stacks, uint32_t site) {
     if (stacks->stack_of[site] != 0) return stacks->stack_of[site];
     const struct pp_segment_site *at = view_element(stacks->view, PP_AREA_SITES, site);
     if (at == NULL || at->node < PP_NODE_FIRST || stacks->ways == NULL) return 0;
-    struct way way = way_of(stacks, skip_own_frames(stacks, at->node));
+    struct way way = way_of(stacks, at->node);
     if (way.leaf == 0 && way.truncated) return 0;
     model->stacks = model_grow(model->stacks, model->stack_count, &stacks->stack_room,
                                sizeof *model->stacks);

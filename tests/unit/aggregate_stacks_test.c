@@ -41,7 +41,8 @@ static void own_frames_are_not_shown(void **state) {
     uint32_t self = segment_builder_module(&builder, "/libpoolprof.so", 0x1000, 0x2000,
                                            PP_MODULE_SELF);
     uint32_t game = segment_builder_module(&builder, "/game", 0x3000, 0x4000, PP_MODULE_MAIN);
-    uint32_t node = segment_builder_node(&builder, self, 0x1500, PP_NODE_ROOT); /* outer: stays */
+    uint32_t node = segment_builder_node(&builder, game, 0x3400, PP_NODE_ROOT);
+    node = segment_builder_node(&builder, self, 0x1500, node); /* passes a call on */
     node = segment_builder_node(&builder, game, 0x3500, node);
     node = segment_builder_node(&builder, self, 0x1600, node);
     node = segment_builder_node(&builder, self, 0x1700, node);
@@ -51,6 +52,7 @@ static void own_frames_are_not_shown(void **state) {
     const struct model_stack *stack = model_stack(model, model->sites[0].stack);
     assert_int_equal(stack->count, 2);
     assert_int_equal(stack->frames[0].module, game);
+    assert_int_equal(stack->frames[1].module, game);
     model_destroy(model);
     segment_builder_fini(&builder);
 }
