@@ -178,8 +178,7 @@ static PP_COLD enum verdict forget_nested(struct pp_thread *thread, void *block,
         note_freed(thread, block, record, kind, frame);
         return FORGOTTEN;
     }
-    /* Busy, or it may itself be on the pending list: the interrupted call will know. */
-    /* not covered: a signal handler frees on top of us */
+    /* not covered: a signal handler frees on top of us. Busy, or itself pending: the interrupted call knows. */
     return pp_heap_postpone(thread, (struct pp_pending){.block = block}) ? POSTPONED : UNTRACKED;
 }
 
@@ -567,6 +566,7 @@ void *pp_heap_reallocate(void *block, size_t bytes, const void *frame) {
         pp_heap_free(block, PP_KIND_MALLOC, frame);
         return NULL;
     }
+    if (block == thread->last) thread->last = NULL; /* it lives on at another size: not temporary */
     if (pp_slab_owns(block)) return reallocate_pooled(block, bytes, frame);
     if (PP_UNLIKELY(!pp_backing_owns(block))) return adopt_foreign(block, bytes, frame);
     if (PP_UNLIKELY(pp_track_nested(thread))) return reallocate_moving(block, bytes, frame);

@@ -25,6 +25,18 @@ def compare(program, rounds, *more):
     check(many["outstanding_objects"] == few["outstanding_objects"], "outstanding differs:", few, many)
 
 
+def temporary():
+    """The same figure whatever serves the blocks."""
+    for options in ({}, {"POOL": 0}, {"POOL_MAX": 64}, {"POOL_HOT": 1}):
+        with Sandbox() as box:
+            done = box.run("temporary", options=options)
+            check(done.returncode == 0 and done.err == "", "status", done.returncode, done.err)
+            with open(box.path("expect"), encoding="utf-8") as file:
+                own = int(file.read().split("=")[1])
+            seen = box.report(done.pid)["totals"]["temporary_allocations"]
+            check(own <= seen <= own + 20, options, "temporary", seen, "not", own)
+
+
 def stress():
     seed = int(time.time()) % 1000000
     for number in (1, 2, seed):
@@ -33,4 +45,5 @@ def stress():
 
 
 if __name__ == "__main__":
-    main({"c": lambda: compare("totals", 200), "new": lambda: compare("totals_new", 100), "stress": stress})
+    main({"c": lambda: compare("totals", 200), "new": lambda: compare("totals_new", 100), "stress": stress,
+          "temporary": temporary})
