@@ -18,6 +18,9 @@ struct memory {
     char *pages;
     size_t page_count;
     uint64_t last_page; /* read last */
+    uint64_t last_hit;  /* asked for last */
+    int luck;           /* 0: pages are seldom met again */
+    unsigned probes;
     uint64_t bytes_read;
     int error;          /* the last one; 0: none yet */
 };

@@ -1,5 +1,6 @@
 /* For scan.sh. `heap MB THREADS`: that much, and threads that make, move and free lists; tells how long a fork
-   takes. `objects N order|random`: a chain through so many. Then waits for the end of its input. */
+   takes. `objects N order|array|random`: a chain through so many as they were made; an array of pointers to them in no
+   order; a chain in no order. Then waits for the end of its input. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,14 +63,19 @@ static void heap(size_t count, long threads) {
     }
 }
 
-static void objects(size_t count, int mixed) {
+enum form { ORDER, ARRAY, RANDOM };
+static void objects(size_t count, enum form form) {
     struct node **all = malloc(count * sizeof *all);
     for (size_t i = 0; i < count; i++) all[i] = malloc(sizeof **all);
-    for (size_t i = count - 1; mixed && i > 0; i--) {
+    for (size_t i = count - 1; form != ORDER && i > 0; i--) {
         size_t other = ((size_t)rand() << 20 ^ (size_t)rand()) % (i + 1);
         struct node *swap = all[i];
         all[i] = all[other];
         all[other] = swap;
+    }
+    if (form == ARRAY) {
+        blocks = (void **)all;
+        return;
     }
     for (size_t i = 0; i < count; i++) all[i]->next = i + 1 < count ? all[i + 1] : NULL;
     chain = all[0];
@@ -80,7 +86,7 @@ int main(int argc, char **argv) {
     char byte;
     if (argc != 4) return 2;
     if (strcmp(argv[1], "heap") == 0) heap((size_t)atol(argv[2]) * (1048576 / BLOCK), atol(argv[3]));
-    else objects((size_t)atol(argv[2]), strcmp(argv[3], "random") == 0);
+    else objects((size_t)atol(argv[2]), argv[3][0] == 'o' ? ORDER : argv[3][0] == 'a' ? ARRAY : RANDOM);
     puts("ready");
     fflush(stdout);
     if (read(0, &byte, 1) < 0) return 1;

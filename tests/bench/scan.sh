@@ -56,6 +56,8 @@ row 20 heap 10 1
 row 20 heap 100 8
 row 10 heap 1024 8
 row 3 objects 10000000 order
+row 2 objects 10000000 array
+row 2 objects 1000000 random # each is read by itself: some 1.5 us
 export LD_PRELOAD="$build/lib/libpoolprof.so"
 game "game and 1 GiB, frame ms"
 (sleep 2; pid=$(cat "$work/game.pid"); for round in 1 2 3 4; do LD_PRELOAD= look "$pid"; sleep 0.5; done >/dev/null) &
