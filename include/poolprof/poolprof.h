@@ -74,7 +74,8 @@ extern int poolprof_pool_stats_now(struct poolprof_pool *, struct poolprof_pool_
 
 /* A pool of objects of `object_bytes` bytes (at most 4 MiB - 1). `name` is copied (63 bytes of it) and
    shown in the report; two pools may have the same. Memory for `reserve` objects is taken at once (0: as
-   needed). Objects are aligned to 16 bytes, or to their size if that is a power of two up to 4096.
+   needed). Objects are aligned to 16 bytes, or to their size if that is a power of two up to 4096
+   (not in strict C99 without the library).
    NULL and errno: EINVAL (no name, too large), ENOMEM. */
 POOLPROF_INLINE struct poolprof_pool *poolprof_pool_create(const char *name, size_t object_bytes,
                                                            size_t reserve) {
@@ -87,7 +88,12 @@ POOLPROF_INLINE struct poolprof_pool *poolprof_pool_create(const char *name, siz
 /* An object, its content undefined. NULL and errno: ENOMEM; EINVAL for a pool that does not exist. */
 POOLPROF_INLINE void *poolprof_pool_acquire(struct poolprof_pool *pool) {
     if (poolprof_pool_acquire_now != 0) return poolprof_pool_acquire_now(pool);
-    return pool != 0 ? malloc(*(size_t *)(void *)pool) : 0;
+    if (pool == 0) return 0;
+    size_t bytes = *(size_t *)(void *)pool;
+#ifdef __USE_ISOC11
+    if (bytes > 16 && bytes <= 4096 && (bytes & (bytes - 1)) == 0) return aligned_alloc(bytes, bytes);
+#endif
+    return malloc(bytes);
 }
 
 /* Gives an object back; NULL is fine. 0, or -1 and errno EINVAL: no object of this pool in use (released

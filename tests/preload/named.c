@@ -161,12 +161,24 @@ static void misuse(void) {
     free(block);
 }
 
+/* To their size, with the library and without. */
+static void aligned(void) {
+    for (size_t bytes = 16; bytes <= 4096; bytes *= 2) {
+        struct poolprof_pool *own = poolprof_pool_create("aligned", bytes, 0);
+        for (int i = 0; i < 20; i++) {
+            void *object = poolprof_pool_acquire(own);
+            CHECK(object != NULL && (uintptr_t)object % bytes == 0);
+        }
+    }
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(void);
     } cases[] = {{"sites", sites}, {"large", large}, {"many", many}, {"huge", huge},
-                 {"signals", signals}, {"forks", forks}, {"misuse", misuse}, {"shared", shared}};
+                 {"signals", signals}, {"forks", forks}, {"misuse", misuse}, {"shared", shared},
+                 {"aligned", aligned}};
     CHECK((pool = poolprof_pool_create("bullets", 64, 0)) != NULL);
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++)
         if (argc > 1 && strcmp(argv[1], cases[i].name) == 0) cases[i].run();

@@ -54,9 +54,9 @@ def alone():
     with Sandbox() as box:
         env = box.environment()
         env.pop("LD_PRELOAD", None)
-        done = box.run("/bin/sh", "-c", f"exec {os.path.join(PROGRAMS, 'named')} none", env=env)
+        done = box.run("/bin/sh", "-c", f"exec {os.path.join(PROGRAMS, 'named')} aligned", env=env)
         check(done.returncode == 0, done.returncode, done.err)
-        box.profile_of(box.run("named", "none").pid)
+        box.profile_of(box.run("named", "aligned").pid)
 
 
 def sizes():
