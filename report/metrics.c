@@ -183,11 +183,12 @@ static char *name_of(const struct model *model, const struct model_site *site) {
     const struct model_stack *stack = model_stack(model, site->stack);
     FILE *to = open_memstream(&text, &bytes);
     if (to == NULL) return strdup("");
-    for (size_t i = 0; i < stack->count && i < METRICS_LABEL_FRAMES; i++) {
+    size_t first = model_stack_first(stack);
+    for (size_t i = first; i < stack->count && i < first + METRICS_LABEL_FRAMES; i++) {
         const struct model_frame *frame = &stack->frames[i];
         const char *module = frame->module < model->module_count ? model->modules[frame->module].path : "";
         char *short_name = frame->function != NULL ? words_shorten(frame->function, 80) : NULL;
-        if (i > 0) fputs(" < ", to);
+        if (i > first) fputs(" < ", to);
         if (short_name != NULL) fputs(short_name, to);
         /* not covered: a frame without a name */
         else fprintf(to, "%s+0x%" PRIx64, words_base(module), frame->address);
@@ -205,9 +206,10 @@ struct site_key {
 static struct site_key key_of(const struct model *model, const struct model_site *site) {
     struct site_key key = {0};
     const struct model_stack *stack = model_stack(model, site->stack);
-    for (size_t i = 0; i < stack->count && i < METRICS_LABEL_FRAMES; i++) {
+    size_t first = model_stack_first(stack);
+    for (size_t i = first; i < stack->count && i < first + METRICS_LABEL_FRAMES; i++) {
         const struct model_frame *frame = &stack->frames[i];
-        key.parts[i] = frame->function != NULL ? (uint64_t)(uintptr_t)frame->function
+        key.parts[i - first] = frame->function != NULL ? (uint64_t)(uintptr_t)frame->function
                                                : ~(frame->address ^ (uint64_t)frame->module << 48);
     }
     return key;

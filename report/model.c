@@ -114,6 +114,26 @@ const struct model_stack *model_stack(const struct model *model, uint32_t stack)
     return &model->stacks[stack];
 }
 
+/* Of a demangled name what comes before its parameters; that of a template begins with its result. */
+static bool is_cxx_library(const char *name) {
+    const char *from = name;
+    int depth = 0;
+    for (const char *at = name; *at != 0 && (depth > 0 || *at != '('); at++) {
+        if (*at == '<') depth++;
+        else if (*at == '>') depth--;
+        else if (*at == ' ' && depth == 0) from = at + 1;
+    }
+    return strncmp(from, "std::", 5) == 0 || strncmp(from, "__gnu_cxx::", 11) == 0;
+}
+
+size_t model_stack_first(const struct model_stack *stack) {
+    size_t first = 0;
+    while (first < stack->count && stack->frames[first].function != NULL &&
+           is_cxx_library(stack->frames[first].function))
+        first++;
+    return first < stack->count ? first : 0;
+}
+
 static void free_texts(struct model_texts *texts) {
     for (size_t i = 0; i < texts->room; i++)
         free(texts->slots[i]);

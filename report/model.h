@@ -388,6 +388,10 @@ void model_set_tree(struct model *model, struct model_tree *tree);
    looks at the tree instead (profile_stacks.h). */
 const struct model_stack *model_stack(const struct model *model, uint32_t stack);
 
+/* The frame that a stack is best named by: the innermost that is not the C++ library's (containers and smart
+   pointers allocate many frames deep); 0 if all are. */
+size_t model_stack_first(const struct model_stack *stack);
+
 /* The model's one copy of a text; equal texts give equal pointers. NULL gives NULL. */
 char *model_text(struct model *model, const char *text);
 /* What people call the program: the name it was started as, or its file's. */

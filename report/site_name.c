@@ -11,7 +11,7 @@
 #define FRAMES 4u      /* named at most */
 #define FRAMES_CUT 2u  /* so many are cut to fit; of the others as many as fit whole */
 #define BELOW " < "
-#define DEPTH 12u      /* looked at, for those of the profiler */
+#define DEPTH 16u      /* looked at, for those of the profiler and of the C++ library */
 #define FIRST_WIDTH 34 /* of the first one's name, if there is a second */
 #define FUNCTION_LEAST 12
 
@@ -51,9 +51,9 @@ static void add_stack(struct model *model, const struct view *view, uint32_t sit
     struct model_stack *stack = &model->stacks[model->stack_count++];
     struct pp_segment_site at;
     struct pp_segment_node node;
-    stack->frames = model_alloc(FRAMES, sizeof *stack->frames);
+    stack->frames = model_alloc(DEPTH, sizeof *stack->frames);
     uint32_t number = view_read(view, PP_AREA_SITES, site, 1, &at) == 1 ? at.node : PP_NODE_ROOT;
-    for (unsigned depth = 0; depth < DEPTH && stack->count < FRAMES && number >= PP_NODE_FIRST; depth++) {
+    for (unsigned depth = 0; depth < DEPTH && number >= PP_NODE_FIRST; depth++) {
         if (view_read(view, PP_AREA_NODES, number, 1, &node) != 1) break;
         add_frame(model, view, &node, stack);
         number = node.parent & ~PP_NODE_EXACT;
@@ -106,13 +106,14 @@ void site_name_text(const struct model *model, uint32_t number, char to[MODEL_SU
     const struct model_stack *stack = model_stack(model, number);
     const int most = MODEL_SUBJECT_BYTES - 1;
     char next[MODEL_SUBJECT_BYTES] = "";
+    const size_t first = model_stack_first(stack);
     to[0] = 0;
-    if (stack->count > 0) put_frame(model, &stack->frames[0], stack->count > 1 ? FIRST_WIDTH : most, to);
-    for (size_t i = 1; i < stack->count && i < FRAMES; i++) {
+    if (stack->count > 0) put_frame(model, &stack->frames[first], stack->count > first + 1 ? FIRST_WIDTH : most, to);
+    for (size_t i = first + 1; i < stack->count && i < first + FRAMES; i++) {
         size_t used = strlen(to);
         int left = most - (int)used - (int)strlen(BELOW);
         if (left < FUNCTION_LEAST) return;
-        put_frame(model, &stack->frames[i], i < FRAMES_CUT ? left : most, next);
+        put_frame(model, &stack->frames[i], i < first + FRAMES_CUT ? left : most, next);
         if ((int)strlen(next) > left) return;
         strcpy(to + used, BELOW);
         strcat(to + used, next);

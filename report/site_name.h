@@ -1,6 +1,7 @@
 /*
- * What a growing site is called in an alert: its innermost frames that are not the profiler's, two of them or as many
- * as there is room for, by function and line where they can be found, else as addresses in the module's file.
+ * What a growing site is called in an alert: its innermost frames that are neither the profiler's nor the C++
+ * library's, two of them or as many as there is room for, by function and line where they can be found, else as
+ * addresses in the module's file.
  * Any thread. Layer 2.
  */
 #ifndef REPORT_SITE_NAME_H

@@ -176,9 +176,10 @@ void text_put_function(const struct text *text, uint32_t index) {
         fputs("an unknown stack", text->to); /* not covered: a profile without the stack that it names */
         return;
     }
-    for (size_t i = 0; i < stack->count && i < FUNCTIONS; i++) {
+    size_t first = model_stack_first(stack);
+    for (size_t i = first; i < stack->count && i < first + FUNCTIONS; i++) {
         char *name = name_of(&stack->frames[i]);
-        if (i > 0) fputs(" < ", text->to);
+        if (i > first) fputs(" < ", text->to);
         if (stack->frames[i].function != NULL) fputs(name, text->to);
         else put_location(text, &stack->frames[i]);
         free(name);
@@ -191,8 +192,9 @@ void text_put_place(const struct text *text, uint32_t index) {
         fputs("the stack is not known", text->to);
         return;
     }
-    char *name = name_of(&stack->frames[0]);
+    const struct model_frame *frame = &stack->frames[model_stack_first(stack)];
+    char *name = name_of(frame);
     fprintf(text->to, "%s  ", name);
-    put_location(text, &stack->frames[0]);
+    put_location(text, frame);
     free(name);
 }

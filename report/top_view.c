@@ -90,12 +90,13 @@ static char *site_name(const struct model *model, const struct model_site *site)
     if (!to)
         return NULL; /* not covered: no memory */
     const struct model_stack *stack = model_stack(model, site->stack);
+    size_t first = model_stack_first(stack);
     if (stack->count == 0)
         fputs("(no stack)", to); /* not covered: a site of a program without frames */
-    else if (!stack->frames[0].function)
+    else if (!stack->frames[first].function)
         text_put_place(&text, site->stack);
-    for (size_t i = 0; i < stack->count && i < FRAMES_SHOWN && stack->frames[i].function; i++)
-        fprintf(to, "%s%s", i > 0 ? " < " : "", stack->frames[i].function);
+    for (size_t i = first; i < stack->count && i < first + FRAMES_SHOWN && stack->frames[i].function; i++)
+        fprintf(to, "%s%s", i > first ? " < " : "", stack->frames[i].function);
     if (site->tag)
         fprintf(to, " [%s]", site->tag);
     fclose(to);

@@ -108,4 +108,33 @@ const RUNTIME = new Set([
     "clone",
     "thread_start",
 ]);
+
+/* Of a demangled name what comes before its parameters; that of a template begins with its result. */
+const qualified = (text) => {
+    let from = 0,
+        depth = 0;
+    for (let at = 0; at < text.length && (depth > 0 || text[at] !== "("); at++)
+        if (text[at] === "<") depth++;
+        else if (text[at] === ">") depth--;
+        else if (text[at] === " " && depth === 0) from = at + 1;
+    return text.slice(from);
+};
+/* Without the frames of the C++ library at the inner end, as long as others remain (model_stack_first). */
+const telling = (frames) => {
+    const first = frames.findIndex((frame) => !/^(std|__gnu_cxx)::/.test(qualified(frame.function ?? "")));
+    return first > 0 ? frames.slice(first) : frames;
+};
+/* A long name without what is between the outermost brackets. */
+const brief = (text) => {
+    if (text.length <= 60) return text;
+    let short = "",
+        depth = 0;
+    for (const letter of text) {
+        if (letter === ">" && depth > 0 && --depth === 0) short += "...";
+        if (depth === 0) short += letter;
+        if (letter === "<") depth++;
+    }
+    return depth === 0 ? short : text;
+};
+
 const isRuntime = (frame) => RUNTIME.has((frame.function ?? "").replace(/@.*/, ""));

@@ -2,10 +2,7 @@
 
 /* "must_alloc < combat_fire < move_heroes": the first frames say where, with what they were called by. */
 const chain = (data, node) => {
-    const frames = data
-        .stack(node)
-        .filter((frame) => !isRuntime(frame))
-        .slice(0, 3);
+    const frames = telling(data.stack(node).filter((frame) => !isRuntime(frame))).slice(0, 3);
     if (frames.length === 0) return h("span", {class: "dim"}, "[unknown]");
     return h(
         "span",
@@ -13,7 +10,7 @@ const chain = (data, node) => {
         frames
             .map((frame, index) => [
                 index > 0 && h("span", {class: "dim"}, " ‹ "),
-                name(label(frame), {class: index > 0 ? "dim" : "fn", title: label(frame)}),
+                name(brief(label(frame)), {class: index > 0 ? "dim" : "fn", title: label(frame)}),
             ])
             .flat(),
         h("small", {}, name(shortPlace(frames[0]) || frames[0].module || "")),
@@ -85,7 +82,7 @@ const siteDetail = (data) => (site) =>
 
 const where = (data) => ({
     title: "where",
-    value: (site) => label(data.stack(site.stack)[0] ?? {address: ""}),
+    value: (site) => label(telling(data.stack(site.stack))[0] ?? {address: ""}),
     cell: (site) => chain(data, site.stack),
     help: "the caller of malloc or new, and its callers",
 });
@@ -168,7 +165,10 @@ const reportColumns = (data) => {
         has("type") && {
             title: "type",
             value: (site) => site.type ?? "",
-            cell: (site) => name(site.type ?? ""),
+            cell: (site) => {
+                const type = site.type ?? "";
+                return name(type.length > 50 ? `${type.slice(0, 49)}…` : type, {title: type});
+            },
         },
         where(data),
     ].filter((column) => column);

@@ -38,6 +38,13 @@ static void names(void **state) {
     const struct model_frame short_ones[] = {in("zmalloc", NULL, 0), in("createEmbeddedStringObject", NULL, 0),
                                              in("processMultibulkBuffer", NULL, 0), in("processInputBuffer", NULL, 0)};
     expect(short_ones, 4, "zmalloc < createEmbeddedStringObject < processMultibulkBuffer");
+    const struct model_frame library[] = {
+        in("std::__new_allocator<Node>::allocate(unsigned long, void const*)", "/c++/new_allocator.h", 137),
+        in("__gnu_cxx::__alloc_traits<std::allocator<Node>, Node>::allocate(unsigned long)", NULL, 0),
+        in("std::shared_ptr<Node> std::make_shared<Node>()", "/c++/shared_ptr.h", 1010),
+        in("std::string (anonymous namespace)::cycle<int>(int)", "/src/b.cc", 7), in("main", NULL, 0)};
+    expect(library, 5, "std::string {anon}::cy... (b.cc:7) < main");
+    expect(library, 3, "std::__ne... (new_allocator.h:137) < __gnu_cxx::__alloc_trai...");
     const struct model_frame wide[] = {
         in("a_function_with_quite_a_long_name_in_it_indeed", "/src/a_file_of_a_long_name.c", 123456),
         in("another_function_with_quite_a_long_name", "/src/b.c", 7)};
