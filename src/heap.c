@@ -319,10 +319,7 @@ PP_INLINE void *serve(unsigned class, size_t bytes, enum pp_kind kind, const voi
     if (PP_UNLIKELY(thread == NULL)) return pp_pool_allocate_untracked(class);
     struct pp_slab *slab = pp_pool_self->current[class];
     void *block = NULL;
-    if (PP_UNLIKELY(slab->head == PP_SLOT_NONE)) {
-        slab = pp_pool_refill(pp_pool_self, class, thread->tally);
-        pp_surplus_age(pp_segment_tick());
-    }
+    if (PP_UNLIKELY(slab->head == PP_SLOT_NONE)) slab = pp_pool_refill(pp_pool_self, class, thread->tally);
     if (PP_LIKELY(slab != NULL)) {
         uint32_t slot;
         block = pp_slab_pop(slab, &slot);

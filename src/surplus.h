@@ -3,7 +3,9 @@
  * clock once in some thousand calls, which are rare where pools serve the small blocks, and never comes in a
  * program that is idle after a peak.
  *
- * Called at the ends of slow paths: any thread, also on top of a signal, where nothing may be done.
+ * Called at the ends of calls that have been in the backing allocator anyway: any thread, also on top of a signal,
+ * where nothing may be done. Not by the pools: a signal handler that allocates on top of them is served, and would
+ * meet a lock of the backing allocator's here.
  */
 #ifndef PP_SURPLUS_H
 #define PP_SURPLUS_H
