@@ -15,7 +15,7 @@
 #include "text_way.h"
 #include "words.h"
 
-#define TYPE_WIDTH 60u /* longest class of a site shown */
+#define TYPE_WIDTH 120u /* longest class of a site shown whole: its template arguments tell which it is */
 #define PEAK_APART 1.1 /* a peak closer to the end than this has the same sites */
 
 bool text_wants_colour(FILE *to) {

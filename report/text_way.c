@@ -10,7 +10,7 @@
 #define ROOTS_SHOWN 10u
 #define COUNTS_SHOWN 5u
 #define CLASSES_SHOWN 10u
-#define CLASS_WIDTH 72u
+#define CLASS_WIDTH 120u
 #define ROOT_LEAST 65536u /* retained; roots of less are of no interest in a list */
 
 static void put_safe(FILE *to, const char *before, const char *text, const char *after) {

@@ -115,7 +115,8 @@ POOLPROF_INLINE long poolprof_pool_return_all(struct poolprof_pool *pool) {
 }
 
 /* The end of a pool, which no other thread may be using. 0, or -1 and errno: EBUSY (objects are in use:
-   the pool stays as it is), EINVAL (no pool). Later use of `pool` is found out, as a rule. */
+   the pool stays as it is), EINVAL (no pool). Later use of `pool` is found out, as a rule. Without the library
+   nothing is checked: the pool has ended, and each of its objects is still to be released. */
 POOLPROF_INLINE int poolprof_pool_destroy(struct poolprof_pool *pool) {
     if (poolprof_pool_destroy_now != 0) return poolprof_pool_destroy_now(pool);
     free((void *)pool);

@@ -122,6 +122,9 @@ def classes():
             for name, (lost, objects) in wanted.items():
                 check(found.get(name) == (lost, objects), name, found.get(name), "should be", (lost, objects), found)
             check(not any("plain" in name for name in found), found)
+            told = poolprof("report", profile).stdout
+            for name in (name for name in wanted if len(name) <= 100):
+                check(name.replace("(anonymous namespace)", "{anon}") in told, "not in the text:", name)
         merged = box.path("merged.poolprof")
         done = poolprof("merge", "-o", merged, box.profile_of(done.pid, "stripped"), *[
             box.path(name) for name in box.profiles() if name.startswith("classes")])
