@@ -78,7 +78,12 @@ bool pending_take(struct pending *pending, size_t *object) {
             *object = pending->round.objects[pending->at++];
             return true;
         }
-        if (pending->next.count == 0 && !pending->mapped) return false;
+        if (pending->next.count <= 1 && !pending->mapped) {
+            if (pending->next.count == 0) return false;
+            pending->next.count = 0; /* a chain */
+            *object = pending->next.objects[0];
+            return true;
+        }
         turn(pending);
     }
 }
