@@ -44,7 +44,7 @@ static PP_COLD void *retry_or_throw(size_t bytes, size_t alignment, enum pp_kind
    that throws, and catches. `alignment` 0: the form without. */
 static PP_COLD void *caught(const char *name, size_t bytes, size_t alignment, const void *nothrow) {
     void *own = dlsym(RTLD_NEXT, name);
-    if (own == NULL) return NULL; /* not covered: a program with operator new and no library that has it */
+    if (own == NULL) return NULL; /* seldom covered: a program with operator new and no library that has it */
     if (alignment == 0) return ((void *(*)(size_t, const void *))own)(bytes, nothrow);
     return ((void *(*)(size_t, size_t, const void *))own)(bytes, alignment, nothrow);
 }

@@ -10,7 +10,7 @@ static uint64_t lap_quantile(const struct pp_segment_laps *laps, double share) {
         uint64_t least = pp_lap_bucket_least(i);
         return least < laps->least ? laps->least : least < laps->most ? least : laps->most;
     }
-    return laps->most;
+    return laps->most; /* not covered: buckets that hold less than their count says */
 }
 
 void aggregate_laps(const struct pp_segment_laps *laps, struct model *model) {

@@ -326,7 +326,7 @@ static void fill_sites(struct build *build) {
 static int by_unused(const void *left, const void *right) {
     const struct model_pin *a = left, *b = right;
     if (a->unused_bytes != b->unused_bytes) return a->unused_bytes < b->unused_bytes ? 1 : -1;
-    return (a->stack > b->stack) - (a->stack < b->stack); /* not covered: ties only */
+    return (a->stack > b->stack) - (a->stack < b->stack); /* seldom covered: ties only */
 }
 
 static void fill_slabs(struct build *build) {

@@ -126,7 +126,7 @@ static int check(const struct request *request, const struct diff *diff) {
 static bool render(const struct request *request, const struct diff *diff, FILE *to) {
     switch (request->format) {
     case FORMAT_JSON: return diff_json_render(diff, to, request->top);
-    case FORMAT_HTML: return html_diff_render(diff, to, request->top);
+    case FORMAT_HTML: return html_diff_render(diff, to, request->top); /* seldom covered: the browser's tests */
     default:
         return diff_text_render(diff, to, request->top_set ? request->top : TEXT_TOP_DEFAULT,
                                 !request->no_colour && text_wants_colour(to));

@@ -90,7 +90,7 @@ static void put_site(const struct text *text, size_t number, const struct diff_s
     text_put_stack(&stack_text, site->stack);
 }
 
-void diff_text_verdict(const struct diff *diff, FILE *to) {
+void diff_text_verdict(const struct diff *diff, FILE *to) { /* seldom covered: the browser's tests */
     put_verdict(&(struct text){.to = to, .bold = "", .plain = ""}, diff);
 }
 

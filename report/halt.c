@@ -61,7 +61,7 @@ static char state_of(int pid, int tid) {
     return process_stat_read(&stat, pid, tid) ? *process_stat_text(&stat, STAT_STATE) : 0;
 }
 
-bool halt_any_runs(int pid) { /* not covered: a copy that is late, on a loaded machine */
+bool halt_any_runs(int pid) { /* seldom covered: a copy that is late, on a loaded machine */
     bool runs = false;
     DIR *tasks = open_tasks(pid);
     if (tasks == NULL) return false;
@@ -73,7 +73,7 @@ bool halt_any_runs(int pid) { /* not covered: a copy that is late, on a loaded m
 
 /* One that waits until the child that it has made by vfork goes on by itself does not stop before. Others do: who
    waits for a lock on memory, say, is in the same state. */
-static bool is_in_vfork(int pid, int tid) {
+static bool is_in_vfork(int pid, int tid) { /* seldom covered: a thread that stays in vfork */
     char path[64];
     int call = -1;
     snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", pid, tid);

@@ -265,7 +265,7 @@ static enum MHD_Result begin(struct exchange *exchange, const char *path, const 
     exchange->route = route_of(http, path);
     bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     if (status == 401 && exchange->route != NULL && exchange->route->open && reads) {
-        exchange->refused = true;
+        exchange->refused = true; /* seldom covered: the browser's tests */
         return MHD_YES;
     }
     if (status != 0) return refuse(exchange, status, why);

@@ -70,7 +70,7 @@ static void put_segment(const struct locate_segment *segment) {
     put_time(segment->changed);
     struct view *view = view_open_path(segment->path, why, sizeof why);
     if (view == NULL) {
-        put_name(segment->path); /* not covered: a segment that is cut off in that moment */
+        put_name(segment->path); /* seldom covered: a segment that is cut off in that moment */
         printf(" (%s)\n", why);
         return;
     }

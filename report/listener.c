@@ -170,7 +170,7 @@ void listener_start(struct listener *listener, struct control *control, int dire
     if (listener->fd >= 0 && bind_in(listener))
         listener->running = pthread_create(&listener->thread, NULL, accept_all, listener) == 0;
     if (!listener->running)
-        listener_stop(listener); /* not covered: no socket to spare */
+        listener_stop(listener); /* seldom covered: no socket to spare */
 }
 
 void listener_hide(const struct listener *listener) {

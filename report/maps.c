@@ -36,7 +36,7 @@ static bool parse_line(char *line, struct mapping *mapping) {
     if (strlen(perms) < 5 || perms[4] != ' ') return false;
     at += 5;
     if (!take(&at, 16, ' ', &mapping->offset) || !take(&at, 16, ':', &other) || !take(&at, 16, ' ', &other))
-        return false;
+        return false; /* not covered: the kernel writes no such line */
     char *inode_end;
     inode = strtoull(at, &inode_end, 10);
     if (inode_end == at) return false;

@@ -362,9 +362,9 @@ char *model_text(struct model *model, const char *text) {
 
 static int more_first(double a, double b) { return (a < b) - (a > b); }
 
-static int compare_tags(const char *a, const char *b) { /* not covered: two sites that differ in their tags only */
+static int compare_tags(const char *a, const char *b) {
     if (a == b) return 0; /* one copy of each text */
-    return a == NULL ? -1 : b == NULL ? 1 : strcmp(a, b);
+    return a == NULL ? -1 : b == NULL ? 1 : strcmp(a, b); /* not covered: sites that differ in their tags only */
 }
 
 static int compare_sites(const void *left, const void *right, void *order) {

@@ -137,7 +137,7 @@ static bool wait_for_room(int fd, int patience_ms, void (*tick)(void *), void *c
         if (got > 0)
             return wanted.revents & POLLOUT; /* else an error or no reader: a write would tell */
         if (tick)
-            tick(context); /* not covered: a reader that does not read */
+            tick(context); /* seldom covered: a reader that does not read */
         if (left_ms <= 0 && got == 0)
             return false;
     }

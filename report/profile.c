@@ -502,7 +502,7 @@ static int error_of(struct writer *writer, char *text, size_t text_bytes) {
     int code = writer->database != NULL ? sqlite3_errcode(writer->database) : SQLITE_NOMEM;
     int system_error = writer->database != NULL ? sqlite3_system_errno(writer->database) : ENOMEM;
     if (writer->failed && code != SQLITE_FULL)
-        /* not covered: SQLite fails by other than a full disk */
+        /* seldom covered: SQLite fails by other than a full disk */
         snprintf(text, text_bytes, "%s", sqlite3_errmsg(writer->database));
     if (code == SQLITE_FULL) return ENOSPC;
     return system_error != 0 ? system_error : EIO;

@@ -282,7 +282,7 @@ static void load_steps(struct loader *loader) {
         uint64_t site = count_at(loader, 0), holder = count_at(loader, 1);
         if (site < last || site == 0 || site > model->site_count || holder > model->site_count ||
             model->step_count >= ROWS_MAX) {
-            damaged(loader);
+            damaged(loader); /* seldom covered: a damaged profile */
             continue;
         }
         if (site != last) model->sites[site - 1].first_step = (uint32_t)model->step_count;

@@ -78,7 +78,7 @@ static bool tier_room(struct sample_tier *tier) {
     size_t room = tier->room ? tier->room * 2 : 64;
     struct model_sample *items = realloc(tier->items, room * sizeof *items);
     if (!items)
-        return false; /* not covered: no memory */
+        return false; /* seldom covered: no memory */
     tier->items = items;
     tier->room = room;
     return true;

@@ -97,7 +97,7 @@ static bool tick(void *context, uint64_t bytes_done) {
     double now = now_s();
     if (request->tick != NULL) request->tick(request->context);
     if (request->progress != NULL && now - scanning->progress_s > PROGRESS_S) {
-        scanning->progress_s = now; /* not covered: a scan of more than PROGRESS_S */
+        scanning->progress_s = now; /* seldom covered: a scan of more than PROGRESS_S */
         request->progress(request->context, bytes_done, scanning->bytes_most);
     }
     return now - scanning->begun_s < SCAN_MOST_S;
@@ -217,7 +217,7 @@ static void refuse_hold(struct scanning *scanning, int error) { /* seldom covere
     bool waits = error == EPERM && halt_is_stopped(scanning->request->pid);
     const char *why = waits ? "it is stopped, and cannot make a copy of itself; let it go on (kill -CONT)"
                       : error == EAGAIN ? "one did not come to run, or to end its realloc, in time"
-                      : error == EBUSY ? "one waits in vfork" : strerror(error);
+                      : error == EBUSY ? "one waits in vfork" : strerror(error); /* not covered: vfork */
     leaks_refuse(scanning->leaks, "failed: its threads cannot be stopped: %s", why);
 }
 
@@ -458,7 +458,7 @@ static bool is_told(const struct scanning *scanning) {
     uint64_t word = view_header(scanning->request->view)->snapshot_word;
     for (size_t i = 0; i < objects->own_count; i++)
         if (word >= objects->own[i].start && word < objects->own[i].end) return true;
-    return false; /* not covered: a word of ours that no range has */
+    return false; /* seldom covered: a word of ours that no range has */
 }
 
 /* It stands still, or there is a copy of it. */
@@ -483,7 +483,7 @@ static void look(struct scanning *scanning) {
     struct view *view = scanning->request->view;
     if (!view_refresh(view)) {
         leaks_refuse(scanning->leaks, "failed: its segment is gone");
-        return; /* not covered: the segment is gone in that moment */
+        return; /* seldom covered: the segment is gone in that moment */
     }
     if (is_empty(scanning)) {
         scanning->leaks->done = true; /* not covered: nothing was allocated at all */

@@ -75,11 +75,11 @@ static void tick(void *context) {
         atomic_fetch_add(&entry->scanner->tree->heartbeat, 1);
 }
 
-static void progress(void *context, uint64_t bytes, uint64_t of) { /* not covered: a scan of more than a second */
+static void progress(void *context, uint64_t bytes, uint64_t of) { /* seldom covered: a scan of more than a second */
     struct scanner_entry *entry = context;
     char done[WORDS_BYTES], most[WORDS_BYTES];
     if (atomic_load(&entry->header->options.LOG_LEVEL) > PP_LOG_INFO)
-        return;
+        return; /* seldom covered: a scan of more than a second */
     fprintf(stderr, "poolprof[%" PRIu32 "]: info leak scan: %s of at most %s looked through\n",
             entry->header->pid, words_bytes(bytes, done), words_bytes(of, most));
 }

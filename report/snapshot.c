@@ -132,7 +132,7 @@ static uint64_t await(struct view *view, int pid, uint32_t sequence, struct pp_s
         if (pause < PAUSE_LEAST_NS) pause = PAUSE_LEAST_NS;
         nanosleep(&(struct timespec){0, pause < PAUSE_MOST_NS ? pause : PAUSE_MOST_NS}, NULL);
     }
-    return 0; /* not covered: the process dies in that moment */
+    return 0; /* seldom covered: the process dies in that moment */
 }
 
 /* Its pid; 0: there is no copy. */

@@ -541,7 +541,7 @@ static struct text plain_text(const struct model *model, FILE *to) {
                          .about = model->sampling_bytes != 0 ? "about " : ""};
 }
 
-void text_verdict(const struct model *model, FILE *to) {
+void text_verdict(const struct model *model, FILE *to) { /* seldom covered: the browser's tests */
     struct text text = plain_text(model, to);
     put_verdict(&text);
     fputc('\n', to);

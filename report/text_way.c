@@ -44,10 +44,10 @@ static void put_root(const struct text *text, const struct model_root *root) {
     case MODEL_ROOT_STACK:
         put_thread(text, "the stack", root);
         if (root->name != NULL) put_safe(to, ", in ", root->name, "");
-        else if (root->module != 0) fputs(", in a function", to);
+        else if (root->module != 0) fputs(", in a function", to); /* not covered: a frame's function without a name */
         put_module(text, root, root->name != NULL ? " (" : " of ", root->name != NULL ? ")" : "");
         break;
-    /* not covered: the largest object of a site is held by a register alone */
+    /* seldom covered: the largest object of a site is held by a register alone */
     case MODEL_ROOT_REGISTER: put_thread(text, "a register", root); break;
     case MODEL_ROOT_TLS: put_thread(text, "a thread-local variable", root); break;
     case MODEL_ROOT_REGISTERED:
@@ -207,6 +207,6 @@ void text_put_classes(const struct text *text) {
         free(safe);
     }
     if (model->class_count > CLASSES_SHOWN)
-        /* not covered: more classes than CLASSES_SHOWN */
+        /* seldom covered: more classes than CLASSES_SHOWN */
         fprintf(text->to, "  and %s more\n", words_count(model->class_count - CLASSES_SHOWN, objects));
 }

@@ -119,7 +119,7 @@ static size_t operator_length(const char *text, const char *at) {
     if (strncmp(at, "operator", 8) != 0 || (at > text && is_name(at[-1]))) return 0;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strncmp(at + 8, names[i], strlen(names[i])) == 0) return 8 + strlen(names[i]);
-    return 0; /* not covered: no such name follows */
+    return 0; /* seldom covered: no such name follows */
 }
 
 /* Empties each outermost pair of brackets whose inside is long: <...>. In place. */

@@ -85,11 +85,11 @@ static bool make_range(struct range *range, unsigned index, size_t need) {
     if (at != NULL && index > 0 && !pp_os_commit((void *)start, pp_round_up(need, PP_PAGE_BYTES))) {
         pp_os_unmap(at, bytes);
         at = NULL;
-    } /* not covered: address space that is short (preload.limits, whose limits the counters' file does not survive) */
+    } /* seldom covered: short address space (preload.limits, whose limits the counters' file does not survive) */
     if (at == NULL) {
         PP_STORE(&range->start, 0);
         return false;
-    } /* not covered: address space that is short (preload.limits, whose limits the counters' file does not survive) */
+    } /* seldom covered: short address space (preload.limits, whose limits the counters' file does not survive) */
     if (start > (uintptr_t)at) pp_os_unmap(at, start - (uintptr_t)at);
     PP_STORE(&range->end, (uintptr_t)at + bytes);
     PP_STORE(&range->reserve.end, (uintptr_t)at + bytes);
@@ -210,7 +210,7 @@ void *pp_stub_mmap(void *hint, size_t bytes, int protection, int flags, int fd, 
 int pp_stub_munmap(void *at, size_t bytes);
 int pp_stub_munmap(void *at, size_t bytes) {
     if (!pp_backing_owns(at)) { /* of a trial */
-        pp_os_unmap(at, bytes);
+        pp_os_unmap(at, bytes); /* not covered: where jemalloc's trial got no place of ours */
         return 0;
     }
     pp_os_decommit(at, bytes);
@@ -220,7 +220,7 @@ int pp_stub_munmap(void *at, size_t bytes) {
         if (PP_LOAD(&range->top) != end) continue;
         bool ours = end <= PP_LOAD(&range->reserve.end);
         if (!ours) pp_os_unmap(at, bytes);
-        if (!untake(range, at, bytes) && !ours) pp_os_map_here(at, bytes, false); /* not covered: two threads */
+        if (!untake(range, at, bytes) && !ours) pp_os_map_here(at, bytes, false); /* seldom covered: two threads */
         break;
     }
     return 0;

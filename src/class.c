@@ -26,5 +26,5 @@ unsigned pp_class_aligned(size_t bytes, size_t alignment) {
     if (bytes > PP_CLASS_BYTES_MAX || alignment > PP_CLASS_BYTES_MAX) return PP_CLASS_NONE;
     for (unsigned class = pp_class_of(bytes); class < PP_POOL_CLASSES; class++)
         if (pp_class_alignment(class) >= alignment) return class;
-    return PP_CLASS_NONE;
+    return PP_CLASS_NONE; /* not covered: the last class fits */
 }

@@ -98,7 +98,7 @@ void pp_handover_start(char *const *envp) {
     char *argv[] = {program, "watch", "--fd", "3", "--pidfd", "4", NULL};
     stub_pid = clean != NULL ? pp_os_start_hidden(argv, clean, fd) : 0;
     if (fd >= 0 && stub_pid <= 0)
-        /* not covered: no process to spare */
+        /* seldom covered: no process to spare */
         pp_log(PP_LOG_WARN, "the watcher could not be started; a brief report follows at exit");
     if (stub_pid <= 0) pp_brief_prepare();
     else pp_os_allow_tracer(stub_pid); /* and so its descendants */

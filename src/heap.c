@@ -143,7 +143,7 @@ static void note_freed(struct pp_thread *thread, const void *block, const struct
 static enum verdict judge_unknown(struct pp_thread *thread) {
     if ((pp_segment.header->flags & PP_SEGMENT_FORKED) != 0 || !pp_process_is_live()) {
         pp_count(thread, PP_COUNTER_UNRECORDED_FREES, 1);
-        return UNTRACKED; /* not covered: blocks of before the fork, in a child that is tracked */
+        return UNTRACKED; /* seldom covered: blocks of before the fork, in a child that is tracked */
     }
     uint64_t lost = 0, count = pp_segment_count(PP_AREA_THREADS);
     for (uint64_t i = 1; i < count; i++)

@@ -115,7 +115,7 @@ PP_FOREIGN PP_INLINE uint32_t verify(const struct pp_memo *memo, uint32_t frame)
         while (frame > 0 && memo->first[frame - 1] > i) frame--;
         return frame > 0 ? frame : 1;
     }
-    return 0;
+    return 0; /* not covered: one of them differs */
 }
 
 /* The trunk's frames from number `from` down to `to` are proven: they become fresh ones, but for the

@@ -159,7 +159,7 @@ void *pp_named_take(struct pp_named *pool, bool tracked, struct pp_slab **from, 
     for (;;) {
         if (PP_UNLIKELY(slab == NULL)) slab = grow(pool, tracked);
         if (PP_UNLIKELY(slab == NULL)) {
-            struct pp_segment_pool *row = row_of(pool, tracked); /* not covered: no memory for a slab */
+            struct pp_segment_pool *row = row_of(pool, tracked); /* seldom covered: no memory for a slab */
             add(&pool->missed, 1);
             if (row != NULL) add(&row->missed, 1);
             return NULL;

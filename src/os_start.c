@@ -86,7 +86,7 @@ int pp_os_start_hidden(char *const argv[], char *const envp[], int fd) {
         if (program < 0) pp_os_exit_group(1);
         wait_alone();
     }
-    pp_os_set_signals(before); /* not covered: the counters know no second return of a clone */
+    pp_os_set_signals(before); /* seldom covered: the counters know no second return of a clone */
     if (pidfd >= 0) pp_os_close(pidfd);
-    return (int)stub; /* not covered: the counters know no second return of a clone */
+    return (int)stub; /* seldom covered: the counters know no second return of a clone */
 }

@@ -352,7 +352,7 @@ void pp_pool_free_untracked(struct pp_slab *slab, void *block, uint32_t slot) {
     struct pp_pool *pool = pp_pool_self;
     if (pool == &pp_pool_none || PP_LOAD(&pool->busy) != 0) {
         pp_slab_push_remote(slab, block, slot);
-        return; /* not covered: a thread that is not tracked frees in a pool that is at work */
+        return; /* seldom covered: a thread that is not tracked frees in a pool that is at work */
     }
     PP_STORE(&pool->busy, 1);
     atomic_signal_fence(memory_order_seq_cst);

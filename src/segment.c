@@ -340,7 +340,7 @@ static struct pp_segment_range *own_range(const void *at) {
         struct pp_segment_range *range = PP_SEGMENT_RANGE(i);
         if (PP_LOAD(&range->kind) == PP_RANGE_OWN && PP_LOAD(&range->start) == (uintptr_t)at) return range;
     }
-    return NULL;
+    return NULL; /* not covered: each has been told before */
 }
 
 void pp_segment_own_grows(const void *at, size_t bytes) {

@@ -101,7 +101,7 @@ static void *take(struct arena *arena, size_t bytes) {
     if (good) return arena->base + at;
     at += bytes; /* give it back if nobody came after us; else it stays a hole */
     atomic_compare_exchange_strong_explicit(&arena->used, &at, at - bytes, memory_order_relaxed,
-                                            memory_order_relaxed); /* not covered: the kernel refuses memory */
+                                            memory_order_relaxed); /* seldom covered: the kernel refuses memory */
     return NULL;
 }
 

@@ -55,7 +55,7 @@ static char *new_chunk(void) {
     if (refused != 0 && now - refused < REFUSED_TICKS) return NULL;
     char *chunk = pp_os_map(CHUNK);
     refused = chunk == NULL ? now : 0;
-    if (chunk == NULL)
+    if (chunk == NULL) /* not covered: no memory */
         atomic_fetch_or_explicit(&pp_segment.header->degraded, PP_DEGRADED_MEMORY, memory_order_relaxed);
     return chunk;
 }
@@ -153,7 +153,7 @@ static struct pp_thread *borrow(void) {
     if (borrowed == NULL) borrowed = create();
     if (borrowed != NULL) borrowed->memo = &pp_memo_none;
     if (borrowed == NULL) {
-        pp_unlock(&borrowed_lock); /* not covered: no memory */
+        pp_unlock(&borrowed_lock); /* seldom covered: no memory */
         return NULL;
     }
     borrowed->bounds = (struct pp_stack_bounds){0}; /* another thread's stack each time */

@@ -84,7 +84,7 @@ static struct pp_segment_header *map_header(int directory, const char *name) {
     if (__builtin_memcmp(header->magic, PP_SEGMENT_MAGIC, 8) == 0 &&
         header->version == PP_SEGMENT_VERSION && header->uid == pp_os_uid())
         return header;
-    pp_os_unmap(header, PP_SEGMENT_TREE_BYTES); /* not covered: a segment that is cut off in that moment */
+    pp_os_unmap(header, PP_SEGMENT_TREE_BYTES); /* seldom covered: a segment that is cut off in that moment */
     return NULL;
 }
 
