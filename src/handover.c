@@ -100,9 +100,10 @@ void pp_handover_start(char *const *envp) {
     if (fd >= 0 && stub_pid <= 0)
         /* seldom covered: no process to spare */
         pp_log(PP_LOG_WARN, "the watcher could not be started; a brief report follows at exit");
-    if (stub_pid <= 0) pp_brief_prepare();
-    else pp_os_allow_tracer(stub_pid); /* and so its descendants */
-    if (stub_pid > 0) {
+    if (stub_pid <= 0) {
+        pp_brief_prepare();
+    } else {
+        pp_os_allow_tracer(stub_pid); /* and so its descendants */
         PP_STORE(&pp_segment.header->tree.stub, stub_pid);
         PP_STORE(&pp_segment.header->tree.started, 1);
     }
@@ -121,18 +122,11 @@ void pp_handover_join(struct pp_tree *tree) {
 
 bool pp_handover_is_watched(void) { return joined != NULL || stub_pid > 0; }
 
-/* It is no child of ours, or has ended. */
-static void end_stub(int pid) {
-    if (pid <= 0 || pp_os_reaped(pid)) return;
-    pp_os_kill(pid);
-    while (!pp_os_reaped(pid)) pp_os_pause();
-}
-
 void pp_handover_let_go(void) {
-    struct pp_tree *tree = &pp_segment.header->tree;
-    int pid = stub_pid;
-    if (joined != NULL) end_stub(PP_LOAD(&joined->stub)); /* this process had started it, and then called exec */
-    if (pid <= 0) return;
+    /* Ours, or that of the image which this process was before exec, and which started the watcher. */
+    struct pp_tree *tree = joined != NULL ? joined : &pp_segment.header->tree;
+    int pid = joined != NULL ? PP_LOAD(&joined->stub) : stub_pid;
+    if (pid <= 0 || pp_os_reaped(pid)) return; /* of another process, or it has ended */
     /* Not before it has brought the watcher into the world. */
     for (int64_t begun = pp_os_now(); PP_LOAD(&tree->watcher_pid) == 0;) {
         if (pp_os_now() - begun > PATIENCE_NS / 10) return;
@@ -142,7 +136,8 @@ void pp_handover_let_go(void) {
     joined_pid = PP_LOAD(&tree->watcher_pid);
     stub_pid = 0;
     pp_os_allow_tracer(joined_pid);
-    end_stub(pid);
+    pp_os_kill(pid);
+    while (!pp_os_reaped(pid)) pp_os_pause();
 }
 
 /* Is there still somebody who could report? Our own watcher's end shows in its stub's. */

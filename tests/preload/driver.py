@@ -21,7 +21,6 @@ BARE = os.environ.get("PP_BARE", "0") == "1"
 SHELL = "sh" # as %n names it: what the program was started as
 PATIENCE_S = 0.3 if BARE else 15.0
 LOOKS = 1 if BARE else 10
-SILENCES = 3
 
 
 class Failure(Exception):
@@ -75,16 +74,8 @@ class Sandbox:
         return subprocess.Popen([path, *map(str, arguments)], env=env, cwd=self.directory, text=True,
                                 **popen)
 
-    def run(self, program, *arguments, **more):
-        """Runs to the end, once more if a loaded machine gave the watcher no time for so long that it was taken for
-        dead. The result has pid, returncode, out, err, seconds."""
-        for _ in range(SILENCES - 1):
-            process = self.run_once(program, *arguments, **more)
-            if "the watcher does not answer" not in (process.err or ""):
-                return process
-        return self.run_once(program, *arguments, **more)
-
-    def run_once(self, program, *arguments, timeout=100, **more):
+    def run(self, program, *arguments, timeout=100, **more):
+        """Runs to the end. The result has pid, returncode, out, err, seconds."""
         begun = time.monotonic()
         process = self.start(program, *arguments, **more)
         try:
